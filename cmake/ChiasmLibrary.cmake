@@ -1,0 +1,27 @@
+# One library target per folder; links are exactly the allowed edges between folders.
+#   chiasm_library(vision SOURCES a.cpp b.cpp LINK core kernels)
+function(chiasm_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;LINK" ${ARGN})
+  add_library(chiasm_${name} STATIC ${ARG_SOURCES})
+  add_library(chiasm::${name} ALIAS chiasm_${name})
+  target_include_directories(chiasm_${name} PUBLIC
+    $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}> $<INSTALL_INTERFACE:include/chiasm>)
+  list(TRANSFORM ARG_LINK PREPEND chiasm_)
+  target_link_libraries(chiasm_${name} PUBLIC ${ARG_LINK})
+  chiasm_compile_options(chiasm_${name})
+  set_property(GLOBAL APPEND PROPERTY CHIASM_LIBRARIES chiasm_${name})
+endfunction()
+
+# Warnings are errors. No implicit contraction into FMA: bodies, tails and instruction sets would
+# round differently, which breaks batch invariance.
+function(chiasm_compile_options target)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow -Werror -ffp-contract=off)
+  if(CHIASM_SANITIZE)
+    target_compile_options(${target} PRIVATE -fsanitize=${CHIASM_SANITIZE} -fno-sanitize-recover=all
+      -fno-omit-frame-pointer)
+    target_link_options(${target} PUBLIC -fsanitize=${CHIASM_SANITIZE})
+  endif()
+  if(CHIASM_FUZZ)
+    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
+endfunction()

@@ -1,0 +1,32 @@
+#pragma once
+/// What every operation needs besides its tensors: where to run, and who is watching.
+#include <functional>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/isa.h"
+#include "core/tensor.h"
+#include "core/thread_pool.h"
+
+namespace chiasm {
+
+/// Passed by const reference down every forward pass. Cheap to copy; owns nothing.
+struct Context {
+  ThreadPool* pool = nullptr;  // never null once made by the runtime
+  Isa isa = Isa::portable;
+  /// A debug tap: called with the name and values of intermediates, outermost module first
+  /// ("vision.layers.3.out"). Null means none. Used by parity tests to name the first stage that
+  /// departs from the reference.
+  const std::function<void(std::string_view, TensorView<const float>)>* tap = nullptr;
+  /// Polled between layers and tiles; returning true makes the operation throw Interrupted.
+  const std::function<bool()>* interrupted = nullptr;
+
+  void show(std::string_view stage, TensorView<const float> values) const {
+    if (tap != nullptr) (*tap)(stage, values);
+  }
+  void poll() const {
+    if (interrupted != nullptr && (*interrupted)()) fail<Interrupted>("interrupted by the caller");
+  }
+};
+
+}  // namespace chiasm
