@@ -38,7 +38,8 @@ struct ModelError : Error {
 struct MediaError : Error {
   using Error::Error;
 };
-/// A request cannot be served as asked: settings out of range, too long, placeholders that do not fit.
+/// A request cannot be served as asked: settings out of range, too long, placeholders that do not
+/// fit.
 struct RequestError : Error {
   using Error::Error;
 };

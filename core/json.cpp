@@ -41,14 +41,16 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
     fail<ModelError>(path.string(), ": is a folder, expected a file");
   }
   std::ifstream in(path, std::ios::binary | std::ios::ate);
-  if (!in) fail<ModelError>(path.string(), ": cannot be opened; does it exist and may you read it?");
+  if (!in)
+    fail<ModelError>(path.string(), ": cannot be opened; does it exist and may you read it?");
   const auto size = std::size_t(in.tellg());
   if (size > max_bytes) {
     fail<ModelError>(path.string(), ": ", size, " bytes, over the limit of ", max_bytes);
   }
   std::string bytes(size, '\0');
   in.seekg(0);
-  if (!in.read(bytes.data(), std::streamsize(size))) fail<ModelError>(path.string(), ": read failed");
+  if (!in.read(bytes.data(), std::streamsize(size)))
+    fail<ModelError>(path.string(), ": read failed");
   return bytes;
 }
 
@@ -77,20 +79,25 @@ bool Json::has(std::string_view key) const {
 }
 
 Json Json::operator[](std::string_view key) const {
-  if (!node_->is_object()) fail<FormatError>(where(), ": expected an object, got ", node_->type_name());
+  if (!node_->is_object())
+    fail<FormatError>(where(), ": expected an object, got ", node_->type_name());
   const auto it = node_->find(std::string(key));
   if (it == node_->end()) fail<FormatError>(where(), ": missing key \"", key, "\"");
-  return Json(root_, &*it, file_, path_.empty() ? std::string(key) : path_ + "." + std::string(key));
+  return Json(root_, &*it, file_,
+              path_.empty() ? std::string(key) : path_ + "." + std::string(key));
 }
 
 Json Json::operator[](std::size_t i) const {
-  if (!node_->is_array()) fail<FormatError>(where(), ": expected an array, got ", node_->type_name());
-  if (i >= node_->size()) fail<FormatError>(where(), ": no element ", i, " in an array of ", size());
+  if (!node_->is_array())
+    fail<FormatError>(where(), ": expected an array, got ", node_->type_name());
+  if (i >= node_->size())
+    fail<FormatError>(where(), ": no element ", i, " in an array of ", size());
   return Json(root_, &(*node_)[i], file_, path_ + "[" + std::to_string(i) + "]");
 }
 
 std::string Json::str() const {
-  if (!node_->is_string()) fail<FormatError>(where(), ": expected a string, got ", node_->type_name());
+  if (!node_->is_string())
+    fail<FormatError>(where(), ": expected a string, got ", node_->type_name());
   return node_->get<std::string>();
 }
 
@@ -126,7 +133,8 @@ bool Json::boolean() const {
 }
 
 std::vector<std::int64_t> Json::integers() const {
-  if (!node_->is_array()) fail<FormatError>(where(), ": expected an array, got ", node_->type_name());
+  if (!node_->is_array())
+    fail<FormatError>(where(), ": expected an array, got ", node_->type_name());
   std::vector<std::int64_t> out;
   for (std::size_t i = 0; i < size(); i++) out.push_back((*this)[i].integer());
   return out;

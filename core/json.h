@@ -18,7 +18,8 @@ class Json {
   /// Parses `bytes`; `file` names them in errors.
   static Json parse(std::string_view bytes, std::string file);
   /// Reads and parses a file of at most `max_bytes`. ModelError when it cannot be read.
-  static Json load(const std::filesystem::path& path, std::size_t max_bytes = std::size_t(256) << 20);
+  static Json load(const std::filesystem::path& path, std::size_t max_bytes = std::size_t(256)
+                                                                              << 20);
 
   bool is_null() const { return node_->is_null(); }
   bool is_object() const { return node_->is_object(); }

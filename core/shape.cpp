@@ -22,7 +22,8 @@ Shape::Shape(std::span<const std::int64_t> dims) {
 std::int64_t Shape::count() const {
   std::int64_t n = 1;
   for (const std::int64_t d : dims()) {
-    if (__builtin_mul_overflow(n, d, &n)) fail<ShapeError>("shape ", str(), " has too many elements");
+    if (__builtin_mul_overflow(n, d, &n))
+      fail<ShapeError>("shape ", str(), " has too many elements");
   }
   return n;
 }

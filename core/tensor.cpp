@@ -14,7 +14,8 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(shape) {
     fail<ShapeError>("tensor of shape ", shape, " is too large");
   }
   const std::size_t rounded = (bytes_ + kAlignment - 1) / kAlignment * kAlignment;
-  data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded > 0 ? rounded : kAlignment)));
+  data_.reset(
+      static_cast<std::byte*>(std::aligned_alloc(kAlignment, rounded > 0 ? rounded : kAlignment)));
   if (!data_) fail<RequestError>("out of memory: ", bytes_, " bytes for a tensor of shape ", shape);
 }
 

@@ -34,9 +34,11 @@ class TensorView {
   }
   // A view of T is a view of const T.
   template <class U>
-    requires(std::is_same_v<const U, T>)
-  TensorView(const TensorView<U>& other)  // NOLINT(google-explicit-constructor)
-      : data_(other.data()), shape_(other.shape()), row_stride_(other.row_stride()),
+  requires(std::is_same_v<const U, T>)
+      TensorView(const TensorView<U>& other)  // NOLINT(google-explicit-constructor)
+      : data_(other.data()),
+        shape_(other.shape()),
+        row_stride_(other.row_stride()),
         name_(other.name()) {}
 
   const Shape& shape() const { return shape_; }

@@ -1,0 +1,48 @@
+#pragma once
+/// Reader of the safetensors format: 8 bytes little-endian header length, JSON header, data.
+/// Source: https://huggingface.co/docs/safetensors
+#include <filesystem>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "core/mapped_file.h"
+#include "core/shape.h"
+
+namespace chiasm {
+
+/// Where a tensor lies in the bytes behind it.
+struct TensorEntry {
+  DType dtype;
+  Shape shape;
+  std::span<const std::byte> bytes;  // exactly shape.count() * size_of(dtype)
+};
+
+/// Parses a whole file's bytes. FormatError names `file`, the tensor and the offset for: a header
+/// length past the end or over 100 MB, invalid JSON, duplicate names, unknown dtypes, negative or
+/// overflowing shapes, offsets out of bounds, overlapping or leaving gaps, sizes that do not match.
+std::map<std::string, TensorEntry, std::less<>> parse_safetensors(std::span<const std::byte> bytes,
+                                                                  const std::string& file);
+
+/// The tensors of a model folder: `model.safetensors`, or the shards that
+/// `model.safetensors.index.json` lists. Keeps the files mapped. Thread-safe (const).
+class Checkpoint {
+ public:
+  /// ModelError when the folder has neither, a shard is missing, or two shards hold one name.
+  static Checkpoint open(const std::filesystem::path& folder);
+
+  const std::map<std::string, TensorEntry, std::less<>>& tensors() const { return tensors_; }
+  /// Drops the file pages behind one tensor from memory (see MappedFile::release).
+  void release(const TensorEntry& entry) const;
+  /// Bytes of all tensors together.
+  std::size_t bytes() const;
+
+ private:
+  std::vector<MappedFile> files_;
+  std::map<std::string, TensorEntry, std::less<>> tensors_;
+};
+
+}  // namespace chiasm

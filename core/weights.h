@@ -1,0 +1,51 @@
+#pragma once
+/// Finding a checkpoint's tensors by name, once each, with every shape checked.
+#include <functional>
+#include <memory>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "core/tensor.h"
+
+namespace chiasm {
+
+/// A view of one scope ("model.text_model.layers.3") of a Checkpoint. Remembers what was read, so
+/// that `finish` can refuse a checkpoint with tensors nobody asked for. Copies share that memory.
+class Weights {
+ public:
+  /// The Checkpoint must outlive all scopes.
+  explicit Weights(const Checkpoint& checkpoint);
+
+  /// The scope `name` inside this one.
+  Weights scope(std::string_view name) const;
+  Weights scope(std::string_view name, std::int64_t index) const;
+
+  bool has(std::string_view name) const;
+  /// The tensor as it lies in the file. ModelError when missing ("model.safetensors has no tensor
+  /// NAME") or of another shape (names the tensor and both shapes).
+  const TensorEntry& entry(std::string_view name, const Shape& expected) const;
+  /// A float32 copy, for vectors (norms, biases) and small tables. Takes float32, bfloat16,
+  /// float16.
+  Tensor floats(std::string_view name, const Shape& expected) const;
+  /// Lets go of the file's pages behind `entry` once it has been packed.
+  void release(const TensorEntry& entry) const;
+
+  /// Full name of `name` in this scope.
+  std::string full(std::string_view name) const;
+  /// Throws ModelError naming the tensors that were neither read nor accepted by `ignored`
+  /// (given full names): a sign that the model is not what config.json says.
+  void finish(const std::function<bool(std::string_view)>& ignored) const;
+
+ private:
+  const Checkpoint* checkpoint_;
+  std::shared_ptr<std::set<std::string, std::less<>>> read_;
+  std::string prefix_;
+};
+
+/// Converts `count` elements of `dtype` (float32, bfloat16, float16, float64) to float32.
+void to_floats(const std::byte* data, DType dtype, std::int64_t count, float* out);
+
+}  // namespace chiasm

@@ -1,0 +1,34 @@
+#pragma once
+/// From indices or pixels to rows.
+#include <cstdint>
+#include <span>
+
+#include "core/context.h"
+#include "core/tensor.h"
+#include "kernels/matrix.h"
+
+namespace chiasm::kernels {
+
+/// y[i, :] = table row ids[i]. y: [ids, in]. Throws RequestError for an id outside the table.
+void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t> ids,
+           TensorView<float> y);
+
+/// y[i, :] += table[ids[i], :]. table: [n, dim] float32; y: [ids, dim].
+void add_rows(const Context& ctx, TensorView<const float> table, std::span<const std::int32_t> ids,
+              TensorView<float> y);
+
+/// Non-overlapping patches as rows for a matrix product with a convolution weight
+/// [dim, channels, patch, patch]: y[i * (width / patch) + j, (c * patch + u) * patch + v] =
+/// pixels[c, i * patch + u, j * patch + v]. pixels: [channels, height, width]; y: [patches,
+/// channels * patch^2].
+void extract_patches(const Context& ctx, TensorView<const float> pixels, std::int64_t patch,
+                     TensorView<float> y);
+
+/// Pixel shuffle of Idefics3: a grid of side x side rows [side * side, dim] becomes
+/// [(side / factor)^2, dim * factor^2]; output row (i, j) holds, in this order, the rows
+/// (i * factor + u, j * factor + v) for u, then v. side % factor == 0.
+/// Source: transformers' Idefics3Connector.pixel_shuffle.
+void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
+                   std::int64_t factor, TensorView<float> y);
+
+}  // namespace chiasm::kernels

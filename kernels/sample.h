@@ -1,0 +1,46 @@
+#pragma once
+/// From logits to a token.
+#include <cstdint>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/context.h"
+#include "core/tensor.h"
+
+namespace chiasm::kernels {
+
+/// transformers' logits processors and warpers, in its order: repetition penalty, temperature,
+/// top-k, top-p, min-p.
+struct SampleOptions {
+  float temperature = 0;   // 0: greedy
+  std::int32_t top_k = 0;  // 0: all
+  float top_p = 1;
+  float min_p = 0;
+  float repetition_penalty = 1;
+  std::uint64_t seed = 0;
+};
+
+/// logits[id] is divided by `penalty` where positive, multiplied where negative, for each distinct
+/// id in `seen` (Keskar et al., 2019, arXiv:1909.05858; transformers'
+/// RepetitionPenaltyLogitsProcessor).
+void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> seen,
+                         float penalty);
+
+/// The index of the largest value; the lowest index among equals. NaN is never chosen; all-NaN
+/// (a broken model) is a RequestError.
+std::int32_t argmax(const Context& ctx, std::span<const float> logits);
+
+/// Draws a token. The random number depends on (options.seed, position) alone, through a
+/// counter-based generator, so a request is reproducible whatever runs beside it. The repetition
+/// penalty is NOT applied here (see penalize_repetition). temperature 0 gives argmax.
+std::int32_t sample(const Context& ctx, std::span<const float> logits, const SampleOptions& options,
+                    std::uint64_t position);
+
+/// log(sum(exp(logits))), accumulated in double.
+double log_sum_exp(const Context& ctx, std::span<const float> logits);
+
+/// The `count` largest values as (id, logit), largest first, lower ids first among equals.
+std::vector<std::pair<std::int32_t, float>> top_logits(std::span<const float> logits, int count);
+
+}  // namespace chiasm::kernels
