@@ -1,0 +1,98 @@
+#pragma once
+/// A loaded model: the public door of the C++ API.
+///
+///   chiasm::Model model = chiasm::Model::load("SmolVLM-256M-Instruct");
+///   auto request = model.turn("What is this?", {chiasm::ImageInput::from_file("photo.jpg")});
+///   chiasm::Result answer = model.generate(request);
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+#include "runtime/request.h"
+
+namespace chiasm {
+
+struct LoadOptions {
+  std::string device = "auto";    // auto, cpu
+  std::string dtype = "auto";     // auto (as the checkpoint), float32, bfloat16, float16
+  std::string kv_cache = "auto";  // auto (float32 under float32, else bfloat16), float32, bfloat16
+  int threads = 0;                // 0: every CPU this process may use
+  std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
+  std::int64_t max_image_pixels = 178'956'970;
+  std::function<void(double fraction)> progress;
+};
+
+/// What `inspect` shows.
+struct ModelInfo {
+  std::string family, path, dtype, kv_dtype, isa, image_token;
+  std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
+  std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
+  std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0, tokens_per_tile = 0;
+  int threads = 0;
+  std::vector<std::int32_t> eos_token_ids;
+};
+
+/// One array of `preprocess_image`: float32 or int64 (masks), named as transformers' processor
+/// does.
+struct NamedTensor {
+  std::string name;
+  Tensor values;
+};
+
+/// Thread-safe: calls from several threads join one loop and share its batches. Move-only.
+class Model {
+ public:
+  /// Loads a Hugging Face model folder. ModelError says what is missing or does not fit.
+  static Model load(const std::filesystem::path& folder, const LoadOptions& options = {});
+  ~Model();
+  Model(Model&&) noexcept;
+  Model& operator=(Model&&) noexcept;
+
+  /// Runs one request to its end. RequestError, MediaError; the model stays usable after any error.
+  Result generate(const Request& request, const OnText& on_text = {}, const Poll& interrupted = {});
+  /// Runs several as one batch; results in order. The first error cancels the others and is thrown.
+  std::vector<Result> generate_all(std::vector<Request> requests, const Poll& interrupted = {});
+  /// Total log-probability of each answer after the prompt, in nats. An answer is tokenized on its
+  /// own, without special tokens.
+  std::vector<double> score(const Request& request, const std::vector<std::string>& answers,
+                            const Poll& interrupted = {});
+  /// Before running: lengths and bytes. Reads picture headers only.
+  Plan plan(const Request& request) const;
+
+  /// The family's own plain turn format: one user turn with the pictures first, ready for an
+  /// answer. The words are untrusted. RequestError for families without one.
+  Request turn(const std::string& words, std::vector<ImageInput> images = {}) const;
+  /// The request that `caption` runs.
+  Request caption_request(ImageInput image) const;
+
+  // For checking and for research.
+  std::vector<NamedTensor> preprocess_image(const ImageInput& image) const;
+  Tensor encode_image(const ImageInput& image,
+                      const Poll& interrupted = {});                    // [tokens, d_model] f32
+  Tensor logits(const Request& request, const Poll& interrupted = {});  // [tokens, vocab] f32
+  /// Calls `tap(stage, values)` with intermediates of every later forward pass; empty: none.
+  /// For tests of one request at a time.
+  void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
+
+  /// The prompt's token ids, placeholders expanded to each picture's run of image tokens.
+  std::vector<std::int32_t> prompt_ids(const Request& request) const;
+  std::vector<std::int32_t> tokenize(const std::string& text, bool add_special_tokens = true) const;
+  std::string detokenize(const std::vector<std::int32_t>& ids,
+                         bool skip_special_tokens = true) const;
+  /// Text of the special tokens: what a chat template's user contents must not smuggle in.
+  std::vector<std::string> special_tokens() const;
+  const ModelInfo& info() const;
+
+ private:
+  struct Impl;
+  explicit Model(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Families that `Model::load` knows, by config.json's model_type.
+std::vector<std::string> supported_families();
+
+}  // namespace chiasm

@@ -1,0 +1,106 @@
+#pragma once
+/// What goes into a model and what comes out: plain data.
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "vision/image.h"
+
+namespace chiasm {
+
+/// A picture as the user holds it: encoded bytes (a file's content) or pixels.
+struct ImageInput {
+  std::string name = "image";                  // for errors: a path, or "image 2"
+  std::shared_ptr<const std::string> encoded;  // JPEG, PNG, ... ; null when pixels are given
+  std::shared_ptr<const vision::Image> pixels;
+
+  /// Reads a file's bytes; MediaError when it cannot be read or is over the limit.
+  static ImageInput from_file(const std::string& path, std::size_t max_bytes = std::size_t(256)
+                                                                               << 20);
+  static ImageInput from_bytes(std::string bytes, std::string name = "image");
+  static ImageInput from_pixels(vision::Image image, std::string name = "image");
+};
+
+/// A stretch of prompt text. Trusted text is structure: special tokens and picture placeholders in
+/// it are parsed. Words of a user are not trusted: they are tokenized as plain text, whatever they
+/// spell.
+struct PromptSpan {
+  std::string text;
+  bool trusted = true;
+};
+
+struct GenerateOptions {
+  std::int64_t max_tokens = 128;
+  double temperature = 0;  // 0: greedy
+  std::int64_t top_k = 0;  // 0: all
+  double top_p = 1;
+  double min_p = 0;
+  double repetition_penalty = 1;
+  std::optional<std::uint64_t> seed;  // none: drawn anew for each request
+  std::vector<std::string> stop;      // text that ends the answer; not part of it
+  int logprobs = 0;                   // alternatives to report per token; -1: none reported at all
+  bool ignore_eos = false;            // for benchmarks
+};
+
+struct Request {
+  /// The prompt as text, or as token ids (with the model's image token already in place, once per
+  /// image token) when `token_ids` is not empty.
+  std::vector<PromptSpan> prompt;
+  std::vector<std::int32_t> token_ids;
+  std::vector<ImageInput> images;
+  bool add_special_tokens = true;  // a beginning-of-text token where the tokenizer adds one
+  GenerateOptions options;
+
+  static Request text(std::string prompt, std::vector<ImageInput> images = {});
+};
+
+struct Usage {
+  std::int64_t prompt_tokens = 0;  // image tokens included
+  std::int64_t image_tokens = 0;
+  std::int64_t audio_tokens = 0;
+  std::int64_t cached_tokens = 0;  // prompt tokens whose keys and values were still at hand
+  std::int64_t completion_tokens = 0;
+};
+
+/// Seconds. `encode`, `prefill` and `decode` are shared with requests that ran in the same step.
+struct Timings {
+  double preprocess = 0, encode = 0, prefill = 0, decode = 0;
+};
+
+struct TokenLogprob {
+  std::int32_t id = 0;
+  std::string text;
+  double logprob = 0;
+  std::vector<std::pair<std::int32_t, double>> top;  // (id, logprob), best first
+};
+
+struct Result {
+  std::string text;
+  std::vector<std::int32_t> token_ids;  // without the end token
+  std::string finish_reason;            // "stop" (end token or stop text), "length", "cancelled"
+  Usage usage;
+  Timings timings;
+  std::vector<TokenLogprob> logprobs;
+};
+
+/// Memory and length of a request, told before it runs. Bytes.
+struct Plan {
+  std::int64_t tokens = 0;  // prompt tokens, image tokens included
+  std::int64_t image_tokens = 0;
+  std::int64_t tiles = 0;         // pictures the vision encoder sees
+  std::int64_t weight_bytes = 0;  // resident packed weights
+  std::int64_t kv_bytes = 0;      // prompt + max_tokens
+  std::int64_t activation_bytes = 0;
+  std::int64_t peak_bytes = 0;  // the sum
+};
+
+/// Receives each piece of text as it is ready; returning false cancels the request.
+using OnText = std::function<bool(std::string_view piece)>;
+/// Polled between pieces of work; returning true makes the call throw Interrupted.
+using Poll = std::function<bool()>;
+
+}  // namespace chiasm
