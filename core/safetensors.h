@@ -18,7 +18,8 @@ namespace chiasm {
 struct TensorEntry {
   DType dtype;
   Shape shape;
-  std::span<const std::byte> bytes;  // exactly shape.count() * size_of(dtype)
+  // Exactly shape.count() * size_of(dtype); aligned to nothing, since headers have any length.
+  std::span<const std::byte> bytes;
 };
 
 /// Parses a whole file's bytes. FormatError names `file`, the tensor and the offset for: a header
@@ -31,7 +32,8 @@ std::map<std::string, TensorEntry, std::less<>> parse_safetensors(std::span<cons
 /// `model.safetensors.index.json` lists. Keeps the files mapped. Thread-safe (const).
 class Checkpoint {
  public:
-  /// ModelError when the folder has neither, a shard is missing, or two shards hold one name.
+  /// ModelError when the folder has neither, a shard is missing, two shards hold one name, or the
+  /// index puts a tensor where it is not.
   static Checkpoint open(const std::filesystem::path& folder);
 
   const std::map<std::string, TensorEntry, std::less<>>& tensors() const { return tensors_; }
@@ -39,8 +41,11 @@ class Checkpoint {
   void release(const TensorEntry& entry) const;
   /// Bytes of all tensors together.
   std::size_t bytes() const;
+  /// The file that errors about the whole name: "model.safetensors" or the index.
+  const std::string& source() const { return source_; }
 
  private:
+  std::string source_;
   std::vector<MappedFile> files_;
   std::map<std::string, TensorEntry, std::less<>> tensors_;
 };
