@@ -1,0 +1,46 @@
+#include "core/arena.h"
+
+#include <algorithm>
+
+namespace chiasm {
+
+namespace {
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kSmallestBlock = std::size_t(1) << 20;
+}  // namespace
+
+TensorView<float> Arena::floats(const Shape& shape, std::string_view name) {
+  const std::size_t bytes =
+      (std::size_t(shape.count()) * sizeof(float) + kAlignment - 1) / kAlignment * kAlignment;
+  while (block_ < blocks_.size() && used_ + bytes > blocks_[block_].bytes()) {
+    block_++;
+    used_ = 0;
+  }
+  if (block_ == blocks_.size()) {
+    const std::size_t size = std::max(bytes, kSmallestBlock);
+    blocks_.emplace_back(DType::u8, Shape{std::int64_t(size)});
+  }
+  auto* data = reinterpret_cast<float*>(blocks_[block_].data() + used_);
+  used_ += bytes;
+  return TensorView<float>(data, shape, name);
+}
+
+std::size_t Arena::bytes() const {
+  std::size_t total = 0;
+  for (const Tensor& block : blocks_) total += block.bytes();
+  return total;
+}
+
+void Arena::rewind(std::size_t block, std::size_t used) {
+  block_ = block;
+  used_ = used;
+  // An empty arena of several blocks becomes one block of their sum, so that the next pass of the
+  // same size bumps one pointer and a long-lived arena does not keep fragments.
+  if (block_ == 0 && used_ == 0 && blocks_.size() > 1) {
+    const std::size_t total = bytes();
+    blocks_.clear();
+    blocks_.emplace_back(DType::u8, Shape{std::int64_t(total)});
+  }
+}
+
+}  // namespace chiasm

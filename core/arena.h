@@ -1,0 +1,42 @@
+#pragma once
+/// Scratch memory of one forward pass: pointers move, nothing is freed one by one.
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "core/tensor.h"
+
+namespace chiasm {
+
+/// A bump allocator that keeps its memory between passes: after the first pass of the largest size
+/// nothing is allocated any more. Not thread-safe: one pass at a time.
+class Arena {
+ public:
+  /// An uninitialised array, valid until the enclosing Frame ends. Throws RequestError when memory
+  /// is refused.
+  TensorView<float> floats(const Shape& shape, std::string_view name = "scratch");
+  /// Bytes held, used or not.
+  std::size_t bytes() const;
+
+  /// Everything taken after its construction is given back when it ends.
+  class Frame {
+   public:
+    explicit Frame(Arena& arena) : arena_(arena), block_(arena.block_), used_(arena.used_) {}
+    ~Frame() { arena_.rewind(block_, used_); }
+    Frame(const Frame&) = delete;
+    Frame& operator=(const Frame&) = delete;
+
+   private:
+    Arena& arena_;
+    std::size_t block_, used_;
+  };
+
+ private:
+  void rewind(std::size_t block, std::size_t used);
+
+  std::vector<Tensor> blocks_;
+  std::size_t block_ = 0;  // the one in use
+  std::size_t used_ = 0;   // bytes of it
+};
+
+}  // namespace chiasm

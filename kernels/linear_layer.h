@@ -1,0 +1,50 @@
+#pragma once
+/// A checkpoint's weight and bias as one callable: what every module is made of.
+#include <initializer_list>
+#include <string_view>
+#include <vector>
+
+#include "core/weights.h"
+#include "kernels/matrix.h"
+
+namespace chiasm::kernels {
+
+/// A part of a fused product: its tensor scope ("q_proj") and number of outputs.
+struct LinearPart {
+  std::string_view scope;
+  std::int64_t out;
+};
+
+/// y = x W^T + b, or several such products over one x laid side by side (q, k and v).
+class LinearLayer {
+ public:
+  LinearLayer() = default;
+  /// Reads "<scope>.weight" [out, in] and, with `bias`, "<scope>.bias" [out] of each part, packs
+  /// them and lets go of the file's pages.
+  LinearLayer(const Context& ctx, const Weights& weights, std::initializer_list<LinearPart> parts,
+              std::int64_t in, bool bias, WeightFormat format);
+
+  /// A convolution whose stride is its kernel, as a product over patches laid out as rows: reads
+  /// "weight" of shape [out, ...] in this scope, its inner dimensions flattened, and "bias" [out].
+  static LinearLayer from_convolution(const Context& ctx, const Weights& weights,
+                                      const Shape& kernel, bool bias, WeightFormat format);
+
+  /// y = act(x W^T + b).  x: [rows, in], y: [rows, out].
+  void operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
+                  Activation activation = Activation::none) const;
+  /// y += x W^T + b: the product joins a residual stream.
+  void accumulate(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
+
+  std::int64_t out() const { return weight_.out(); }
+  std::size_t bytes() const { return weight_.bytes() + bias_.size() * sizeof(float); }
+
+ private:
+  Matrix weight_;
+  std::vector<float> bias_;
+};
+
+/// Packs one tensor [out, in] of `weights` (an embedding table, say) and lets go of its file pages.
+Matrix load_matrix(const Context& ctx, const Weights& weights, std::string_view name,
+                   std::int64_t out, std::int64_t in, WeightFormat format);
+
+}  // namespace chiasm::kernels

@@ -1,0 +1,188 @@
+#include "language/decoder.h"
+
+#include <cmath>
+#include <string>
+
+#include "kernels/embed.h"
+#include "kernels/norm.h"
+#include "kernels/rope.h"
+
+namespace chiasm::language {
+
+DecoderConfig DecoderConfig::from_json(const Json& config) {
+  DecoderConfig c{
+      .hidden_size = config["hidden_size"].integer(),
+      .intermediate_size = config["intermediate_size"].integer(),
+      .layers = config["num_hidden_layers"].integer(),
+      .heads = config["num_attention_heads"].integer(),
+      .kv_heads = 0,
+      .head_dim = 0,
+      .vocab_size = config["vocab_size"].integer(),
+      .max_positions = config.integer("max_position_embeddings", 2048),
+      .rms_norm_eps = float(config.number("rms_norm_eps", 1e-6)),
+      .attention_bias = config.boolean("attention_bias", false),
+      .mlp_bias = config.boolean("mlp_bias", false),
+      .activation = kernels::activation_from_name(config.str("hidden_act", "silu")),
+      .rope = {},
+  };
+  c.kv_heads = config.integer("num_key_value_heads", c.heads);
+  c.head_dim = config.integer("head_dim", c.heads > 0 ? c.hidden_size / c.heads : 0);
+  const bool sane = c.hidden_size > 0 && c.intermediate_size > 0 && c.layers > 0 && c.heads > 0 &&
+                    c.kv_heads > 0 && c.heads % c.kv_heads == 0 && c.head_dim > 0 &&
+                    c.head_dim <= 256 && c.head_dim % 2 == 0 && c.vocab_size > 0 &&
+                    c.max_positions > 0;
+  if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a decoder");
+  c.rope = rope_frequencies(config, c.head_dim);
+  return c;
+}
+
+Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
+                 bool tied, kernels::WeightFormat format)
+    : config_(c),
+      embedding_(
+          kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size, format)),
+      tied_(tied),
+      norm_(w.floats("norm.weight", {c.hidden_size})) {
+  if (!tied) {
+    head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size, format);
+  }
+  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  for (std::int64_t i = 0; i < c.layers; i++) {
+    const Weights l = w.scope("layers", i);
+    const Weights attention = l.scope("self_attn"), mlp = l.scope("mlp");
+    Layer layer;
+    layer.input_norm = l.floats("input_layernorm.weight", {c.hidden_size});
+    layer.post_attention_norm = l.floats("post_attention_layernorm.weight", {c.hidden_size});
+    layer.qkv = {ctx,           attention,        {{"q_proj", q}, {"k_proj", kv}, {"v_proj", kv}},
+                 c.hidden_size, c.attention_bias, format};
+    layer.out = {ctx, attention, {{"o_proj", c.hidden_size}}, q, c.attention_bias, format};
+    layer.gate_up = {ctx,
+                     mlp,
+                     {{"gate_proj", c.intermediate_size}, {"up_proj", c.intermediate_size}},
+                     c.hidden_size,
+                     c.mlp_bias,
+                     format};
+    layer.down = {ctx,        mlp,   {{"down_proj", c.hidden_size}}, c.intermediate_size,
+                  c.mlp_bias, format};
+    layers_.push_back(std::move(layer));
+  }
+}
+
+std::size_t Decoder::bytes() const {
+  std::size_t total = embedding_.bytes() + norm_.bytes();
+  if (!tied_) total += head_.bytes();
+  for (const Layer& layer : layers_) {
+    total += layer.qkv.bytes() + layer.out.bytes() + layer.gate_up.bytes() + layer.down.bytes() +
+             layer.input_norm.bytes() + layer.post_attention_norm.bytes();
+  }
+  return total;
+}
+
+void Decoder::embed(const Context& ctx, std::span<const std::int32_t> ids,
+                    TensorView<float> x) const {
+  kernels::embed(ctx, embedding_, ids, x);
+}
+
+void Decoder::logits(const Context& ctx, TensorView<const float> features,
+                     TensorView<float> out) const {
+  kernels::linear(ctx, features, tied_ ? embedding_ : head_, {}, out);
+  ctx.show("logits", out);
+}
+
+/// Where the rows of a batch belong.
+struct Decoder::Batch {
+  std::vector<kernels::AttentionSequence> sequences;
+  std::vector<std::int32_t> first_key, last_key;
+  std::vector<std::int64_t> slot;
+  TensorView<float> cosine, sine;  // [rows, rotary dimensions / 2]
+};
+
+Decoder::Batch Decoder::lay_out(const Context& ctx, std::span<const BatchPart> parts,
+                                Arena& arena) const {
+  Batch batch;
+  std::vector<std::int32_t> position;
+  std::int64_t begin = 0;
+  for (const BatchPart& part : parts) {
+    SequenceState& state = *part.state;
+    const std::int64_t past = state.length();
+    state.reserve(past + part.rows);
+    batch.sequences.push_back({begin, part.rows, past + part.rows, 0, state.pages().data()});
+    for (std::int64_t i = past; i < past + part.rows; i++) {
+      position.push_back(std::int32_t(i));
+      batch.first_key.push_back(0);
+      batch.last_key.push_back(std::int32_t(i + 1));
+      batch.slot.push_back(state.slot(i));
+    }
+    begin += part.rows;
+  }
+  const auto half = std::int64_t(config_.rope.inv_freq.size());
+  batch.cosine = arena.floats({begin, half}, "cosine");
+  batch.sine = arena.floats({begin, half}, "sine");
+  kernels::rotary_table(ctx, position, config_.rope.inv_freq, config_.rope.attention_scaling,
+                        batch.cosine, batch.sine);
+  return batch;
+}
+
+// x += out(attention(rotary(q), rotary(k), v)).  x: [rows, hidden].
+void Decoder::attend(const Context& ctx, const Layer& layer, std::int64_t index,
+                     const KvPages& pages, const Batch& batch, Arena& arena,
+                     TensorView<float> x) const {
+  const auto& c = config_;
+  const std::int64_t rows = x.rows(), q_dim = c.heads * c.head_dim,
+                     kv_dim = c.kv_heads * c.head_dim;
+  Arena::Frame frame(arena);
+  const auto normed = arena.floats({rows, c.hidden_size}, "normed");
+  const auto qkv = arena.floats({rows, q_dim + 2 * kv_dim}, "qkv");
+  const auto mixed = arena.floats({rows, q_dim}, "mixed");
+  kernels::rms_norm(ctx, x, layer.input_norm.view<float>(), c.rms_norm_eps, normed);
+  layer.qkv(ctx, normed, qkv);
+  const auto q = qkv.slice_cols(0, q_dim);
+  const auto k = qkv.slice_cols(q_dim, kv_dim);
+  const auto v = qkv.slice_cols(q_dim + kv_dim, kv_dim);
+  kernels::rotate_half(ctx, q, c.heads, c.head_dim, batch.cosine, batch.sine);
+  kernels::rotate_half(ctx, k, c.kv_heads, c.head_dim, batch.cosine, batch.sine);
+
+  const DType dtype = pages.shape().dtype;
+  kernels::write_pages(ctx, k, c.kv_heads, c.head_dim, batch.slot, pages.keys(index), dtype);
+  kernels::write_pages(ctx, v, c.kv_heads, c.head_dim, batch.slot, pages.values(index), dtype);
+  kernels::KeyValues kv;
+  kv.k_pages = pages.keys(index);
+  kv.v_pages = pages.values(index);
+  kv.page_dtype = dtype;
+  const float scale = 1.0f / std::sqrt(float(c.head_dim));
+  kernels::attention(ctx, {c.heads, c.kv_heads, c.head_dim, scale, 0}, q, kv, batch.sequences,
+                     batch.first_key, batch.last_key, mixed);
+  layer.out.accumulate(ctx, mixed, x);
+}
+
+// x += down(act(gate(norm(x))) * up(norm(x))).  x: [rows, hidden].
+// Shazeer, 2020, arXiv:2002.05202 (SwiGLU).
+void Decoder::feed_forward(const Context& ctx, const Layer& layer, Arena& arena,
+                           TensorView<float> x) const {
+  const std::int64_t rows = x.rows(), inner = config_.intermediate_size;
+  Arena::Frame frame(arena);
+  const auto normed = arena.floats({rows, config_.hidden_size}, "normed");
+  const auto gate_up = arena.floats({rows, 2 * inner}, "gate_up");
+  const auto hidden = arena.floats({rows, inner}, "hidden");
+  kernels::rms_norm(ctx, x, layer.post_attention_norm.view<float>(), config_.rms_norm_eps, normed);
+  layer.gate_up(ctx, normed, gate_up);
+  kernels::gated_activation(ctx, config_.activation, gate_up, hidden);
+  layer.down.accumulate(ctx, hidden, x);
+}
+
+void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
+                      Arena& arena, TensorView<float> x) const {
+  Arena::Frame frame(arena);
+  const Batch batch = lay_out(ctx, parts, arena);
+  ctx.show("decoder.embed", x);
+  for (std::size_t i = 0; i < layers_.size(); i++) {
+    attend(ctx, layers_[i], std::int64_t(i), pages, batch, arena, x);
+    feed_forward(ctx, layers_[i], arena, x);
+    if (ctx.tap != nullptr) ctx.show("decoder.layers." + std::to_string(i), x);
+  }
+  kernels::rms_norm(ctx, x, norm_.view<float>(), config_.rms_norm_eps, x);
+  ctx.show("decoder.norm", x);
+  for (const BatchPart& part : parts) part.state->advance(part.rows);
+}
+
+}  // namespace chiasm::language

@@ -1,0 +1,251 @@
+#include "vision/siglip.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <string>
+
+#include "kernels/attention.h"
+#include "kernels/embed.h"
+#include "kernels/norm.h"
+
+namespace chiasm::vision {
+
+using kernels::AttentionSequence;
+
+SiglipConfig SiglipConfig::from_json(const Json& config, const SiglipConfig& defaults) {
+  const auto side = [&](std::string_view key, std::int64_t otherwise) {
+    if (!config.has(key) || !config[key].is_array()) return config.integer(key, otherwise);
+    const auto sides = config[key].integers();
+    if (sides.size() != 2 || sides[0] != sides[1]) {
+      fail<ModelError>(config[key].where(), ": only square pictures and patches are supported");
+    }
+    return sides[0];
+  };
+  SiglipConfig c{
+      .hidden_size = config.integer("hidden_size", defaults.hidden_size),
+      .intermediate_size = config.integer("intermediate_size", defaults.intermediate_size),
+      .layers = config.integer("num_hidden_layers", defaults.layers),
+      .heads = config.integer("num_attention_heads", defaults.heads),
+      .channels = config.integer("num_channels", defaults.channels),
+      .image_size = side("image_size", defaults.image_size),
+      .patch_size = side("patch_size", defaults.patch_size),
+      .layer_norm_eps = float(config.number("layer_norm_eps", double(defaults.layer_norm_eps))),
+      .activation = kernels::activation_from_name(config.str("hidden_act", "gelu_pytorch_tanh")),
+  };
+  const bool sane = c.hidden_size > 0 && c.heads > 0 && c.hidden_size % c.heads == 0 &&
+                    c.hidden_size / c.heads <= 256 && c.layers > 0 && c.intermediate_size > 0 &&
+                    c.patch_size > 0 && c.image_size >= c.patch_size && c.channels == 3;
+  if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a vision transformer");
+  return c;
+}
+
+namespace {
+
+/// torch.arange(1/side, 1, 1/side) in float32, bit for bit. Its CPU kernel fills pairs of 8-wide
+/// vectors, each from a float32-rounded base plus k double steps, and the rest one by one in
+/// double; a patch on a boundary falls on either side by this rounding.
+std::vector<float> boundaries(std::int64_t side) {
+  constexpr std::int64_t kVector = 8;
+  const double step = 1.0 / double(side);
+  const auto count = std::int64_t(std::ceil((1.0 - step) / step));
+  const std::int64_t vectorised = count / (2 * kVector) * (2 * kVector);
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < count; i++) {
+    const std::int64_t first = i / kVector * kVector;
+    const double base = double(float(step + step * double(first)));
+    out.push_back(i < vectorised ? float(base + step * double(i - first))
+                                 : float(step + step * double(i)));
+  }
+  return out;
+}
+
+std::vector<std::int32_t> buckets(std::int64_t count, std::span<const float> bounds) {
+  std::vector<std::int32_t> out;
+  const float step = 1.0f / float(count);
+  for (std::int64_t i = 0; i < count; i++) {
+    const float coordinate = std::min(float(i) * step, float(1.0 - 1e-6));
+    const auto at = std::upper_bound(bounds.begin(), bounds.end(), coordinate);
+    out.push_back(std::int32_t(at - bounds.begin()));
+  }
+  return out;
+}
+
+}  // namespace
+
+std::vector<std::int32_t> bucketed_positions(std::int64_t rows, std::int64_t cols,
+                                             std::int64_t valid_rows, std::int64_t valid_cols,
+                                             std::int64_t side) {
+  const std::vector<float> bounds = boundaries(side);
+  const auto row_buckets = buckets(valid_rows, bounds);
+  const auto col_buckets = buckets(valid_cols, bounds);
+  std::vector<std::int32_t> ids(std::size_t(rows * cols), 0);
+  for (std::int64_t i = 0; i < valid_rows; i++) {
+    for (std::int64_t j = 0; j < valid_cols; j++) {
+      ids[std::size_t(i * cols + j)] =
+          std::int32_t(row_buckets[std::size_t(i)] * side) + col_buckets[std::size_t(j)];
+    }
+  }
+  return ids;
+}
+
+SiglipLayer::SiglipLayer(const Context& ctx, const SiglipConfig& c, const Weights& w,
+                         kernels::WeightFormat format)
+    : norm1_weight_(w.floats("layer_norm1.weight", {c.hidden_size})),
+      norm1_bias_(w.floats("layer_norm1.bias", {c.hidden_size})),
+      norm2_weight_(w.floats("layer_norm2.weight", {c.hidden_size})),
+      norm2_bias_(w.floats("layer_norm2.bias", {c.hidden_size})),
+      qkv_(ctx, w.scope("self_attn"),
+           {{"q_proj", c.hidden_size}, {"k_proj", c.hidden_size}, {"v_proj", c.hidden_size}},
+           c.hidden_size, true, format),
+      out_(ctx, w.scope("self_attn"), {{"out_proj", c.hidden_size}}, c.hidden_size, true, format),
+      up_(ctx, w.scope("mlp"), {{"fc1", c.intermediate_size}}, c.hidden_size, true, format),
+      down_(ctx, w.scope("mlp"), {{"fc2", c.hidden_size}}, c.intermediate_size, true, format) {}
+
+std::size_t SiglipLayer::bytes() const {
+  return qkv_.bytes() + out_.bytes() + up_.bytes() + down_.bytes() + 4 * norm1_weight_.bytes();
+}
+
+SiglipEncoder::SiglipEncoder(const Context& ctx, const SiglipConfig& c, const Weights& w,
+                             kernels::WeightFormat format)
+    : config_(c),
+      patch_embedding_(kernels::LinearLayer::from_convolution(
+          ctx, w.scope("embeddings.patch_embedding"),
+          {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, format)),
+      position_embedding_(
+          w.floats("embeddings.position_embedding.weight", {c.side() * c.side(), c.hidden_size})),
+      norm_weight_(w.floats("post_layernorm.weight", {c.hidden_size})),
+      norm_bias_(w.floats("post_layernorm.bias", {c.hidden_size})) {
+  for (std::int64_t i = 0; i < c.layers; i++) {
+    layers_.emplace_back(ctx, c, w.scope("encoder.layers", i), format);
+  }
+}
+
+std::size_t SiglipEncoder::bytes() const {
+  std::size_t total = patch_embedding_.bytes() + position_embedding_.bytes();
+  for (const SiglipLayer& layer : layers_) total += layer.bytes();
+  return total;
+}
+
+/// The packed batch: where each tile's patches lie and which keys its rows see.
+struct SiglipEncoder::Packed {
+  std::vector<AttentionSequence> sequences;
+  std::vector<std::int32_t> first_key, last_key;
+  // Row of each patch: patches of a padded tile are packed real ones first, so that the visible
+  // keys are one range. Empty when no tile is padded.
+  std::vector<std::int64_t> row_of_patch;
+};
+
+SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const EncoderTile> tiles,
+                                           Arena& arena, TensorView<float> x) const {
+  const std::int64_t patch = config_.patch_size;
+  const std::int64_t width = config_.channels * patch * patch;
+  Arena::Frame frame(arena);
+  const TensorView<float> patches = arena.floats({x.rows(), width}, "patches");
+  std::vector<std::int32_t> positions;
+  Packed packed;
+  std::vector<std::int64_t> order;
+  bool padded = false;
+  std::int64_t begin = 0;
+  for (const EncoderTile& tile : tiles) {
+    const std::int64_t rows = tile.pixels.shape()[1] / patch, cols = tile.pixels.shape()[2] / patch;
+    const std::int64_t count = rows * cols;
+    // A patch is real when any of its pixels is.
+    const std::int64_t valid_rows = (tile.valid_height + patch - 1) / patch;
+    const std::int64_t valid_cols = (tile.valid_width + patch - 1) / patch;
+    const std::int64_t valid = valid_rows * valid_cols;
+    kernels::extract_patches(ctx, tile.pixels, patch, patches.slice_rows(begin, count));
+    const auto ids = bucketed_positions(rows, cols, valid_rows, valid_cols, config_.side());
+    positions.insert(positions.end(), ids.begin(), ids.end());
+    packed.sequences.push_back({begin, count, valid, begin, nullptr});
+    packed.first_key.insert(packed.first_key.end(), std::size_t(count), 0);
+    packed.last_key.insert(packed.last_key.end(), std::size_t(count), std::int32_t(valid));
+    padded = padded || valid != count;
+    std::int64_t real = begin, padding = begin + valid;
+    for (std::int64_t i = 0; i < count; i++) {
+      const bool is_real = i / cols < valid_rows && i % cols < valid_cols;
+      order.push_back(is_real ? real++ : padding++);
+    }
+    begin += count;
+  }
+  patch_embedding_(ctx, patches, x);
+  kernels::add_rows(ctx, position_embedding_.view<float>(), positions, x);
+  if (padded) packed.row_of_patch = std::move(order);
+  return packed;
+}
+
+// x += attention(norm1(x)); x += mlp(norm2(x)).  x: [patches, hidden].
+// Dosovitskiy et al., 2021, arXiv:2010.11929, equations 2 and 3.
+void SiglipEncoder::layer(const Context& ctx, const SiglipLayer& layer, const Packed& packed,
+                          Arena& arena, TensorView<float> x) const {
+  const std::int64_t rows = x.rows(), dim = config_.hidden_size;
+  const std::int64_t head_dim = dim / config_.heads;
+  Arena::Frame frame(arena);
+  const TensorView<float> normed = arena.floats({rows, dim}, "normed");
+  {
+    Arena::Frame inner(arena);
+    const TensorView<float> qkv = arena.floats({rows, 3 * dim}, "qkv");
+    kernels::layer_norm(ctx, x, layer.norm1_weight_.view<float>(), layer.norm1_bias_.view<float>(),
+                        config_.layer_norm_eps, normed);
+    layer.qkv_(ctx, normed, qkv);
+    kernels::KeyValues kv;
+    kv.k = qkv.slice_cols(dim, dim);
+    kv.v = qkv.slice_cols(2 * dim, dim);
+    const float scale = 1.0f / std::sqrt(float(head_dim));
+    kernels::attention(ctx, {config_.heads, config_.heads, head_dim, scale, 0},
+                       qkv.slice_cols(0, dim), kv, packed.sequences, packed.first_key,
+                       packed.last_key, normed);
+    layer.out_.accumulate(ctx, normed, x);
+  }
+  const TensorView<float> hidden = arena.floats({rows, config_.intermediate_size}, "hidden");
+  kernels::layer_norm(ctx, x, layer.norm2_weight_.view<float>(), layer.norm2_bias_.view<float>(),
+                      config_.layer_norm_eps, normed);
+  layer.up_(ctx, normed, hidden, config_.activation);
+  layer.down_.accumulate(ctx, hidden, x);
+}
+
+void SiglipEncoder::forward(const Context& ctx, std::span<const EncoderTile> tiles, Arena& arena,
+                            TensorView<float> out) const {
+  const std::int64_t patch = config_.patch_size;
+  std::int64_t count = 0;
+  for (const EncoderTile& tile : tiles) {
+    const std::int64_t height = tile.pixels.shape()[1], width = tile.pixels.shape()[2];
+    tile.pixels.expect({config_.channels, height, width});
+    if (height % patch != 0 || width % patch != 0 || height == 0 || width == 0) {
+      fail<ShapeError>("tile: ", height, " x ", width, " pixels, expected multiples of ", patch);
+    }
+    if (tile.valid_height < 1 || tile.valid_height > height || tile.valid_width < 1 ||
+        tile.valid_width > width) {
+      fail<ShapeError>("tile: ", tile.valid_height, " x ", tile.valid_width, " real pixels of ",
+                       height, " x ", width);
+    }
+    count += height / patch * (width / patch);
+  }
+  out.expect({count, config_.hidden_size});
+
+  Arena::Frame frame(arena);
+  const TensorView<float> x = arena.floats({count, config_.hidden_size}, "x");
+  Packed packed = embed(ctx, tiles, arena, x);
+  ctx.show("vision.embed", x);
+  if (!packed.row_of_patch.empty()) {
+    for (std::int64_t i = 0; i < count; i++) {  // `out` serves as the copy
+      const float* from = x.row(i);
+      std::copy_n(from, x.cols(), out.row(packed.row_of_patch[std::size_t(i)]));
+    }
+    for (std::int64_t i = 0; i < count; i++) std::copy_n(out.row(i), x.cols(), x.row(i));
+  }
+  for (std::size_t i = 0; i < layers_.size(); i++) {
+    ctx.poll();
+    layer(ctx, layers_[i], packed, arena, x);
+    if (ctx.tap != nullptr) ctx.show("vision.layers." + std::to_string(i), x);
+  }
+  kernels::layer_norm(ctx, x, norm_weight_.view<float>(), norm_bias_.view<float>(),
+                      config_.layer_norm_eps, x);
+  for (std::int64_t i = 0; i < count; i++) {
+    const std::int64_t from = packed.row_of_patch.empty() ? i : packed.row_of_patch[std::size_t(i)];
+    std::copy_n(x.row(from), x.cols(), out.row(i));
+  }
+  ctx.show("vision.out", out);
+}
+
+}  // namespace chiasm::vision
