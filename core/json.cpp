@@ -72,6 +72,14 @@ Json Json::load(const std::filesystem::path& path, std::size_t max_bytes) {
 
 std::string Json::where() const { return path_.empty() ? file_ : file_ + ": " + path_; }
 
+std::string Json::brief() const {
+  if (node_->is_structured()) return node_->type_name();
+  std::string text = node_->dump(-1, ' ', /*ensure_ascii=*/true);
+  constexpr std::size_t kLimit = 60;
+  if (text.size() > kLimit) text.replace(kLimit, std::string::npos, "...");
+  return text;
+}
+
 bool Json::has(std::string_view key) const {
   if (!node_->is_object()) return false;
   const auto it = node_->find(std::string(key));
@@ -112,7 +120,7 @@ std::int64_t Json::integer() const {
     const auto v = node_->get<double>();
     if (v == std::floor(v) && std::abs(v) < 0x1p53) return std::int64_t(v);
   }
-  fail<FormatError>(where(), ": expected a whole number, got ", node_->dump());
+  fail<FormatError>(where(), ": expected a whole number, got ", brief());
 }
 
 double Json::number() const {

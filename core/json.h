@@ -53,6 +53,8 @@ class Json {
 
   /// "config.json: text_config.num_hidden_layers": for errors about this value.
   std::string where() const;
+  /// The value for errors: as JSON, cut after some 60 bytes, or "array" or "object".
+  std::string brief() const;
   /// The underlying node, for loops over large tables.
   const nlohmann::json& raw() const { return *node_; }
 

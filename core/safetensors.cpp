@@ -62,7 +62,7 @@ std::string_view header_text(std::span<const std::byte> bytes, const std::string
 /// A non-negative whole number. Floats such as 2.0 are refused: no writer makes them here.
 std::int64_t whole(const Json& value) {
   if (!value.raw().is_number_unsigned()) {
-    fail<FormatError>(value.where(), ": expected a whole number >= 0, got ", value.raw().dump());
+    fail<FormatError>(value.where(), ": expected a whole number >= 0, got ", value.brief());
   }
   return value.integer();
 }
@@ -180,8 +180,8 @@ std::set<std::string> shard_names(const Json& weight_map) {
     const std::string shard = weight_map[item.key()].str();
     if (shard.empty() || shard == "." || shard == ".." ||
         shard.find_first_of(std::string_view("/\\\0", 3)) != std::string::npos) {
-      fail<FormatError>(weight_map.where(), ".", item.key(), ": \"", shard,
-                        "\" is not a plain file name");
+      fail<FormatError>(weight_map.where(), ": ", weight_map[item.key()].brief(),
+                        " is not a plain file name");
     }
     shards.insert(shard);
   }
