@@ -50,8 +50,10 @@ void to_floats(const std::byte* data, DType dtype, std::int64_t count, float* ou
   fail<ModelError>("holds ", name(dtype), ", expected float32, bfloat16, float16 or float64");
 }
 
-Weights::Weights(const Checkpoint& checkpoint)
-    : checkpoint_(&checkpoint), read_(std::make_shared<std::set<std::string, std::less<>>>()) {}
+Weights::Weights(const Checkpoint& checkpoint, std::function<void(double)> progress)
+    : checkpoint_(&checkpoint), read_(std::make_shared<Reading>()) {
+  read_->progress = std::move(progress);
+}
 
 std::string Weights::full(std::string_view name) const {
   return prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name);
@@ -81,7 +83,10 @@ const TensorEntry& Weights::entry(std::string_view name, const Shape& expected) 
     fail<ModelError>(checkpoint_->source(), ": ", wanted, ": shape ", it->second.shape,
                      ", config.json asks for ", expected);
   }
-  read_->insert(wanted);
+  read_->names.insert(wanted);
+  if (read_->progress) {
+    read_->progress(double(read_->names.size()) / double(checkpoint_->tensors().size()));
+  }
   return it->second;
 }
 
@@ -100,7 +105,7 @@ void Weights::finish(const std::function<bool(std::string_view)>& ignored) const
   std::string names;
   std::size_t count = 0;
   for (const auto& [name, entry] : checkpoint_->tensors()) {
-    if (read_->contains(name) || ignored(name)) continue;
+    if (read_->names.contains(name) || ignored(name)) continue;
     count++;
     if (count <= kNamesShown) names += (names.empty() ? "" : ", ") + name;
   }

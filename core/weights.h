@@ -16,8 +16,8 @@ namespace chiasm {
 /// that `finish` can refuse a checkpoint with tensors nobody asked for. Copies share that memory.
 class Weights {
  public:
-  /// The Checkpoint must outlive all scopes.
-  explicit Weights(const Checkpoint& checkpoint);
+  /// The Checkpoint must outlive all scopes. `progress` hears the fraction of tensors read so far.
+  explicit Weights(const Checkpoint& checkpoint, std::function<void(double)> progress = {});
 
   /// The scope `name` inside this one.
   Weights scope(std::string_view name) const;
@@ -40,8 +40,12 @@ class Weights {
   void finish(const std::function<bool(std::string_view)>& ignored) const;
 
  private:
+  struct Reading {
+    std::set<std::string, std::less<>> names;
+    std::function<void(double)> progress;
+  };
   const Checkpoint* checkpoint_;
-  std::shared_ptr<std::set<std::string, std::less<>>> read_;
+  std::shared_ptr<Reading> read_;
   std::string prefix_;
 };
 

@@ -10,14 +10,16 @@
 namespace chiasm::language {
 
 DecoderConfig DecoderConfig::from_json(const Json& config) {
+  // Older folders leave out what equals transformers' LlamaConfig, hence the defaults; a wrong guess
+  // cannot pass, since every tensor's shape is checked.
   DecoderConfig c{
-      .hidden_size = config["hidden_size"].integer(),
-      .intermediate_size = config["intermediate_size"].integer(),
-      .layers = config["num_hidden_layers"].integer(),
-      .heads = config["num_attention_heads"].integer(),
+      .hidden_size = config.integer("hidden_size", 4096),
+      .intermediate_size = config.integer("intermediate_size", 11008),
+      .layers = config.integer("num_hidden_layers", 32),
+      .heads = config.integer("num_attention_heads", 32),
       .kv_heads = 0,
       .head_dim = 0,
-      .vocab_size = config["vocab_size"].integer(),
+      .vocab_size = config.integer("vocab_size", 32000),
       .max_positions = config.integer("max_position_embeddings", 2048),
       .rms_norm_eps = float(config.number("rms_norm_eps", 1e-6)),
       .attention_bias = config.boolean("attention_bias", false),

@@ -30,7 +30,8 @@ struct ModelInfo {
   std::string family, path, dtype, kv_dtype, isa, image_token;
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
-  std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0, tokens_per_tile = 0;
+  std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;
+  std::int64_t patches_per_tile = 0, tokens_per_tile = 0;
   int threads = 0;
   std::vector<std::int32_t> eos_token_ids;
 };

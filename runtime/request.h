@@ -42,7 +42,7 @@ struct GenerateOptions {
   double repetition_penalty = 1;
   std::optional<std::uint64_t> seed;  // none: drawn anew for each request
   std::vector<std::string> stop;      // text that ends the answer; not part of it
-  int logprobs = 0;                   // alternatives to report per token; -1: none reported at all
+  int logprobs = 0;                   // alternatives to report per token; 0: no log-probabilities
   bool ignore_eos = false;            // for benchmarks
 };
 

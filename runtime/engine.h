@@ -1,0 +1,91 @@
+#pragma once
+/// The one loop under every call: submit, step, cancel.
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/context.h"
+#include "runtime/prefix_cache.h"
+#include "runtime/sequence.h"
+
+namespace chiasm {
+
+struct EngineOptions {
+  std::int64_t max_context = 2048;  // tokens a sequence may hold
+  std::int64_t kv_pages = 1024;     // capacity of the KV cache
+  DType kv_dtype = DType::f32;
+  std::int64_t prefill_rows = 512;  // prompt rows a step takes at most
+  std::int64_t tiles_per_step = 2;  // tiles a step encodes at most, of any pictures
+  std::int64_t max_batch = 64;      // sequences that run at once
+  std::size_t remembered_prefixes = 8;
+  vision::MediaLimits limits;
+  std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
+};
+
+/// Continuous batching over one model. Thread-safe: whoever waits for a sequence drives the loop
+/// when nobody else does, so there is no thread of its own and an idle engine costs nothing.
+class Engine {
+ public:
+  Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
+         EngineOptions options);
+
+  /// Queues a sequence. RequestError when it can never fit.
+  void submit(const std::shared_ptr<Sequence>& sequence);
+  /// Asks for an end; the sequence finishes at the next step with finish_reason "cancelled".
+  void cancel(Sequence& sequence);
+  /// Drives or waits until all of `sequences` are done. `on_text` gets the first one's text on the
+  /// calling thread. Throws the first error, after cancelling the rest; Interrupted by `poll`.
+  void wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnText& on_text,
+            const Poll& poll);
+
+  const EngineOptions& options() const { return options_; }
+  /// Scratch bytes of a step at its largest, given tiles to encode and prompt rows to take.
+  std::size_t step_bytes(std::int64_t tiles, std::int64_t rows) const;
+  /// The tap, read at the start of each step.
+  void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
+
+ private:
+  using List = std::vector<std::shared_ptr<Sequence>>;
+
+  void drive(const Poll& interrupted);
+  void step(const Poll& interrupted);
+  void drop_cancelled(List& list);
+  void admit();
+  bool fits(const Sequence& sequence) const;
+  void start(Sequence& sequence);
+  void encode_some(const Poll& interrupted);
+  bool prepare(Sequence& sequence, EncodingPicture& picture);
+  void run_batch();
+  struct Batch;
+  Batch gather() const;
+  void fill_rows(const Batch& batch, TensorView<float> x) const;
+  void use_logits(const Batch& batch, TensorView<const float> features);
+  void choose(Sequence& sequence, std::span<float> logits);
+  void accept(Sequence& sequence, std::int32_t token);
+  void show(Sequence& sequence, const std::string& text);
+  void finish(Sequence& sequence, std::string reason);
+  void abandon(Sequence& sequence, std::exception_ptr error);
+
+  const Family& family_;
+  const language::Tokenizer& tokenizer_;
+  Context ctx_;
+  EngineOptions options_;
+
+  // The loop's own; touched by whoever drives.
+  language::KvPages pages_;
+  PrefixCache prefixes_;  // after pages_: gives its pages back first
+  Arena arena_;
+  List waiting_, running_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool driving_ = false;
+  List incoming_;
+  std::function<void(std::string_view, TensorView<const float>)> tap_, tap_in_use_;
+};
+
+}  // namespace chiasm

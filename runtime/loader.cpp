@@ -1,0 +1,157 @@
+#include "runtime/loader.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "runtime/generation_config.h"
+
+namespace chiasm {
+
+namespace {
+
+/// Inner errors about a file's bytes or shapes become errors about the model.
+template <class Work>
+decltype(auto) as_model_error(const std::string& where, Work&& work) {
+  try {
+    return work();
+  } catch (const FormatError& e) {
+    throw ModelError(where + ": " + e.what());
+  } catch (const ShapeError& e) {
+    throw ModelError(where + ": " + e.what());
+  } catch (ModelError& e) {
+    if (std::string_view(e.what()).find(where) == std::string_view::npos) e.add_context(where);
+    throw;
+  }
+}
+
+kernels::WeightFormat weight_format(const LoadOptions& options, const Json& config,
+                                    const Checkpoint& checkpoint) {
+  std::string dtype = options.dtype;
+  if (dtype == "auto") {
+    dtype = config.str("dtype", config.str("torch_dtype", ""));
+    if (dtype.empty()) dtype = name(checkpoint.tensors().begin()->second.dtype);
+  }
+  if (dtype == "float32") return kernels::WeightFormat::f32;
+  if (dtype == "bfloat16") return kernels::WeightFormat::bf16;
+  if (dtype == "float16") return kernels::WeightFormat::f16;
+  fail<RequestError>("dtype \"", dtype, "\" is not known; use auto, float32, bfloat16 or float16");
+}
+
+std::string_view name(kernels::WeightFormat format) {
+  switch (format) {
+    case kernels::WeightFormat::f32:
+      return "float32";
+    case kernels::WeightFormat::bf16:
+      return "bfloat16";
+    case kernels::WeightFormat::f16:
+      return "float16";
+  }
+  return "unknown";
+}
+
+DType kv_dtype(const LoadOptions& options, kernels::WeightFormat format) {
+  if (options.kv_cache == "float32") return DType::f32;
+  if (options.kv_cache == "bfloat16") return DType::bf16;
+  if (options.kv_cache == "auto") {
+    return format == kernels::WeightFormat::f32 ? DType::f32 : DType::bf16;
+  }
+  fail<RequestError>("kv_cache \"", options.kv_cache,
+                     "\" is not known; use auto, float32 or bfloat16");
+}
+
+void check_device(const std::string& device) {
+  if (device == "auto" || device == "cpu") return;
+  if (device == "cuda") {
+    fail<DeviceError>("device \"cuda\": this build has no CUDA backend; use device=\"cpu\"");
+  }
+  fail<RequestError>("device \"", device, "\" is not known; use auto or cpu");
+}
+
+std::int64_t context_length(const LoadOptions& options, std::int64_t trained) {
+  if (options.max_context < 0 || options.max_context > trained) {
+    fail<RequestError>("max_context is ", options.max_context, ", expected between 1 and the ",
+                       trained, " positions of the model (0: all)");
+  }
+  return options.max_context == 0 ? trained : options.max_context;
+}
+
+/// Room for eight full contexts, but never over a quarter of the machine's memory unless one
+/// context alone needs more. Only pages that are used take memory.
+std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_context) {
+  const std::int64_t one = (max_context + kernels::kPageTokens - 1) / kernels::kPageTokens + 1;
+  const auto memory = std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const auto page = std::int64_t(shape.token_bytes()) * kernels::kPageTokens;
+  return std::max(one, std::min(8 * one, memory / 4 / page));
+}
+
+/// Patches that go through the encoder together: enough to keep the kernels busy, little memory.
+constexpr std::int64_t kPatchesPerStep = 2048;
+
+void describe(LoadedModel& model, const std::filesystem::path& folder, const Checkpoint& checkpoint,
+              kernels::WeightFormat format) {
+  ModelInfo& info = model.info;
+  const auto& c = model.family->decoder().config();
+  info.path = folder.string();
+  info.dtype = name(format);
+  info.kv_dtype = chiasm::name(model.engine_options.kv_dtype);
+  info.isa = chiasm::name(best_isa());
+  info.threads = model.pool->threads();
+  info.vocab_size = c.vocab_size;
+  info.hidden_size = c.hidden_size;
+  info.layers = c.layers;
+  info.max_context = model.engine_options.max_context;
+  info.eos_token_ids = model.engine_options.end_tokens;
+  info.weight_bytes = std::int64_t(model.family->weight_bytes());
+  info.file_bytes = std::int64_t(checkpoint.bytes());
+  for (const auto& [tensor, entry] : checkpoint.tensors()) info.parameters += entry.shape.count();
+  model.family->describe(info);
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::filesystem::path& folder, const LoadOptions& options) {
+  check_device(options.device);
+  if (!std::filesystem::exists(folder)) {
+    fail<ModelError>(folder.string(), ": no such folder; give a Hugging Face model folder");
+  }
+  if (!std::filesystem::is_directory(folder)) {
+    fail<ModelError>(folder.string(), ": is a file, expected a Hugging Face model folder");
+  }
+  if (!std::filesystem::exists(folder / "config.json")) {
+    fail<ModelError>(folder.string(), ": has no config.json; is it a Hugging Face model folder?");
+  }
+  if (options.threads < 0 || options.threads > 1024) {
+    fail<RequestError>("threads is ", options.threads, ", expected between 0 (all) and 1024");
+  }
+  return as_model_error(folder.string(), [&] {
+    LoadedModel model;
+    model.pool = std::make_unique<ThreadPool>(options.threads);
+    const Json config = Json::load(folder / "config.json");
+    const Checkpoint checkpoint = Checkpoint::open(folder);
+    const kernels::WeightFormat format = weight_format(options, config, checkpoint);
+    model.tokenizer = std::make_unique<language::Tokenizer>(language::Tokenizer::load(folder));
+    const Context ctx = model.context();
+    const FamilyParts parts{ctx,    folder,          config, Weights(checkpoint, options.progress),
+                            format, *model.tokenizer};
+    model.family = make_family(parts);
+
+    const auto& decoder = model.family->decoder();
+    EngineOptions& engine = model.engine_options;
+    engine.max_context = context_length(options, decoder.config().max_positions);
+    engine.kv_dtype = kv_dtype(options, format);
+    engine.kv_pages = cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context);
+    engine.limits.max_pixels = options.max_image_pixels;
+    const auto generation = GenerationConfig::load(folder, config, decoder.config().vocab_size);
+    engine.end_tokens = generation.end_tokens;
+    engine.suppressed = generation.suppressed;
+    engine.suppressed_first = generation.suppressed_first;
+    describe(model, folder, checkpoint, format);
+    const std::int64_t patches = model.info.patches_per_tile;
+    engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
+    return model;
+  });
+}
+
+}  // namespace chiasm

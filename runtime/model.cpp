@@ -1,0 +1,254 @@
+#include "runtime/model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "runtime/engine.h"
+#include "runtime/loader.h"
+
+namespace chiasm {
+
+struct Model::Impl {
+  LoadedModel loaded;
+  Context ctx;
+  std::unique_ptr<Engine> engine;
+
+  const Family& family() const { return *loaded.family; }
+  const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
+
+  Prompt prompt(const Request& request) const {
+    return make_prompt(family(), tokenizer(), request, engine->options().limits);
+  }
+  std::shared_ptr<Sequence> sequence(const Request& request) const;
+  vision::Tiles tiles(const ImageInput& image) const;
+};
+
+namespace {
+
+void check_options(const GenerateOptions& o, std::int64_t vocab_size) {
+  const auto check = [](bool good, const char* name, auto value, const char* range) {
+    if (!good) fail<RequestError>(name, " is ", value, ", expected ", range);
+  };
+  check(o.max_tokens >= 1, "max_tokens", o.max_tokens, "at least 1");
+  check(o.temperature >= 0 && std::isfinite(o.temperature), "temperature", o.temperature,
+        "a finite number of at least 0");
+  check(o.top_k >= 0, "top_k", o.top_k, "at least 0 (0: all)");
+  check(o.top_p > 0 && o.top_p <= 1, "top_p", o.top_p, "a number in (0, 1]");
+  check(o.min_p >= 0 && o.min_p <= 1, "min_p", o.min_p, "a number in [0, 1]");
+  check(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty), "repetition_penalty",
+        o.repetition_penalty, "a finite number over 0");
+  check(o.logprobs >= 0 && o.logprobs <= vocab_size, "logprobs", o.logprobs,
+        "between 0 and the vocabulary's size");
+  for (const std::string& stop : o.stop) {
+    if (stop.empty()) fail<RequestError>("stop: an empty string would end every answer at once");
+  }
+}
+
+std::uint64_t random_seed() {
+  std::random_device device;
+  return (std::uint64_t(device()) << 32) | device();
+}
+
+}  // namespace
+
+std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
+  check_options(request.options, family().decoder().config().vocab_size);
+  auto s = std::make_shared<Sequence>();
+  s->prompt = prompt(request);
+  s->options = request.options;
+  s->options.top_k = std::min(s->options.top_k, family().decoder().config().vocab_size);
+  s->seed = request.options.seed ? *request.options.seed : random_seed();
+  s->first_logits = s->prompt_length() - 1;
+  return s;
+}
+
+vision::Tiles Model::Impl::tiles(const ImageInput& image) const {
+  return in_context(image.name, [&] {
+    if (image.pixels != nullptr) return family().preprocess(ctx, *image.pixels);
+    const auto bytes = std::as_bytes(std::span(*image.encoded));
+    return family().preprocess(ctx, vision::decode(bytes, engine->options().limits));
+  });
+}
+
+Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Model::~Model() = default;
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+
+Model Model::load(const std::filesystem::path& folder, const LoadOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->loaded = load_model(folder, options);
+  impl->ctx = impl->loaded.context();
+  impl->engine = std::make_unique<Engine>(impl->family(), impl->tokenizer(), impl->ctx,
+                                          impl->loaded.engine_options);
+  return Model(std::move(impl));
+}
+
+Result Model::generate(const Request& request, const OnText& on_text, const Poll& interrupted) {
+  const std::shared_ptr<Sequence> s = impl_->sequence(request);
+  impl_->engine->submit(s);
+  impl_->engine->wait({&s, 1}, on_text, interrupted);
+  return std::move(s->result);
+}
+
+std::vector<Result> Model::generate_all(std::vector<Request> requests, const Poll& interrupted) {
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (std::size_t i = 0; i < requests.size(); i++) {
+    in_context("request " + std::to_string(i),
+               [&] { sequences.push_back(impl_->sequence(requests[i])); });
+    requests[i].images.clear();
+  }
+  for (const auto& s : sequences) impl_->engine->submit(s);
+  impl_->engine->wait(sequences, {}, interrupted);
+  std::vector<Result> results;
+  for (const auto& s : sequences) results.push_back(std::move(s->result));
+  return results;
+}
+
+std::vector<double> Model::score(const Request& request, const std::vector<std::string>& answers,
+                                 const Poll& interrupted) {
+  Request prompt_only = request;
+  prompt_only.options = {};
+  std::vector<double> scores(answers.size(), 0);
+  std::vector<std::shared_ptr<Sequence>> sequences;
+  for (std::size_t i = 0; i < answers.size(); i++) {
+    const auto s = impl_->sequence(prompt_only);
+    const std::vector<language::TextSpan> answer{{answers[i], false}};
+    const auto ids = impl_->tokenizer().encode_spans(answer, false);
+    if (ids.empty()) fail<RequestError>("answer ", i, " has no tokens");
+    for (const std::int32_t id : ids) {
+      s->prompt.ids.push_back(id);
+      s->prompt.keys.push_back(token_key(id));
+    }
+    double* score = &scores[i];
+    Sequence* raw = s.get();
+    s->on_logits = [this, score, raw](std::int64_t row, std::span<const float> logits) {
+      if (row + 1 >= raw->prompt_length()) return;
+      const std::int32_t next = raw->prompt.ids[std::size_t(row + 1)];
+      *score += double(logits[std::size_t(next)]) - kernels::log_sum_exp(impl_->ctx, logits);
+    };
+    sequences.push_back(s);
+  }
+  // The first one leaves the prompt's keys and values for the others.
+  const std::span<const std::shared_ptr<Sequence>> all(sequences);
+  for (const auto part : {all.first(std::min<std::size_t>(1, all.size())),
+                          all.subspan(std::min<std::size_t>(1, all.size()))}) {
+    for (const auto& s : part) impl_->engine->submit(s);
+    impl_->engine->wait(part, {}, interrupted);
+  }
+  return scores;
+}
+
+Plan Model::plan(const Request& request) const {
+  const std::shared_ptr<Sequence> s = impl_->sequence(request);
+  const Engine& engine = *impl_->engine;
+  const auto& decoder = impl_->family().decoder();
+  Plan plan;
+  plan.tokens = s->prompt_length();
+  plan.image_tokens = s->prompt.image_tokens;
+  std::int64_t pixel_bytes = 0;
+  for (const PlacedPicture& p : s->prompt.pictures) {
+    plan.tiles += p.layout.tiles;
+    pixel_bytes = std::max(pixel_bytes, p.width * p.height * 3 + p.layout.tile_bytes);
+  }
+  plan.weight_bytes = std::int64_t(impl_->family().weight_bytes());
+  const std::int64_t pages = (s->longest() + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  plan.kv_bytes = pages * kernels::kPageTokens *
+                  std::int64_t(decoder.kv_shape(engine.options().kv_dtype).token_bytes());
+  const std::int64_t features =
+      plan.image_tokens * decoder.config().hidden_size * std::int64_t(sizeof(float));
+  plan.activation_bytes =
+      std::int64_t(engine.step_bytes(plan.tiles, plan.tokens)) + pixel_bytes + features;
+  plan.peak_bytes = plan.weight_bytes + plan.kv_bytes + plan.activation_bytes;
+  return plan;
+}
+
+Request Model::turn(const std::string& words, std::vector<ImageInput> images) const {
+  const auto spans = impl_->family().turn(words, images.size());
+  if (!spans) {
+    fail<RequestError>("family ", info().family,
+                       " has no turn format of its own; render the chat template and give the "
+                       "prompt as text");
+  }
+  Request request;
+  request.prompt = *spans;
+  request.images = std::move(images);
+  request.add_special_tokens = false;  // the turn format writes its own beginning
+  return request;
+}
+
+Request Model::caption_request(ImageInput image) const {
+  return turn("Describe this image.", {std::move(image)});
+}
+
+std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
+  return impl_->family().processor_output(impl_->tiles(image));
+}
+
+Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
+  const vision::Tiles tiles = impl_->tiles(image);
+  const PictureLayout layout = impl_->family().layout(tiles.source_width, tiles.source_height);
+  const std::int64_t per_tile = layout.tokens / layout.tiles;
+  Tensor out = float_tensor({layout.tokens, impl_->family().decoder().config().hidden_size});
+  Context ctx = impl_->ctx;
+  if (interrupted) ctx.interrupted = &interrupted;
+  Arena arena;
+  const std::int64_t step = impl_->engine->options().tiles_per_step;
+  for (std::int64_t first = 0; first < layout.tiles; first += step) {
+    std::vector<TileRef> refs;
+    for (std::int64_t i = first; i < std::min(first + step, layout.tiles); i++) {
+      refs.push_back({&tiles, i});
+    }
+    const auto count = std::int64_t(refs.size());
+    impl_->family().encode(ctx, refs, arena,
+                           out.view<float>().slice_rows(first * per_tile, count * per_tile));
+  }
+  return out;
+}
+
+Tensor Model::logits(const Request& request, const Poll& interrupted) {
+  Request prompt_only = request;
+  prompt_only.options = {};
+  const std::shared_ptr<Sequence> s = impl_->sequence(prompt_only);
+  s->first_logits = 0;
+  Tensor out = float_tensor({s->prompt_length(), impl_->family().decoder().config().vocab_size});
+  const auto view = out.view<float>();
+  s->on_logits = [view](std::int64_t row, std::span<const float> values) {
+    std::ranges::copy(values, view.row(row));
+  };
+  impl_->engine->submit(s);
+  impl_->engine->wait({&s, 1}, {}, interrupted);
+  return out;
+}
+
+void Model::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
+  impl_->engine->set_tap(std::move(tap));
+}
+
+std::vector<std::int32_t> Model::prompt_ids(const Request& request) const {
+  return impl_->prompt(request).ids;
+}
+
+std::vector<std::int32_t> Model::tokenize(const std::string& text, bool add_special_tokens) const {
+  return impl_->tokenizer().encode(text, add_special_tokens);
+}
+
+std::string Model::detokenize(const std::vector<std::int32_t>& ids,
+                              bool skip_special_tokens) const {
+  const std::int64_t vocab = impl_->tokenizer().vocab_size();
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab) {
+      fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
+    }
+  }
+  return impl_->tokenizer().decode(ids, skip_special_tokens);
+}
+
+std::vector<std::string> Model::special_tokens() const {
+  return impl_->tokenizer().special_tokens();
+}
+
+const ModelInfo& Model::info() const { return impl_->loaded.info; }
+
+}  // namespace chiasm

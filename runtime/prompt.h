@@ -1,0 +1,39 @@
+#pragma once
+/// From a request to token ids: placeholders expanded, pictures placed.
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/hash.h"
+#include "language/tokenizer.h"
+#include "runtime/family.h"
+#include "runtime/request.h"
+
+namespace chiasm {
+
+/// A picture's place in the prompt.
+struct PlacedPicture {
+  ImageInput input;
+  ContentHash hash;
+  PictureLayout layout;
+  std::int64_t width = 0, height = 0;  // after EXIF orientation
+  std::vector<std::int32_t> rows;      // positions in the prompt that its features take, in order
+};
+
+struct Prompt {
+  std::vector<std::int32_t> ids;
+  std::vector<PlacedPicture> pictures;
+  /// What each position holds, for prefix reuse: equal keys mean equal tokens and equal pictures.
+  std::vector<std::uint64_t> keys;
+  std::int64_t image_tokens = 0;
+};
+
+/// Reads picture headers only (limits checked). RequestError when placeholders and pictures do not
+/// fit, MediaError for pictures that cannot be read.
+Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
+                   const Request& request, const vision::MediaLimits& limits);
+
+/// Key of a text token; of image token `index` of a picture.
+std::uint64_t token_key(std::int32_t id);
+
+}  // namespace chiasm

@@ -1,0 +1,62 @@
+#pragma once
+/// One request on its way through the engine.
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kernels/sample.h"
+#include "language/kv_cache.h"
+#include "runtime/prompt.h"
+#include "runtime/request.h"
+#include "runtime/text_stream.h"
+
+namespace chiasm {
+
+/// A picture being encoded. Its features stay until its prompt rows have been prefilled.
+struct EncodingPicture {
+  std::size_t index = 0;  // in Prompt::pictures
+  std::optional<vision::Tiles> tiles;
+  std::int64_t tiles_done = 0;
+  Tensor features;  // [tokens, d_model]
+  bool ready = false;
+};
+
+/// Owned jointly by the caller that waits and the engine that works on it. The engine's loop alone
+/// touches everything but the fields marked shared.
+struct Sequence {
+  // Set once by the caller.
+  Prompt prompt;
+  GenerateOptions options;
+  std::uint64_t seed = 0;
+  std::int64_t first_logits = 0;  // prompt rows from here on need logits
+  /// Where set, nothing is generated: it receives (prompt row, logits [vocab]) of the rows from
+  /// first_logits on, and the sequence ends with its prompt.
+  std::function<void(std::int64_t, std::span<const float>)> on_logits;
+
+  // The loop's.
+  std::optional<language::SequenceState> state;
+  std::int64_t prefilled = 0;  // prompt rows whose keys and values are in
+  std::vector<EncodingPicture> pictures;
+  std::vector<std::int32_t> tokens;  // sampled, the one being fed included
+  std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
+  std::optional<TextStream> stream;
+  Result result;
+
+  // Shared, guarded by the engine's mutex.
+  std::string pending;  // text not yet taken by the caller
+  std::exception_ptr error;
+  bool done = false;
+  std::atomic<bool> cancelled = false;
+
+  std::int64_t prompt_length() const { return std::int64_t(prompt.ids.size()); }
+  /// Tokens whose keys and values the sequence may come to hold.
+  std::int64_t longest() const { return prompt_length() + (on_logits ? 0 : options.max_tokens); }
+  bool decoding() const { return prefilled == prompt_length() && !tokens.empty(); }
+};
+
+}  // namespace chiasm

@@ -1,0 +1,199 @@
+/// SmolVLM and Idefics3: SigLIP encoder over tiles, pixel shuffle, Llama decoder.
+/// Source: transformers' SmolVLMForConditionalGeneration, SmolVLMProcessor, Idefics3Processor;
+/// Laurençon et al., 2024, arXiv:2408.12637.
+#include <string>
+
+#include "projector/pixel_shuffle.h"
+#include "runtime/family.h"
+#include "vision/siglip.h"
+
+namespace chiasm {
+
+namespace {
+
+/// What transformers' SmolVLMVisionConfig and Idefics3VisionConfig assume for missing keys.
+constexpr vision::SiglipConfig kVisionDefaults{.hidden_size = 1152,
+                                               .intermediate_size = 3072,
+                                               .layers = 12,
+                                               .heads = 16,
+                                               .channels = 3,
+                                               .image_size = 224,
+                                               .patch_size = 32,
+                                               .layer_norm_eps = 1e-6f,
+                                               .activation = kernels::Activation::gelu_tanh};
+
+class SmolVlm : public Family {
+ public:
+  explicit SmolVlm(const FamilyParts& p)
+      : name_(p.config["model_type"].str()),
+        tied_(p.config.boolean("tie_word_embeddings", false)),
+        processor_(vision::Idefics3Processor::load(p.folder)),
+        encoder_(p.ctx, vision::SiglipConfig::from_json(p.config["vision_config"], kVisionDefaults),
+                 p.weights.scope("model.vision_model"), p.format),
+        decoder_(p.ctx, language::DecoderConfig::from_json(p.config["text_config"]),
+                 p.weights.scope("model.text_model"), p.weights, tied_, p.format),
+        projector_(p.ctx, p.weights.scope("model.connector"), encoder_.config().hidden_size,
+                   decoder_.config().hidden_size, factor(p.config, encoder_.config()), p.format),
+        image_token_(std::int32_t(p.config["image_token_id"].integer())) {
+    const std::int64_t side = encoder_.config().side() / projector_.factor();
+    tokens_per_tile_ = side * side;
+    check_tokens(p.tokenizer);
+    p.weights.finish([&](std::string_view name) {
+      return name.ends_with("rotary_emb.inv_freq") || name.ends_with("position_ids") ||
+             name.starts_with("chiasm.") || (tied_ && name == "lm_head.weight");
+    });
+  }
+
+  const language::Decoder& decoder() const override { return decoder_; }
+  std::string_view placeholder() const override { return "<image>"; }
+  std::optional<std::int32_t> image_token() const override { return image_token_; }
+  std::size_t weight_bytes() const override {
+    return encoder_.bytes() + projector_.bytes() + decoder_.bytes();
+  }
+
+  void describe(ModelInfo& info) const override {
+    const auto& c = encoder_.config();
+    info.family = name_;
+    info.image_token = placeholder();
+    info.vision_hidden_size = c.hidden_size;
+    info.vision_layers = c.layers;
+    info.image_size = c.image_size;
+    info.patches_per_tile = c.side() * c.side();
+    info.tokens_per_tile = tokens_per_tile_;
+  }
+
+  PictureLayout layout(std::int64_t width, std::int64_t height) const override {
+    const vision::TileGrid grid = processor_.grid_for(width, height);
+    const std::int64_t side = encoder_.config().image_size;
+    if (grid.tile_width != side || grid.tile_height != side) {
+      fail<RequestError>("the processor makes tiles of ", grid.tile_width, " x ", grid.tile_height,
+                         " pixels, the encoder takes ", side, " x ", side);
+    }
+    PictureLayout out;
+    out.tiles = grid.count();
+    out.tokens = out.tiles * tokens_per_tile_;
+    out.tile_bytes = out.tiles * side * side * 3;
+    out.expansion = expansion(grid);
+    return out;
+  }
+
+  vision::Tiles preprocess(const Context& ctx, const vision::Image& image) const override {
+    return processor_(ctx, image);
+  }
+
+  std::vector<NamedTensor> processor_output(const vision::Tiles& tiles) const override {
+    const std::int64_t n = tiles.count(), h = tiles.height, w = tiles.width;
+    std::vector<NamedTensor> out;
+    out.push_back({"pixel_values", float_tensor({1, n, 3, h, w})});
+    out.push_back({"pixel_attention_mask", Tensor(DType::i64, {1, n, h, w})});
+    const auto pixels = out[0].values.view<float>();
+    const auto mask = out[1].values.view<std::int64_t>();
+    for (std::int64_t i = 0; i < n; i++) {
+      tiles.pixel_values(i, pixels.data() + i * 3 * h * w);
+      const auto valid = tiles.valid(i);
+      for (std::int64_t y = 0; y < h; y++) {
+        for (std::int64_t x = 0; x < w; x++) {
+          mask.data()[(i * h + y) * w + x] = y < valid.height && x < valid.width ? 1 : 0;
+        }
+      }
+    }
+    return out;
+  }
+
+  void encode(const Context& ctx, std::span<const TileRef> tiles, Arena& arena,
+              TensorView<float> out) const override {
+    const std::int64_t side = encoder_.config().side();
+    const auto count = std::int64_t(tiles.size());
+    Arena::Frame frame(arena);
+    const auto features =
+        arena.floats({count * side * side, encoder_.config().hidden_size}, "features");
+    {
+      Arena::Frame inner(arena);
+      std::vector<vision::EncoderTile> inputs;
+      for (const TileRef& ref : tiles) {
+        const auto pixels = arena.floats({3, ref.tiles->height, ref.tiles->width}, "pixels");
+        ref.tiles->pixel_values(ref.index, pixels.data());
+        const auto valid = ref.tiles->valid(ref.index);
+        inputs.push_back({pixels, valid.height, valid.width});
+      }
+      encoder_.forward(ctx, inputs, arena, features);
+    }
+    projector_.forward(ctx, features, count, side, arena, out);
+  }
+
+  std::size_t encode_bytes(std::int64_t count) const override {
+    const auto& c = encoder_.config();
+    const std::int64_t patches = c.side() * c.side();
+    const std::int64_t widest = std::max(4 * c.hidden_size, c.hidden_size + c.intermediate_size);
+    const std::int64_t pixels = 3 * c.image_size * c.image_size;
+    const std::int64_t row = patches * (2 * c.hidden_size + widest) + pixels +
+                             tokens_per_tile_ * decoder_.config().hidden_size;
+    return std::size_t(count * row) * sizeof(float);
+  }
+
+  std::optional<std::vector<PromptSpan>> turn(const std::string& words,
+                                              std::size_t pictures) const override {
+    std::string begin = begin_ + "User:";
+    for (std::size_t i = 0; i < pictures; i++) begin += placeholder();
+    if (pictures == 0) begin += " ";
+    return std::vector<PromptSpan>{
+        {begin, true}, {words, false}, {"<end_of_utterance>\nAssistant:", true}};
+  }
+
+ private:
+  static std::int64_t factor(const Json& config, const vision::SiglipConfig& vision) {
+    const std::int64_t factor = config.integer("scale_factor", 2);
+    if (factor < 1 || vision.side() % factor != 0) {
+      fail<ModelError>(config.where(), ": scale_factor ", factor, " does not divide the ",
+                       vision.side(), " patches of a side");
+    }
+    return factor;
+  }
+
+  void check_tokens(const language::Tokenizer& tokenizer) {
+    const auto id = tokenizer.find("<image>");
+    if (!id || *id != image_token_) {
+      fail<ModelError>("tokenizer.json: the token <image> is ",
+                       id ? std::to_string(*id) : "missing", ", config.json's image_token_id is ",
+                       image_token_);
+    }
+    // The published templates begin a conversation with one of these.
+    for (const char* token : {"<|im_start|>", "<|begin_of_text|>"}) {
+      if (tokenizer.find(token) && begin_.empty()) begin_ = token;
+    }
+    if (name_ == "idefics3" && tokenizer.find("<|begin_of_text|>")) begin_ = "<|begin_of_text|>";
+  }
+
+  /// transformers' get_image_prompt_string: tiles row by row, then the whole picture.
+  std::string expansion(const vision::TileGrid& grid) const {
+    const std::string around = "<fake_token_around_image>";
+    std::string run;
+    for (std::int64_t i = 0; i < tokens_per_tile_; i++) run += placeholder();
+    std::string out;
+    for (std::int64_t r = 1; r <= grid.rows; r++) {
+      for (std::int64_t c = 1; c <= grid.cols; c++) {
+        out += around + "<row_" + std::to_string(r) + "_col_" + std::to_string(c) + ">" + run;
+      }
+      out += "\n";
+    }
+    if (grid.rows > 0) out += "\n";
+    return out + around + "<global-img>" + run + around;
+  }
+
+  std::string name_, begin_;
+  bool tied_;
+  vision::Idefics3Processor processor_;
+  vision::SiglipEncoder encoder_;
+  language::Decoder decoder_;
+  projector::PixelShuffleProjector projector_;
+  std::int32_t image_token_;
+  std::int64_t tokens_per_tile_ = 0;
+};
+
+}  // namespace
+
+std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts) {
+  return std::make_unique<SmolVlm>(parts);
+}
+
+}  // namespace chiasm
