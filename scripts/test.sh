@@ -1,0 +1,179 @@
+#!/usr/bin/env bash
+# Everything that must hold before a change lands. About 30 minutes on 2 cores from a fresh clone,
+# minutes once ccache is warm.
+#   scripts/test.sh               all steps
+#   scripts/test.sh --fast        Release build and unit tests only
+#   scripts/test.sh --only STEP   one step and what it is built from
+# All steps run even when one fails; the exit code is 1 then.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+cd "$root"
+
+all_steps=(setup build unit parity isa style tidy package python fuzz asan)
+jobs=$(nproc)
+
+configure() { # configure FOLDER OPTIONS...: quiet unless it fails
+  local folder=$1
+  shift
+  mkdir -p "$folder"
+  cmake -S . -B "$folder" -G Ninja -DCHIASM_DEVELOPER=ON "$@" >"$folder/configure.log" 2>&1 || {
+    cat "$folder/configure.log" >&2
+    return 1
+  }
+}
+
+compile() { # compile FOLDER TARGETS...: ninja's last lines, or all of them when it fails
+  local folder=$1
+  shift
+  ninja -C "$folder" -j"$jobs" "$@" >"$folder/build.log" 2>&1 || {
+    grep -vE '^\[[0-9]+/[0-9]+\]' "$folder/build.log" | head -n 200 >&2
+    return 1
+  }
+  tail -n 1 "$folder/build.log"
+}
+
+release() {
+  configure build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+  compile build/release
+}
+
+sources() { git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'; }
+
+step_setup() { scripts/setup.sh --developer; }
+
+step_build() { release; }
+
+step_unit() {
+  release
+  build/release/tests/chiasm_tests --gtest_brief=1
+}
+
+step_parity() {
+  release
+  if [ -x build/release/tests/chiasm_parity ]; then
+    build/release/tests/chiasm_parity --gtest_brief=1
+  else
+    echo "no parity tests in this tree"
+  fi
+}
+
+step_isa() { # 77: this CPU lacks the instruction set
+  release
+  local isa code
+  for isa in portable avx2 avx512; do
+    echo "CHIASM_FORCE_CPU=$isa"
+    code=0
+    CHIASM_FORCE_CPU=$isa build/release/tests/chiasm_tests --gtest_brief=1 || code=$?
+    [ "$code" -eq 0 ] || [ "$code" -eq 77 ] || return 1
+  done
+}
+
+step_asan() {
+  configure build/asan -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
+    -DCHIASM_SANITIZE=address,undefined
+  compile build/asan chiasm_tests
+  ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 \
+    UBSAN_OPTIONS=print_stacktrace=1 build/asan/tests/chiasm_tests --gtest_brief=1
+}
+
+step_fuzz() {
+  configure build/fuzz -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" -DCHIASM_DEVELOPER=OFF \
+    -DCMAKE_C_COMPILER=clang -DCMAKE_CXX_COMPILER=clang++ -DCHIASM_FUZZ=ON \
+    -DCHIASM_SANITIZE=address,undefined
+  compile build/fuzz
+  ctest --test-dir build/fuzz -L fuzz -j"$jobs" --output-on-failure
+}
+
+step_style() {
+  sources | xargs -n 40 -P "$jobs" clang-format --dry-run -Werror
+  bash -n scripts/*.sh
+  echo "clang-format: $(sources | wc -l) files as they should be"
+}
+
+step_tidy() { # the readers of outside bytes and the doors of the kernels; the rest would take an hour
+  configure build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
+  git ls-files 'core/*.cpp' 'kernels/*.cpp' ':!kernels/cpu/*' ':!kernels/reference/*' >build/tidy.txt
+  xargs -n 1 -P "$jobs" clang-tidy --quiet -p build/release --extra-arg=-Wno-unknown-warning-option \
+    <build/tidy.txt 2>build/tidy.log || {
+    cat build/tidy.log >&2
+    return 1
+  }
+  echo "clang-tidy: $(wc -l <build/tidy.txt) files without a finding"
+}
+
+step_package() { # the installed CMake package, seen from outside
+  release
+  rm -rf build/prefix build/example
+  cmake --install build/release --prefix build/prefix >/dev/null
+  cmake -S examples/cpp -B build/example -G Ninja -DCMAKE_BUILD_TYPE=Release \
+    -DCMAKE_PREFIX_PATH="$root/build/prefix" >/dev/null
+  ninja -C build/example | tail -n 1
+  local code=0
+  build/example/caption build/no-such-model build/no-such-picture 2>build/example/errors || code=$?
+  [ "$code" -eq 1 ] && grep -q no-such-model build/example/errors ||
+    { cat build/example/errors >&2; die "the example does not report a missing model"; }
+  echo "examples/cpp builds against the installed package and runs"
+}
+
+step_python() { # a built wheel in a clean environment
+  rm -rf build/wheel
+  make_venv build/venv
+  local pip=(build/venv/bin/python -m pip --disable-pip-version-check --quiet)
+  "${pip[@]}" install scikit-build-core pybind11
+  "${pip[@]}" wheel . --no-deps --no-build-isolation -w build/wheel
+  "${pip[@]}" install --force-reinstall --no-deps build/wheel/*.whl
+  local wheel=(build/wheel/*.whl)
+  "${pip[@]}" install "${wheel[0]}[test]"
+  build/venv/bin/python -m pytest -q tests/python
+}
+
+time_limit() { # seconds
+  case $1 in
+    build | asan | fuzz | python) echo 1500 ;;
+    *) echo 900 ;;
+  esac
+}
+
+usage() {
+  sed -n '2,8s/^# \{0,1\}//p' "$0"
+  echo "steps: ${all_steps[*]}"
+}
+
+steps=("${all_steps[@]}")
+case "${1:-}" in
+  "") ;;
+  --fast) steps=(setup build unit) ;;
+  --only) steps=("${2:?--only needs a step: ${all_steps[*]}}") ;;
+  --run-step) # one step in this process; the loop below calls it under a time limit
+    "step_$2"
+    exit
+    ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+esac
+for step in "${steps[@]}"; do
+  declare -F "step_$step" >/dev/null || { usage >&2; exit 2; }
+done
+
+summary=() failed=0 child=
+trap '[ -z "$child" ] || kill "$child" 2>/dev/null; exit 130' INT TERM
+for step in "${steps[@]}"; do
+  echo "== $step =="
+  began=$SECONDS code=0
+  timeout --kill-after=20 "$(time_limit "$step")" bash "$0" --run-step "$step" &
+  child=$!
+  wait "$child" || code=$?
+  child=
+  verdict=ok
+  [ "$code" -eq 0 ] || { verdict="FAILED, exit code $code" failed=1; }
+  [ "$code" -ne 124 ] || verdict="FAILED, over its limit of $(time_limit "$step") seconds"
+  echo "== $step ($((SECONDS - began)) s): $verdict =="
+  summary+=("$(printf '%-8s %5d s  %s' "$step" $((SECONDS - began)) "$verdict")")
+  [ "$step" != setup ] || [ "$failed" -eq 0 ] || break
+done
+echo
+printf '%s\n' "${summary[@]}"
+printf 'total    %5d s\n' "$SECONDS"
+exit "$failed"
