@@ -110,8 +110,10 @@ step_package() { # the installed CMake package, seen from outside
   ninja -C build/example | tail -n 1
   local code=0
   build/example/caption build/no-such-model build/no-such-picture 2>build/example/errors || code=$?
-  [ "$code" -eq 1 ] && grep -q no-such-model build/example/errors ||
-    { cat build/example/errors >&2; die "the example does not report a missing model"; }
+  if [ "$code" -ne 1 ] || ! grep -q no-such-model build/example/errors; then
+    cat build/example/errors >&2
+    die "the example does not report a missing model"
+  fi
   echo "examples/cpp builds against the installed package and runs"
 }
 

@@ -4,7 +4,10 @@
 #include "runtime/model.h"
 
 int main(int argc, char** argv) try {
-  if (argc != 3) return std::cerr << "usage: caption MODEL_FOLDER PICTURE\n", 2;
+  if (argc != 3) {
+    std::cerr << "usage: caption MODEL_FOLDER PICTURE\n";
+    return 2;
+  }
   chiasm::Model model = chiasm::Model::load(argv[1]);
   const auto request = model.caption_request(chiasm::ImageInput::from_file(argv[2]));
   model.generate(request,
