@@ -1,0 +1,170 @@
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+
+#include "kernels/cpu/gemm_driver.h"
+#include "kernels/cpu/packed.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+
+// Inputs of one block: 256 x 32 weights stay in the first-level cache while rows pass by. Cut at
+// the same places for every number of rows; cutting changes no bit anyway (see Tile).
+constexpr std::int64_t kBlockIn = 256;
+// Packed activations of one block of rows, meant for the second-level cache beside the weights.
+constexpr std::int64_t kBlockBytes = 384 * 1024;
+// Below this many products a second thread costs more than it brings.
+constexpr std::int64_t kMinProductsPerPiece = 64 * 1024;
+
+struct Job {
+  const GemmKernel& kernel;
+  const Matrix::Packed& w;
+  TensorView<const float> x;
+  const Epilogue& epilogue;
+  TensorView<float> y;
+  const Context& ctx;
+};
+
+// Grow-only memory of one thread: at most one block of packed activations and its sums.
+class Scratch {
+ public:
+  std::byte* get(std::size_t bytes) {
+    if (bytes > size_) {
+      data_.reset();
+      size_ = 0;
+      const std::size_t rounded = (bytes + 4095) / 4096 * 4096;
+      data_.reset(static_cast<std::byte*>(std::aligned_alloc(64, rounded)));
+      if (!data_) fail<RequestError>("out of memory: ", rounded, " bytes of scratch for linear");
+      size_ = rounded;
+    }
+    return data_.get();
+  }
+
+ private:
+  struct Free {
+    void operator()(std::byte* p) const { std::free(p); }
+  };
+  std::unique_ptr<std::byte, Free> data_;
+  std::size_t size_ = 0;
+};
+
+// Rows are cut into tiles of nearly equal height: `tiles` of them over `rows`.
+std::int64_t first_row(std::int64_t rows, std::int64_t tiles, std::int64_t tile) {
+  return rows * tile / tiles;
+}
+
+std::int64_t count_tiles(const Job& job, std::int64_t rows) {
+  return (rows + job.kernel.tile_rows - 1) / job.kernel.tile_rows;
+}
+
+// The sums of one tile become rows of y.
+void finish_tile(const Job& job, float* sums, std::int64_t row, int rows, std::int64_t panel) {
+  const std::int64_t col = panel * kPanel;
+  const int cols = int(std::min<std::int64_t>(kPanel, job.w.out - col));
+  const Epilogue& e = job.epilogue;
+  Finish finish{sums,
+                e.bias != nullptr ? e.bias + col : nullptr,
+                job.y.row(row) + col,
+                job.y.row_stride(),
+                rows,
+                cols,
+                e.accumulate};
+  if (e.activation != Activation::none) {
+    // The sums are finished in place, then the very function that serves everyone else runs on
+    // them (padding columns hold zeros), so that fused and separate activations agree bit for bit.
+    Finish in_place = finish;
+    in_place.dst = sums;
+    in_place.dst_stride = kPanel;
+    in_place.accumulate = false;
+    if (e.bias != nullptr) job.kernel.finish(in_place);
+    activate(job.ctx, e.activation, TensorView<float>(sums, {rows, cols}, kPanel, "tile"));
+    finish.bias = nullptr;
+  }
+  job.kernel.finish(finish);
+}
+
+// Rows [row, row + rows) times the panels [panel, panel_end).
+void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::int64_t panel,
+                    std::int64_t panel_end) {
+  static thread_local Scratch scratch;
+  const GemmKernel& kernel = job.kernel;
+  const std::int64_t in = job.w.in, tiles = count_tiles(job, rows);
+  const std::int64_t row_bytes = job.w.padded_in() * kernel.a_bytes;
+  const std::int64_t packed_bytes = (rows * row_bytes + kPackSlack + 63) / 64 * 64;
+  std::byte* const memory =
+      scratch.get(std::size_t(packed_bytes + rows * kPanel * std::int64_t(sizeof(float))));
+  float* const sums = reinterpret_cast<float*>(memory + packed_bytes);
+
+  const std::byte* packed = memory;
+  if (rows == 1 && kernel.a_bytes == 4) {
+    packed = reinterpret_cast<const std::byte*>(job.x.row(row));  // already in the right order
+  } else {
+    for (std::int64_t t = 0; t < tiles; t++) {
+      const std::int64_t r = first_row(rows, tiles, t);
+      kernel.pack_rows({job.x.row(row + r), job.x.row_stride(), in,
+                        int(first_row(rows, tiles, t + 1) - r), memory + r * row_bytes});
+    }
+  }
+
+  const auto multiply = tiles == 1 ? kernel.stream : kernel.tile;
+  for (; panel < panel_end; panel++) {
+    const std::int64_t width = job.w.width(panel);
+    for (std::int64_t k = 0; k < in; k += kBlockIn) {
+      const std::byte* b = job.w.panel(panel) + k * width * job.w.element_bytes();
+      for (std::int64_t t = 0; t < tiles; t++) {
+        const std::int64_t r = first_row(rows, tiles, t);
+        const int height = int(first_row(rows, tiles, t + 1) - r);
+        multiply({packed + r * row_bytes + k * height * kernel.a_bytes, b,
+                  std::min(kBlockIn, in - k), sums + r * kPanel, height, int(width), k > 0});
+      }
+    }
+    for (std::int64_t t = 0; t < tiles; t++) {
+      const std::int64_t r = first_row(rows, tiles, t);
+      finish_tile(job, sums + r * kPanel, row + r, int(first_row(rows, tiles, t + 1) - r), panel);
+    }
+  }
+}
+
+// Cuts `count` things into a multiple of `threads` pieces of nearly equal size, up to four for each
+// thread as long as that leaves no thread with more to do.
+std::int64_t balanced_grain(std::int64_t count, std::int64_t threads) {
+  const std::int64_t share = (count + threads - 1) / threads;
+  std::int64_t pieces = std::min<std::int64_t>(4, share);
+  while (pieces > 1 && share % pieces != 0) pieces--;
+  return share / pieces;
+}
+
+}  // namespace
+
+void gemm(const Context& ctx, const GemmKernel& kernel, const Matrix::Packed& w,
+          TensorView<const float> x, const Epilogue& epilogue, TensorView<float> y) {
+  const Job job{kernel, w, x, epilogue, y, ctx};
+  const std::int64_t rows = x.rows(), panels = w.panels();
+  const std::int64_t tiles = count_tiles(job, rows);
+  const std::int64_t tile_bytes = kernel.tile_rows * w.padded_in() * kernel.a_bytes;
+  const std::int64_t tiles_per_block = std::max<std::int64_t>(1, kBlockBytes / tile_bytes);
+  const std::int64_t threads =
+      std::clamp<std::int64_t>(rows * w.out * w.in / kMinProductsPerPiece, 1, ctx.pool->threads());
+
+  // Many rows: each piece is a block of rows with all panels. Few rows: pieces share the panels.
+  std::int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
+  std::int64_t groups = 1, grain = panels;
+  if (tiles >= 4 * threads) {
+    blocks = (blocks + threads - 1) / threads * threads;
+  } else {
+    grain = balanced_grain(panels, threads);
+    groups = (panels + grain - 1) / grain;
+  }
+  const auto piece = [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i++) {
+      const std::int64_t first = first_row(rows, tiles, tiles * (i / groups) / blocks);
+      const std::int64_t last = first_row(rows, tiles, tiles * (i / groups + 1) / blocks);
+      const std::int64_t panel = i % groups * grain;
+      multiply_block(job, first, last - first, panel, std::min(panel + grain, panels));
+    }
+  };
+  ctx.pool->parallel_for(blocks * groups, threads > 1 ? 1 : blocks * groups, piece);
+}
+
+}  // namespace chiasm::kernels::cpu

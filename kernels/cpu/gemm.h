@@ -1,0 +1,60 @@
+#pragma once
+/// What each instruction set brings to the matrix product. Plain structs only: files compiled with
+/// instruction-set flags include this header.
+#include <cstdint>
+
+namespace chiasm::kernels::cpu {
+
+inline constexpr int kLanes = 16;  // outputs in a vector of the widest path
+inline constexpr int kPanel = 32;  // outputs in a panel of packed weights
+inline constexpr int kMaxTileRows = 12;
+
+/// A few rows of activations times a block of inputs of one panel:
+/// c[r, :] = (resume ? c[r, :] : 0) + sum over k of a[k, r] * b[k, :], added one k after the other
+/// (bf16 pairs: one pair after the other), so that cutting K anywhere changes no bit.
+struct Tile {
+  const void* a;  // packed activations: [k][rows]
+  const void* b;  // packed weights of the panel, at the block's first k (even for bf16)
+  std::int64_t k;
+  float* c;   // [rows][kPanel]
+  int rows;   // 1 .. tile_rows
+  int width;  // 16 or 32 outputs
+  bool resume;
+};
+
+/// dst[r, j] = src[r, j] + bias[j] (+ dst[r, j]).
+struct Finish {
+  const float* src;   // [rows][kPanel]
+  const float* bias;  // [cols] or null
+  float* dst;
+  std::int64_t dst_stride;
+  int rows, cols;
+  bool accumulate;
+};
+
+/// Rows of activations into the order and format that `tile` reads.
+struct PackRows {
+  const float* x;
+  std::int64_t x_stride;
+  std::int64_t k;
+  int rows;
+  void* out;  // [k][rows] (padded to whole pairs for bf16 products) + kPackSlack bytes
+};
+inline constexpr std::int64_t kPackSlack = 64;
+
+struct GemmKernel {
+  int tile_rows;
+  int a_bytes;  // of one packed activation: 4 float32, 2 bfloat16
+  void (*pack_rows)(const PackRows&);
+  void (*tile)(const Tile&);    // the weights are in a cache
+  void (*stream)(const Tile&);  // the weights come from memory and are read once
+  void (*finish)(const Finish&);
+};
+
+// One table entry per weight format, in the order f32, bf16, f16 of WeightFormat.
+extern const GemmKernel kGemmPortable[3];
+extern const GemmKernel kGemmAvx2[3];
+extern const GemmKernel kGemmAvx512[3];
+extern const GemmKernel kGemmAvx512Bf16;  // bf16 weights and activations
+
+}  // namespace chiasm::kernels::cpu

@@ -1,0 +1,48 @@
+#pragma once
+/// The one packed layout of a weight matrix [out, in] that every CPU path reads.
+///
+/// Outputs are cut into panels of 32 (the last one of 16 or 32, padded with zeros). Inside a panel
+/// the inputs follow one another, and at each input stand the weights of the panel's outputs: 16
+/// outputs are the 16 lanes of a vector, so no sum ever crosses lanes, one row and many rows add in
+/// the same order, and one row streams a panel from its first byte to its last.
+///   f32, f16:  [panel][in][width]
+///   bf16:      [panel][ceil(in / 2)][width][2]    pairs of inputs, as VDPBF16PS takes them
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "kernels/cpu/gemm.h"
+#include "kernels/matrix.h"
+
+namespace chiasm::kernels {
+
+struct Matrix::Packed {
+  struct Free {
+    void operator()(std::byte* p) const;
+  };
+
+  WeightFormat format = WeightFormat::f32;
+  std::int64_t out = 0, in = 0;
+  std::size_t bytes = 0;
+  std::unique_ptr<std::byte, Free> data;
+
+  std::int64_t element_bytes() const { return format == WeightFormat::f32 ? 4 : 2; }
+  /// Inputs with padding.
+  std::int64_t padded_in() const { return format == WeightFormat::bf16 ? (in + 1) / 2 * 2 : in; }
+  std::int64_t panels() const { return (out + cpu::kPanel - 1) / cpu::kPanel; }
+  /// Outputs of a panel, padding included: 16 or 32.
+  std::int64_t width(std::int64_t panel) const {
+    return out - panel * cpu::kPanel > cpu::kLanes ? cpu::kPanel : cpu::kLanes;
+  }
+  const std::byte* panel(std::int64_t index) const {
+    return data.get() + index * cpu::kPanel * padded_in() * element_bytes();
+  }
+  /// Where the weight of an output (counted inside its panel) and an input stands, in elements from
+  /// the panel's begin.
+  std::int64_t offset(std::int64_t panel_width, std::int64_t output, std::int64_t input) const {
+    if (format != WeightFormat::bf16) return input * panel_width + output;
+    return (input / 2 * panel_width + output) * 2 + input % 2;
+  }
+};
+
+}  // namespace chiasm::kernels

@@ -1,0 +1,206 @@
+#include "kernels/matrix.h"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "core/dtype.h"
+#include "core/error.h"
+#include "core/isa.h"
+#include "core/shape.h"
+#include "kernels/cpu/gemm_driver.h"
+#include "kernels/cpu/packed.h"
+#include "kernels/reference/linear.h"
+
+namespace chiasm::kernels {
+
+namespace {
+
+constexpr std::size_t kAlignment = 64;
+constexpr std::size_t kHugePage = std::size_t(2) << 20;
+constexpr std::int64_t kPackBlock = 64;  // inputs transposed at a time
+
+template <class To, class From>
+To convert(From v) {
+  if constexpr (std::is_same_v<To, From>) {
+    return v;  // bits and all, NaN payloads included
+  } else if constexpr (std::is_same_v<To, float>) {
+    return to_float(v);
+  } else if constexpr (std::is_same_v<To, bf16>) {
+    return to_bf16(to_float(v));
+  } else {
+    return to_f16(to_float(v));
+  }
+}
+
+template <class To, class From>
+void convert_from(const std::byte* data, std::int64_t begin, std::int64_t count, To* out) {
+  for (std::int64_t i = 0; i < count; i++) {
+    From v;  // a file's tensors need not be aligned
+    std::memcpy(&v, data + std::size_t(begin + i) * sizeof(From), sizeof v);
+    out[i] = convert<To>(v);
+  }
+}
+
+template <class To>
+void convert_row(const WeightRows& part, std::int64_t begin, std::int64_t count, To* out) {
+  switch (part.dtype) {
+    case DType::f32:
+      return convert_from<To, float>(part.data, begin, count, out);
+    case DType::bf16:
+      return convert_from<To, bf16>(part.data, begin, count, out);
+    case DType::f16:
+      return convert_from<To, f16>(part.data, begin, count, out);
+    default:
+      fail<ShapeError>("weights of dtype ", name(part.dtype),
+                       "; expected float32, bfloat16 or float16");
+  }
+}
+
+// Fills one panel: rows of the parts become columns. The panel's memory is written once, in order.
+template <class To>
+void pack_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
+                std::int64_t panel) {
+  To block[cpu::kPanel][kPackBlock] = {};
+  const std::int64_t width = packed.width(panel), first = panel * cpu::kPanel;
+  To* const out = reinterpret_cast<To*>(const_cast<std::byte*>(packed.panel(panel)));
+  for (std::int64_t k = 0; k < packed.in; k += kPackBlock) {
+    const std::int64_t count = std::min(kPackBlock, packed.in - k);
+    std::int64_t row = first;  // counted from the first row of `part`
+    const WeightRows* part = parts.data();
+    for (std::int64_t j = 0; j < std::min(width, packed.out - first); j++, row++) {
+      while (row >= part->rows) row -= (part++)->rows;
+      convert_row(*part, row * packed.in + k, count, block[j]);
+    }
+    const std::int64_t padded = packed.format == WeightFormat::bf16 ? (count + 1) / 2 * 2 : count;
+    for (std::int64_t i = 0; i < padded; i++) {
+      To* const at = out + packed.offset(width, 0, k + i);
+      const std::int64_t step = packed.offset(width, 1, 0);
+      for (std::int64_t j = 0; j < width; j++) at[j * step] = i < count ? block[j][i] : To{};
+    }
+  }
+}
+
+// Memory for packed weights: large ones ask for huge pages, which saves the processor most of its
+// address look-ups while weights stream.
+std::byte* allocate(std::size_t bytes) {
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+  void* memory = nullptr;
+  if (posix_memalign(&memory, alignment, std::max(bytes, kAlignment)) != 0) {
+    fail<RequestError>("out of memory: ", bytes, " bytes for packed weights");
+  }
+  if (bytes >= kHugePage) madvise(memory, bytes, MADV_HUGEPAGE);  // a wish: refusal is no error
+  return static_cast<std::byte*>(memory);
+}
+
+template <class From>
+void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
+  const std::int64_t panel = output / cpu::kPanel, width = packed.width(panel);
+  const From* const in = reinterpret_cast<const From*>(packed.panel(panel));
+  for (std::int64_t k = 0; k < packed.in; k++) {
+    y[k] = to_float(in[packed.offset(width, output % cpu::kPanel, k)]);
+  }
+}
+
+// The only place that chooses; null for the reference.
+const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
+  switch (isa) {
+    case Isa::reference:
+      return nullptr;
+    case Isa::portable:
+      return &cpu::kGemmPortable[int(format)];
+#if defined(__x86_64__)
+    case Isa::avx2:
+      return &cpu::kGemmAvx2[int(format)];
+    case Isa::avx512:
+      if (format == WeightFormat::bf16 && has_avx512_bf16()) return &cpu::kGemmAvx512Bf16;
+      return &cpu::kGemmAvx512[int(format)];
+#else
+    case Isa::avx2:
+    case Isa::avx512:
+      break;
+#endif
+  }
+  fail<DeviceError>("linear: this build has no path for ", name(isa));
+}
+
+}  // namespace
+
+void Matrix::Packed::Free::operator()(std::byte* p) const { std::free(p); }
+
+Matrix::Matrix() : packed_(std::make_unique<Packed>()) {}
+Matrix::~Matrix() = default;
+Matrix::Matrix(Matrix&&) noexcept = default;
+Matrix& Matrix::operator=(Matrix&&) noexcept = default;
+
+std::int64_t Matrix::out() const { return packed_->out; }
+std::int64_t Matrix::in() const { return packed_->in; }
+WeightFormat Matrix::format() const { return packed_->format; }
+std::size_t Matrix::bytes() const { return packed_->bytes; }
+
+Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::int64_t in,
+                    WeightFormat format) {
+  Matrix matrix;
+  Packed& packed = *matrix.packed_;
+  packed.format = format;
+  packed.in = in;
+  for (const WeightRows& part : parts) {
+    if (part.rows < 0) fail<ShapeError>("Matrix::pack: a part of ", part.rows, " rows");
+    packed.out += part.rows;
+  }
+  if (in <= 0) fail<ShapeError>("Matrix::pack: ", in, " inputs; at least 1 is needed");
+  const std::int64_t panels = packed.panels();
+  if (panels == 0) return matrix;
+  // The last panel may be narrow; Shape::count refuses what overflows.
+  const std::int64_t columns = (panels - 1) * cpu::kPanel + packed.width(panels - 1);
+  packed.bytes = std::size_t(Shape{columns, packed.padded_in(), packed.element_bytes()}.count());
+  packed.data.reset(allocate(packed.bytes));
+  ctx.pool->parallel_for(panels, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; p++) {
+      switch (format) {
+        case WeightFormat::f32:
+          pack_panel<float>(packed, parts, p);
+          break;
+        case WeightFormat::bf16:
+          pack_panel<bf16>(packed, parts, p);
+          break;
+        case WeightFormat::f16:
+          pack_panel<f16>(packed, parts, p);
+          break;
+      }
+    }
+  });
+  return matrix;
+}
+
+void Matrix::row(std::int64_t i, float* y) const {
+  if (i < 0 || i >= out()) fail<ShapeError>("matrix row ", i, " of ", out());
+  switch (format()) {
+    case WeightFormat::f32:
+      return widen_row<float>(*packed_, i, y);
+    case WeightFormat::bf16:
+      return widen_row<bf16>(*packed_, i, y);
+    case WeightFormat::f16:
+      return widen_row<f16>(*packed_, i, y);
+  }
+}
+
+void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
+            const Epilogue& epilogue, TensorView<float> y) {
+  in_context("linear", [&] {
+    const std::int64_t rows = x.rows();
+    if (x.shape().rank() != 2) {
+      fail<ShapeError>(x.name(), ": shape ", x.shape(), ", expected [rows, ", w.in(), "]");
+    }
+    x.expect({rows, w.in()});
+    y.expect({rows, w.out()});
+    if (rows == 0 || w.out() == 0) return;
+    const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.format());
+    if (kernel == nullptr) return reference::linear(x, w, epilogue, y);
+    cpu::gemm(ctx, *kernel, w.packed(), x, epilogue, y);
+  });
+}
+
+}  // namespace chiasm::kernels
