@@ -1,0 +1,127 @@
+/// Reading tokenizer.json and tokenizer_config.json.
+#include "core/error.h"
+#include "language/tokenizer_parts.h"
+
+namespace chiasm::language {
+
+namespace {
+
+using Ids = std::vector<std::int32_t>;
+
+Json member(const Json& json, std::string_view key) {
+  static const Json null = Json::parse("null", "");
+  return json.has(key) ? json[key] : null;
+}
+
+/// What a post-processor puts before and after a text.
+struct Template {
+  Ids before, after;
+};
+
+/// TemplateProcessing: a list of special tokens and one place for the text.
+Template template_from(const Json& json) {
+  Template out;
+  bool seen = false;
+  const Json pieces = json["single"];
+  for (std::size_t i = 0; i < pieces.size(); ++i) {
+    if (pieces[i].has("Sequence")) {
+      if (seen || pieces[i]["Sequence"]["id"].str() != "A") {
+        fail<ModelError>(pieces[i].where(), ": expected one sequence, \"A\"");
+      }
+      seen = true;
+      continue;
+    }
+    const std::string name = pieces[i]["SpecialToken"]["id"].str();
+    const Json ids = json["special_tokens"][name]["ids"];
+    for (const auto id : ids.integers()) {
+      if (id < 0 || id > INT32_MAX) fail<ModelError>(ids.where(), ": id ", id, " is out of range");
+      (seen ? out.after : out.before).push_back(std::int32_t(id));
+    }
+  }
+  if (!seen) fail<ModelError>(pieces.where(), ": has no place for the text");
+  return out;
+}
+
+Template post_processor_from(const Json& json) {
+  if (json.is_null()) return {};
+  const std::string type = json["type"].str();
+  if (type == "TemplateProcessing") return template_from(json);
+  if (type == "ByteLevel") return {};  // only moves offsets
+  if (type != "Sequence") {
+    fail<ModelError>(json.where(), ": post-processor \"", type, "\" is not supported; ",
+                     "TemplateProcessing, ByteLevel and Sequence are");
+  }
+  Template out;
+  const Json parts = json["processors"];
+  for (std::size_t i = 0; i < parts.size(); ++i) {
+    const Template inner = post_processor_from(parts[i]);
+    out.before.insert(out.before.begin(), inner.before.begin(), inner.before.end());
+    out.after.insert(out.after.end(), inner.after.begin(), inner.after.end());
+  }
+  return out;
+}
+
+/// A token that tokenizer_config.json names, as a string or as an object with "content".
+std::optional<std::int32_t> named_token(const Tokenizer& tokenizer, const Json& config,
+                                        std::string_view key) {
+  if (!config.has(key)) return std::nullopt;
+  const Json value = config[key];
+  return tokenizer.find(value.is_object() ? value["content"].str() : value.str());
+}
+
+/// Errors of the JSON readers are errors of the model to whoever loads one.
+template <class Work>
+auto as_model_error(Work&& work) {
+  try {
+    return work();
+  } catch (const FormatError& e) {
+    throw ModelError(e.what());
+  }
+}
+
+}  // namespace
+
+Tokenizer::Parts::Parts(const Json& json)
+    : model(json["model"]),
+      normalizer(member(json, "normalizer")),
+      added(member(json, "added_tokens"), model, normalizer),
+      pre_tokenizer(member(json, "pre_tokenizer")),
+      decoder(member(json, "decoder")) {
+  auto around = in_context("post_processor",
+                           [&] { return post_processor_from(member(json, "post_processor")); });
+  before = std::move(around.before);
+  after = std::move(around.after);
+}
+
+Tokenizer Tokenizer::from_json(const Json& tokenizer_json) {
+  return as_model_error([&] { return Tokenizer(std::make_shared<const Parts>(tokenizer_json)); });
+}
+
+Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
+  return as_model_error([&] {
+    auto parts = std::make_shared<Parts>(tokenizer_json);
+    const Tokenizer tokenizer(parts);
+    parts->bos = named_token(tokenizer, config, "bos_token");
+    parts->eos = named_token(tokenizer, config, "eos_token");
+    // transformers 5 replaces the post-processor where the file names either of these.
+    if (config.has("add_bos_token") || config.has("add_eos_token")) {
+      parts->before.clear();
+      parts->after.clear();
+      if (config.boolean("add_bos_token", false) && parts->bos) parts->before = {*parts->bos};
+      if (config.boolean("add_eos_token", false) && parts->eos) parts->after = {*parts->eos};
+    }
+    return tokenizer;
+  });
+}
+
+Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
+  return as_model_error([&] {
+    const Json json = Json::load(folder / "tokenizer.json");
+    const auto config = folder / "tokenizer_config.json";
+    std::error_code code;
+    if (!std::filesystem::exists(config, code)) return from_json(json);
+    return from_json(json, Json::load(config));
+  });
+}
+
+}  // namespace chiasm::language
