@@ -1,0 +1,192 @@
+"""The small random checkpoints: what each folder holds. Weights are far from any trained model's but
+scaled so that every part of the forward pass matters (see `randomise`)."""
+import json
+import math
+import pathlib
+from dataclasses import dataclass, field
+
+import torch
+from transformers import (Idefics3Config, Idefics3ForConditionalGeneration, LlamaConfig,
+                          LlamaForCausalLM, SmolVLMConfig, SmolVLMForConditionalGeneration)
+
+import golden_tokenizer
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+VOCAB = 411  # more than any tokenizer here has: published heads are padded too
+CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
+           "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
+           "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration)}
+
+
+@dataclass
+class Checkpoint:
+    """One folder. `text` and `vision` are keys of the configs; `tile` and `longest` the processor's."""
+    name: str
+    family: str
+    dtype: str
+    seed: int
+    text: dict
+    vision: dict = field(default_factory=dict)
+    scale_factor: int = 2
+    tied: bool = False
+    longest: int = 0            # the processor's size.longest_edge
+    tile: int = 0               # the processor's max_image_size.longest_edge
+    splitting: bool = True
+    sharded: bool = False
+    old_style: bool = False     # config.json as transformers 4 wrote it
+    tokenizer: str = "smollm"
+    generation: dict = field(default_factory=dict)
+
+
+def text(hidden=60, heads=6, kv=2, layers=3, inter=92, **more):
+    return {"hidden_size": hidden, "num_attention_heads": heads, "num_key_value_heads": kv,
+            "num_hidden_layers": layers, "intermediate_size": inter, "vocab_size": VOCAB,
+            "max_position_embeddings": 2048, "rms_norm_eps": 1e-5, "pad_token_id": 2, **more}
+
+
+def rope(theta=100000.0, **more):
+    return {"rope_parameters": {"rope_theta": theta, "rope_type": "default", **more}}
+
+
+def vision(hidden=48, heads=3, layers=3, inter=80, image=84, patch=14):
+    return {"hidden_size": hidden, "num_attention_heads": heads, "num_hidden_layers": layers,
+            "intermediate_size": inter, "image_size": image, "patch_size": patch}
+
+
+# Scaled so that positions within reach of a short prompt meet all three ranges.
+LLAMA3_ROPE = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+               "original_max_position_embeddings": 64}
+
+CHECKPOINTS = [
+    Checkpoint("smolvlm_2x2", "smolvlm", "bfloat16", 1, text(**rope()), vision(), 2,
+               longest=168, tile=84),
+    # 25 patches a side: float32 rounding moves position buckets. Shards, tied head, head_dim of its
+    # own, more tiles.
+    Checkpoint("smolvlm_side25", "smolvlm", "float32", 2,
+               text(hidden=40, heads=2, kv=1, layers=2, inter=56, head_dim=16, **rope(10000.0)),
+               vision(hidden=24, heads=2, layers=2, inter=40, image=100, patch=4), 5,
+               tied=True, longest=300, tile=100, sharded=True),
+    Checkpoint("idefics3_3x3", "idefics3", "bfloat16", 3,
+               text(hidden=64, heads=4, kv=1, layers=2, **rope(500000.0)),
+               vision(hidden=40, heads=5, layers=2, inter=72), 3, longest=200, tile=84,
+               old_style=True),
+    # No tiles, 29 patches a side upon a table of 31, 841 tokens a picture.
+    Checkpoint("idefics3_side29", "idefics3", "bfloat16", 4,
+               text(hidden=36, heads=3, kv=3, layers=2, inter=60, **rope()),
+               vision(hidden=24, heads=3, layers=2, inter=40, image=93, patch=3), 1,
+               longest=120, tile=87, splitting=False),
+    Checkpoint("llama_gqa", "llama", "bfloat16", 5, text(**rope()), tokenizer="smollm_text"),
+    Checkpoint("llama_tied", "llama", "float32", 11,
+               text(hidden=40, heads=4, kv=2, layers=2, head_dim=18, **rope(10000.0)), tied=True,
+               sharded=True, old_style=True, tokenizer="smollm_text"),
+    Checkpoint("llama31_old", "llama", "bfloat16", 7,
+               text(heads=3, kv=1, attention_bias=True, mlp_bias=True, **rope(**LLAMA3_ROPE)),
+               old_style=True, tokenizer="llama3"),
+    Checkpoint("llama31_new", "llama", "bfloat16", 8,
+               text(hidden=64, heads=4, kv=4, attention_bias=True, layers=2, **rope(**LLAMA3_ROPE)),
+               tokenizer="llama3"),
+    Checkpoint("llama_suppress", "llama", "float16", 9,
+               text(layers=2, **rope(rope_type="linear", factor=2.0)), tokenizer="smollm_text",
+               generation={"suppress_tokens": [5, 17, 101], "begin_suppress_tokens": [64, 65]}),
+]
+
+
+def build_config(c: Checkpoint):
+    config_class, _ = CLASSES[c.family]
+    special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
+    if c.family == "llama":
+        return config_class(**{**c.text, **special, "tie_word_embeddings": c.tied})
+    image_token = golden_tokenizer.smollm().token_to_id("<image>")
+    return config_class(text_config={"model_type": "llama", **c.text}, vision_config=c.vision,
+                        scale_factor=c.scale_factor, image_token_id=image_token,
+                        tie_word_embeddings=c.tied)
+
+
+def randomise(model, seed, dtype):
+    """Weights of 1/sqrt(fan_in), so that no layer fades; norms away from 1 and biases from 0; queries
+    and keys larger, else attention is nearly uniform and hides mistakes; the head larger, so that
+    greedy choices have margins above float32 noise. Rounded to `dtype`."""
+    random = torch.Generator().manual_seed(seed)
+    for name, p in model.named_parameters():
+        noise = torch.randn(p.shape, generator=random)
+        if "norm" in name:
+            value = 0.2 * noise + (1 if name.endswith("weight") else 0)
+        elif name.endswith("bias"):
+            value = 0.2 * noise
+        elif "embed_tokens" in name or "position_embedding" in name:
+            value = noise * (0.35 if model.config.tie_word_embeddings else 1)
+        else:
+            gain = 2 if any(k in name for k in ("q_proj", "k_proj")) else 4 if "lm_head" in name else 1
+            value = noise * (gain / math.sqrt(p[0].numel()))
+        p.data = value.to(dtype).float()
+
+
+# What transformers 4 left out of nested configs, being its default.
+DEFAULTS = {"attention_dropout": 0.0, "initializer_range": 0.02, "num_channels": 3,
+            "hidden_act": "gelu_pytorch_tanh", "layer_norm_eps": 1e-6, "attention_bias": False,
+            "mlp_bias": False, "pretraining_tp": 1, "use_cache": True}
+
+
+def old_style(config: dict):
+    """The keys of transformers 4: rope_theta and rope_scaling, torch_dtype, defaults left out."""
+    for key, default in DEFAULTS.items():
+        if config.get(key) == default:
+            del config[key]
+    rope_parameters = config.pop("rope_parameters", None)
+    if rope_parameters:
+        config["rope_theta"] = rope_parameters.pop("rope_theta")
+        plain = rope_parameters.get("rope_type") == "default"
+        config["rope_scaling"] = None if plain else rope_parameters
+    if "dtype" in config:
+        config["torch_dtype"] = config.pop("dtype")
+    for value in config.values():
+        if isinstance(value, dict):
+            old_style(value)
+    return config
+
+
+def write_processor(c: Checkpoint, folder: pathlib.Path):
+    kind = "Idefics3" if c.family == "idefics3" else "SmolVLM"
+    images = {
+        "do_convert_rgb": True, "do_image_splitting": c.splitting, "do_normalize": True,
+        "do_pad": True, "do_rescale": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5],
+        "image_processor_type": f"{kind}ImageProcessor", "image_std": [0.5, 0.5, 0.5],
+        "max_image_size": {"longest_edge": c.tile}, "processor_class": f"{kind}Processor",
+        "resample": 1, "rescale_factor": 1 / 255, "size": {"longest_edge": c.longest},
+    }
+    if kind == "SmolVLM":
+        images["video_sampling"] = {"fps": 1, "max_frames": 64, "video_size": {"longest_edge": c.tile}}
+    grid = c.tile // c.vision["patch_size"]
+    processor = {"image_seq_len": (grid // c.scale_factor) ** 2, "processor_class": f"{kind}Processor"}
+    if c.old_style or kind == "SmolVLM":
+        write_json(folder / "preprocessor_config.json", images)
+    else:  # the form of transformers 5: one file
+        processor["image_processor"] = images
+    write_json(folder / "processor_config.json", processor)
+    write_json(folder / "chat_template.json", {"chat_template": golden_tokenizer.CHAT_TEMPLATE})
+
+
+def write_json(path, value):
+    path.write_text(json.dumps(value, indent=1) + "\n")
+
+
+def build(c: Checkpoint, folder: pathlib.Path):
+    """Writes the whole folder but generation_config's end tokens, which the goldens choose."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        old.unlink()
+    dtype = DTYPES[c.dtype]
+    model = CLASSES[c.family][1](build_config(c)).eval()
+    randomise(model, c.seed, dtype)
+    model.tie_weights()
+    model.to(dtype).save_pretrained(folder, max_shard_size="60KB" if c.sharded else "1GB")
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    if c.old_style:
+        path = folder / "config.json"
+        write_json(path, old_style(json.loads(path.read_text())))
+    make = {"smollm": golden_tokenizer.smollm, "llama3": golden_tokenizer.llama3,
+            "smollm_text": lambda: golden_tokenizer.smollm(images=False)}[c.tokenizer]
+    golden_tokenizer.write(make(), folder)
+    if c.family != "llama":
+        write_processor(c, folder)

@@ -1,0 +1,97 @@
+"""Running the reference and keeping what it computes: every stage by the name of the runtime's taps."""
+import math
+
+import numpy as np
+import torch
+from safetensors.numpy import save_file
+
+MAIN_STAGES = ("vision.out", "projector.out", "logits")
+
+
+class Golden:
+    """Sampled tensors for golden.safetensors and their descriptions for golden.json."""
+
+    def __init__(self):
+        self.tensors = {}
+
+    def add(self, name, values, samples):
+        """Keeps every stride-th value of the flattened tensor and the norm of the whole. The stride
+        has no divisor in common with the last dimension, so that every column is met."""
+        array = np.ascontiguousarray(values.detach().float().numpy())
+        stride = max(1, array.size // samples)
+        while math.gcd(stride, array.shape[-1]) != 1:
+            stride += 1
+        flat = array.reshape(-1)
+        self.tensors[name] = flat[::stride].copy()
+        return {"tensor": name, "shape": list(array.shape), "stride": stride,
+                "norm": float(np.linalg.norm(flat.astype(np.float64)))}
+
+    def save(self, path):
+        save_file(self.tensors, path)
+
+
+class Stages:
+    """Hooks that record a model's intermediates: used as a context around one forward pass."""
+
+    def __init__(self, model):
+        self.values, self.handles, self.calls = {}, [], {}
+        core = model.model
+        decoder = core
+        if hasattr(core, "vision_model"):
+            decoder, tower = core.text_model, core.vision_model
+            self.hook(tower.embeddings, "vision.embed")
+            for i, layer in enumerate(tower.encoder.layers):
+                self.hook(layer, f"vision.layers.{i}")
+            self.hook(tower.post_layernorm, "vision.out")
+            self.hook(core.connector, "projector.out")
+        first = decoder.layers[0]
+        self.handles.append(first.register_forward_pre_hook(
+            lambda _, args, kwargs: self.keep("decoder.embed", args[0] if args
+                                              else kwargs["hidden_states"]), with_kwargs=True))
+        for i, layer in enumerate(decoder.layers):
+            self.hook(layer, f"decoder.layers.{i}")
+        self.hook(decoder.norm, "decoder.norm")
+        self.hook(model.lm_head, "logits")
+
+    def hook(self, module, name):
+        def record(_, __, output):
+            self.keep(name, output[0] if isinstance(output, tuple) else output)
+        self.handles.append(module.register_forward_hook(record))
+
+    def keep(self, name, tensor):
+        self.values[name] = tensor.detach().reshape(-1, tensor.shape[-1]).clone()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for handle in self.handles:
+            handle.remove()
+
+
+def run_stages(model, inputs):
+    """All stages of one forward pass over the whole prompt: name -> [rows, columns]."""
+    with torch.inference_mode(), Stages(model) as stages:
+        model(**inputs)
+    return stages.values
+
+
+def greedy(model, inputs, tokens, **options):
+    """The greedy continuation and the smallest lead of a chosen token over the next, in logits."""
+    with torch.inference_mode():
+        out = model.generate(**inputs, do_sample=False, max_new_tokens=tokens, output_scores=True,
+                             return_dict_in_generate=True, **options)
+    ids = out.sequences[0, inputs["input_ids"].shape[1]:].tolist()
+    tops = torch.stack([s[0] for s in out.scores]).topk(2).values
+    return ids, float((tops[:, 0] - tops[:, 1]).min())
+
+
+def score(model, inputs, answer_ids):
+    """Total log-probability of the answer after the prompt, from float32 logits, summed in double."""
+    n = inputs["input_ids"].shape[1]
+    ids = torch.cat([inputs["input_ids"], torch.tensor([answer_ids])], dim=1)
+    with torch.inference_mode():
+        more = {**inputs, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        logits = model(**more).logits[0, n - 1:-1].double()
+    chosen = torch.log_softmax(logits, -1)[range(len(answer_ids)), answer_ids]
+    return float(chosen.sum())
