@@ -1,18 +1,12 @@
 #pragma once
 /// Pointwise nonlinearities.
+#include <string_view>
+
 #include "core/context.h"
 #include "core/tensor.h"
+#include "kernels/activation_kind.h"
 
 namespace chiasm::kernels {
-
-enum class Activation {
-  none,
-  relu,
-  silu,        // x * sigmoid(x)
-  gelu,        // x * Phi(x), by erf
-  gelu_tanh,   // the tanh form: 0.5 x (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))
-  quick_gelu,  // x * sigmoid(1.702 x)
-};
 
 /// The activation that a transformers `hidden_act` names ("gelu_pytorch_tanh", "silu", ...).
 /// Throws ModelError for an unknown name, listing those known.

@@ -15,15 +15,15 @@ namespace chiasm::kernels {
 struct SampleOptions {
   float temperature = 0;   // 0: greedy
   std::int32_t top_k = 0;  // 0: all
-  float top_p = 1;
+  double top_p = 1;        // double, since 1 - top_p is taken in double as transformers does
   float min_p = 0;
   float repetition_penalty = 1;
   std::uint64_t seed = 0;
 };
 
 /// logits[id] is divided by `penalty` where positive, multiplied where negative, for each distinct
-/// id in `seen` (Keskar et al., 2019, arXiv:1909.05858; transformers'
-/// RepetitionPenaltyLogitsProcessor).
+/// id in `seen`; ids outside the vocabulary are passed over (Keskar et al., 2019, arXiv:1909.05858;
+/// transformers' RepetitionPenaltyLogitsProcessor).
 void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> seen,
                          float penalty);
 
@@ -31,7 +31,17 @@ void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> 
 /// (a broken model) is a RequestError.
 std::int32_t argmax(const Context& ctx, std::span<const float> logits);
 
-/// Draws a token. The random number depends on (options.seed, position) alone, through a
+/// The scores that sampling draws from: logits / temperature with -infinity for every token that
+/// temperature 0, top-k, top-p or min-p (in this order) removes. Exactly transformers' warpers:
+/// equals of the k-th largest stay; top-p removes the least probable tokens whose cumulative
+/// probability is at most 1 - top_p (among equals the higher id first); one token always stays.
+/// NaN logits are removed. Throws RequestError for options out of range and where no finite logit
+/// is largest.
+std::vector<float> filter_logits(const Context& ctx, std::span<const float> logits,
+                                 const SampleOptions& options);
+
+/// Draws a token: the first, in order of ids, whose cumulative probability exceeds the random
+/// number. The random number depends on (options.seed, position) alone, through a
 /// counter-based generator, so a request is reproducible whatever runs beside it. The repetition
 /// penalty is NOT applied here (see penalize_repetition). temperature 0 gives argmax.
 std::int32_t sample(const Context& ctx, std::span<const float> logits, const SampleOptions& options,

@@ -1,0 +1,172 @@
+#include "kernels/attention.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "kernels/cpu/choose.h"
+#include "kernels/reference/attention.h"
+
+namespace chiasm::kernels {
+
+namespace {
+
+static_assert(cpu::kKeyBlock == kPageTokens, "a block of keys is a page");
+
+// Below this many products a second thread costs more than it brings.
+constexpr std::int64_t kMinThreadedProducts = 64 * 1024;
+
+void check_shape(const AttentionShape& s) {
+  if (s.heads < 1 || s.kv_heads < 1 || s.heads % s.kv_heads != 0) {
+    fail<ShapeError>(s.heads, " heads do not share ", s.kv_heads, " KV heads evenly");
+  }
+  if (s.head_dim < 1 || s.head_dim > cpu::kMaxHeadDim) {
+    fail<ShapeError>("head size ", s.head_dim, ", expected 1 to ", cpu::kMaxHeadDim);
+  }
+  if (!std::isfinite(s.scale) || !std::isfinite(s.softcap) || s.softcap < 0) {
+    fail<ShapeError>("scale ", s.scale, " or softcap ", s.softcap, " is out of range");
+  }
+}
+
+void check_keys(const AttentionShape& shape, const KeyValues& kv) {
+  if (kv.paged()) {
+    if (kv.v_pages == nullptr) fail<ShapeError>("pages of keys without pages of values");
+    if (kv.page_dtype != DType::f32 && kv.page_dtype != DType::bf16) {
+      fail<ShapeError>("pages of ", name(kv.page_dtype), ", expected float32 or bfloat16");
+    }
+    return;
+  }
+  kv.k.expect({kv.k.rows(), shape.kv_heads * shape.head_dim});
+  kv.v.expect(kv.k.shape());
+}
+
+void check_sequence(const KeyValues& kv, const AttentionSequence& s, std::int64_t rows,
+                    std::span<const std::int32_t> first_key,
+                    std::span<const std::int32_t> last_key) {
+  if (s.q_begin < 0 || s.q_count < 0 || s.q_begin + s.q_count > rows) {
+    fail<ShapeError>("query rows [", s.q_begin, ", ", s.q_begin + s.q_count, ") of ", rows);
+  }
+  if (s.key_count < 0) fail<ShapeError>(s.key_count, " keys");
+  if (kv.paged()) {
+    if (s.pages == nullptr && s.key_count > 0) fail<ShapeError>("no page table");
+  } else if (s.k_begin < 0 || s.k_begin + s.key_count > kv.k.rows()) {
+    fail<ShapeError>("key rows [", s.k_begin, ", ", s.k_begin + s.key_count, ") of ", kv.k.rows());
+  }
+  for (std::int64_t r = s.q_begin; r < s.q_begin + s.q_count; r++) {
+    const std::int32_t first = first_key[std::size_t(r)], last = last_key[std::size_t(r)];
+    if (first < 0 || last > s.key_count) {
+      fail<ShapeError>("row ", r, " sees keys [", first, ", ", last, ") of ", s.key_count);
+    }
+  }
+}
+
+std::int64_t count_tiles(const AttentionShape& shape, const AttentionSequence& s) {
+  const std::int64_t pairs = s.q_count * (shape.heads / shape.kv_heads);
+  return (pairs + cpu::kTilePairs - 1) / cpu::kTilePairs;
+}
+
+// Piece `index` of the tiles of all sequences: by sequence, KV head, then rows.
+cpu::AttentionTile find_tile(const AttentionShape& shape,
+                             std::span<const AttentionSequence> sequences, std::int64_t index) {
+  const std::int64_t group = shape.heads / shape.kv_heads;
+  for (const AttentionSequence& s : sequences) {
+    const std::int64_t tiles = count_tiles(shape, s);
+    if (index >= tiles * shape.kv_heads) {
+      index -= tiles * shape.kv_heads;
+      continue;
+    }
+    const std::int64_t begin = index % tiles * cpu::kTilePairs;
+    const int pairs = int(std::min<std::int64_t>(cpu::kTilePairs, s.q_count * group - begin));
+    return {s.q_begin, s.k_begin, s.pages, index / tiles, begin, pairs};
+  }
+  return {};
+}
+
+void run(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args,
+         std::span<const AttentionSequence> sequences) {
+  std::int64_t tiles = 0, products = 0;
+  for (const AttentionSequence& s : sequences) {
+    tiles += count_tiles(shape, s) * shape.kv_heads;
+    products += s.q_count * s.key_count * shape.heads * shape.head_dim;
+  }
+  const auto kernel = cpu::ops_for(ctx.isa).attention;
+  const std::int64_t grain = products < kMinThreadedProducts ? tiles : 1;
+  ctx.pool->parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i++) kernel(args, find_tile(shape, sequences, i));
+  });
+}
+
+}  // namespace
+
+void attention(const Context& ctx, const AttentionShape& shape, TensorView<const float> q,
+               const KeyValues& kv, std::span<const AttentionSequence> sequences,
+               std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
+               TensorView<float> out) {
+  in_context("attention", [&] {
+    check_shape(shape);
+    const std::int64_t rows = q.rows();
+    q.expect({rows, shape.heads * shape.head_dim});
+    out.expect(q.shape());
+    if (std::int64_t(first_key.size()) != rows || std::int64_t(last_key.size()) != rows) {
+      fail<ShapeError>("key ranges of ", first_key.size(), " and ", last_key.size(), " rows, ",
+                       rows, " expected");
+    }
+    check_keys(shape, kv);
+    for (std::size_t i = 0; i < sequences.size(); i++) {
+      in_context("sequence " + std::to_string(i),
+                 [&] { check_sequence(kv, sequences[i], rows, first_key, last_key); });
+    }
+    if (ctx.isa == Isa::reference) {
+      return reference::attention(shape, q, kv, sequences, first_key, last_key, out);
+    }
+    const void* k = kv.paged() ? static_cast<const void*>(kv.k_pages) : kv.k.data();
+    const void* v = kv.paged() ? static_cast<const void*>(kv.v_pages) : kv.v.data();
+    const cpu::AttentionArgs args{q.data(),
+                                  q.row_stride(),
+                                  out.data(),
+                                  out.row_stride(),
+                                  first_key.data(),
+                                  last_key.data(),
+                                  shape.heads,
+                                  shape.kv_heads,
+                                  shape.head_dim,
+                                  shape.scale,
+                                  shape.softcap,
+                                  k,
+                                  v,
+                                  kv.k.row_stride(),
+                                  kv.v.row_stride(),
+                                  kv.paged(),
+                                  kv.page_dtype == DType::bf16};
+    run(ctx, shape, args, sequences);
+  });
+}
+
+void write_pages(const Context& ctx, TensorView<const float> x, std::int64_t kv_heads,
+                 std::int64_t head_dim, std::span<const std::int64_t> slot, std::byte* pages,
+                 DType page_dtype) {
+  in_context("write_pages", [&] {
+    x.expect({std::int64_t(slot.size()), kv_heads * head_dim});
+    if (page_dtype != DType::f32 && page_dtype != DType::bf16) {
+      fail<ShapeError>("pages of ", name(page_dtype), ", expected float32 or bfloat16");
+    }
+    const std::int64_t grain = cpu::rows_per_piece(x.cols());
+    ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; i++) {
+        const std::int64_t page = slot[std::size_t(i)] / kPageTokens;
+        const std::int64_t key = slot[std::size_t(i)] % kPageTokens;
+        for (std::int64_t h = 0; h < kv_heads; h++) {
+          const float* from = x.row(i) + h * head_dim;
+          const std::int64_t at = ((page * kv_heads + h) * kPageTokens + key) * head_dim;
+          if (page_dtype == DType::f32) {
+            std::copy_n(from, head_dim, reinterpret_cast<float*>(pages) + at);
+          } else {
+            std::transform(from, from + head_dim, reinterpret_cast<bf16*>(pages) + at, to_bf16);
+          }
+        }
+      }
+    });
+  });
+}
+
+}  // namespace chiasm::kernels

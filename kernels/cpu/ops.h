@@ -1,0 +1,34 @@
+#pragma once
+/// The pointwise, row-wise and attention kernels of one CPU path. Bodies are the *_inl.h headers,
+/// written once over the vectors of simd_*.h and compiled per instruction set (ops_*.cpp).
+#include <cstdint>
+
+#include "kernels/activation_kind.h"
+#include "kernels/cpu/args.h"
+
+namespace chiasm::kernels::cpu {
+
+struct CpuOps {
+  /// x[i] = act(x[i]).
+  void (*activate)(Activation act, float* x, std::int64_t n);
+  /// y[i] = act(gate[i]) * up[i].
+  void (*gated_activation)(Activation act, const float* gate, const float* up, float* y,
+                           std::int64_t n);
+  /// Rows [begin, end).
+  void (*layer_norm)(const NormArgs& args, std::int64_t begin, std::int64_t end);
+  void (*rms_norm)(const NormArgs& args, std::int64_t begin, std::int64_t end);
+  /// (x[i], x[i + half]) turned by the angle of pair i.
+  void (*rotate_half)(float* x, const float* cosine, const float* sine, std::int64_t half);
+  void (*attention)(const AttentionArgs& args, const AttentionTile& tile);
+  /// Index of the first largest value that is not NaN; -1 when there is none.
+  std::int64_t (*argmax)(const float* x, std::int64_t n);
+  /// out[i] = exp(x[i] - shift); returns their sum, taken in double. `out` may be null.
+  double (*exp_all)(const float* x, std::int64_t n, float shift, float* out);
+};
+
+// Where the compiler cannot build a path, ops_unavailable.cpp has a version that throws.
+const CpuOps& ops_portable();
+const CpuOps& ops_avx2();
+const CpuOps& ops_avx512();
+
+}  // namespace chiasm::kernels::cpu

@@ -1,0 +1,19 @@
+#include "kernels/cpu/attention_inl.h"
+#include "kernels/cpu/ops.h"
+#include "kernels/cpu/rows_inl.h"
+#include "kernels/cpu/simd_avx2.h"
+#include "kernels/cpu/vocabulary_inl.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+using V = VecAvx2;
+constexpr CpuOps kOps = {
+    activate_all<V>,      gated_activation_all<V>, layer_norm_rows<V>, rms_norm_rows<V>,
+    rotate_half_pairs<V>, attention_tile<V>,       argmax_all<V>,      exp_over<V>,
+};
+}  // namespace
+
+const CpuOps& ops_avx2() { return kOps; }
+
+}  // namespace chiasm::kernels::cpu

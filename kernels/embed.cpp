@@ -1,0 +1,104 @@
+#include "kernels/embed.h"
+
+#include <cstring>
+
+#include "kernels/cpu/choose.h"
+
+namespace chiasm::kernels {
+
+namespace {
+
+void copy(const float* from, std::int64_t count, float* to) {
+  std::memcpy(to, from, std::size_t(count) * sizeof(float));
+}
+
+// Before any row is written, so that a bad id leaves the output alone.
+void check_ids(std::span<const std::int32_t> ids, std::int64_t rows) {
+  for (std::size_t i = 0; i < ids.size(); i++) {
+    if (ids[i] < 0 || ids[i] >= rows) {
+      fail<RequestError>("id ", ids[i], " at index ", i, " is outside the table of ", rows,
+                         " rows");
+    }
+  }
+}
+
+}  // namespace
+
+void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t> ids,
+           TensorView<float> y) {
+  in_context("embed", [&] {
+    y.expect({std::int64_t(ids.size()), table.in()});
+    check_ids(ids, table.out());
+    const std::int64_t grain = cpu::rows_per_piece(table.in());
+    ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; i++) table.row(ids[std::size_t(i)], y.row(i));
+    });
+  });
+}
+
+void add_rows(const Context& ctx, TensorView<const float> table, std::span<const std::int32_t> ids,
+              TensorView<float> y) {
+  in_context("add_rows", [&] {
+    y.expect({std::int64_t(ids.size()), table.cols()});
+    check_ids(ids, table.rows());
+    const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);
+    ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; i++) {
+        const float* from = table.row(ids[std::size_t(i)]);
+        float* to = y.row(i);
+        for (std::int64_t j = 0; j < cols; j++) to[j] += from[j];
+      }
+    });
+  });
+}
+
+void extract_patches(const Context& ctx, TensorView<const float> pixels, std::int64_t patch,
+                     TensorView<float> y) {
+  in_context("extract_patches", [&] {
+    const Shape& s = pixels.shape();
+    if (s.rank() != 3 || patch <= 0 || s[1] % patch != 0 || s[2] % patch != 0) {
+      fail<ShapeError>(pixels.name(), ": shape ", s,
+                       ", expected [channels, height, width] in whole patches of ", patch);
+    }
+    const std::int64_t channels = s[0], height = s[1], down = s[1] / patch, across = s[2] / patch;
+    y.expect({down * across, channels * patch * patch});
+    const std::int64_t grain = cpu::rows_per_piece(y.cols());
+    ctx.pool->parallel_for(down * across, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; p++) {
+        const std::int64_t top = p / across * patch, left = p % across * patch;
+        float* to = y.row(p);
+        for (std::int64_t c = 0; c < channels; c++) {
+          for (std::int64_t u = 0; u < patch; u++, to += patch) {
+            copy(pixels.row(c * height + top + u) + left, patch, to);
+          }
+        }
+      }
+    });
+  });
+}
+
+void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
+                   std::int64_t factor, TensorView<float> y) {
+  in_context("pixel_shuffle", [&] {
+    if (side <= 0 || factor <= 0 || side % factor != 0) {
+      fail<ShapeError>("a grid of side ", side, " does not divide into blocks of ", factor);
+    }
+    const std::int64_t dim = x.cols(), across = side / factor;
+    x.expect({side * side, dim});
+    y.expect({across * across, dim * factor * factor});
+    const std::int64_t grain = cpu::rows_per_piece(y.cols());
+    ctx.pool->parallel_for(across * across, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t p = begin; p < end; p++) {
+        const std::int64_t top = p / across * factor, left = p % across * factor;
+        float* to = y.row(p);
+        for (std::int64_t u = 0; u < factor; u++) {
+          for (std::int64_t v = 0; v < factor; v++, to += dim) {
+            copy(x.row((top + u) * side + left + v), dim, to);
+          }
+        }
+      }
+    });
+  });
+}
+
+}  // namespace chiasm::kernels

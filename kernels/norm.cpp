@@ -1,0 +1,50 @@
+#include "kernels/norm.h"
+
+#include "kernels/cpu/choose.h"
+#include "kernels/reference/rows.h"
+
+namespace chiasm::kernels {
+
+namespace {
+
+void check_rows(TensorView<const float> x, TensorView<float> y) {
+  if (x.shape().rank() != 2) fail<ShapeError>("x: shape ", x.shape(), ", expected [rows, dim]");
+  y.expect(x.shape());
+}
+
+using NormRows = void (*)(const cpu::NormArgs&, std::int64_t, std::int64_t);
+
+void run(const Context& ctx, NormRows kernel, const cpu::NormArgs& args, std::int64_t rows) {
+  ctx.pool->parallel_for(rows, cpu::rows_per_piece(args.dim),
+                         [&](std::int64_t begin, std::int64_t end) { kernel(args, begin, end); });
+}
+
+}  // namespace
+
+void layer_norm(const Context& ctx, TensorView<const float> x, TensorView<const float> weight,
+                TensorView<const float> bias, float eps, TensorView<float> y) {
+  in_context("layer_norm", [&] {
+    check_rows(x, y);
+    weight.expect({x.cols()});
+    bias.expect({x.cols()});
+    if (ctx.isa == Isa::reference) return reference::layer_norm(x, weight, bias, eps, y);
+    run(ctx, cpu::ops_for(ctx.isa).layer_norm,
+        {x.data(), x.row_stride(), y.data(), y.row_stride(), weight.data(), bias.data(), x.cols(),
+         eps},
+        x.rows());
+  });
+}
+
+void rms_norm(const Context& ctx, TensorView<const float> x, TensorView<const float> weight,
+              float eps, TensorView<float> y) {
+  in_context("rms_norm", [&] {
+    check_rows(x, y);
+    weight.expect({x.cols()});
+    if (ctx.isa == Isa::reference) return reference::rms_norm(x, weight, eps, y);
+    run(ctx, cpu::ops_for(ctx.isa).rms_norm,
+        {x.data(), x.row_stride(), y.data(), y.row_stride(), weight.data(), nullptr, x.cols(), eps},
+        x.rows());
+  });
+}
+
+}  // namespace chiasm::kernels

@@ -1,0 +1,54 @@
+#include "kernels/rope.h"
+
+#include <cmath>
+
+#include "kernels/cpu/choose.h"
+#include "kernels/reference/rows.h"
+
+namespace chiasm::kernels {
+
+void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, std::int64_t head_dim,
+                 TensorView<const float> cosine, TensorView<const float> sine) {
+  in_context("rotate_half", [&] {
+    const std::int64_t rows = cosine.rows(), half = cosine.cols();
+    x.expect({rows, heads * head_dim});
+    sine.expect(cosine.shape());
+    if (cosine.shape().rank() != 2 || 2 * half > head_dim) {
+      fail<ShapeError>(cosine.name(), ": shape ", cosine.shape(),
+                       ", expected [rows, half] with 2 * half <= head size ", head_dim);
+    }
+    if (ctx.isa == Isa::reference) return reference::rotate_half(x, heads, head_dim, cosine, sine);
+    const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
+    const std::int64_t grain = cpu::rows_per_piece(x.cols());
+    ctx.pool->parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; r++) {
+        for (std::int64_t h = 0; h < heads; h++) {
+          ops.rotate_half(x.row(r) + h * head_dim, cosine.row(r), sine.row(r), half);
+        }
+      }
+    });
+  });
+}
+
+void rotary_table(const Context& ctx, std::span<const std::int32_t> position,
+                  std::span<const float> inv_freq, float attention_scaling,
+                  TensorView<float> cosine, TensorView<float> sine) {
+  in_context("rotary_table", [&] {
+    const auto rows = std::int64_t(position.size()), half = std::int64_t(inv_freq.size());
+    cosine.expect({rows, half});
+    sine.expect({rows, half});
+    // A sine takes some 20 ns, a hundred times a plain operation.
+    const std::int64_t grain = cpu::rows_per_piece(100 * half);
+    ctx.pool->parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; r++) {
+        for (std::int64_t i = 0; i < half; i++) {
+          const float angle = float(position[std::size_t(r)]) * inv_freq[std::size_t(i)];
+          cosine.row(r)[i] = float(std::cos(double(angle))) * attention_scaling;
+          sine.row(r)[i] = float(std::sin(double(angle))) * attention_scaling;
+        }
+      }
+    });
+  });
+}
+
+}  // namespace chiasm::kernels
