@@ -8,7 +8,7 @@ foreach(library ${libraries})
   string(REPLACE "chiasm_" "" folder ${library})
   set_target_properties(${library} PROPERTIES EXPORT_NAME ${folder})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/${folder} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/chiasm
-    FILES_MATCHING PATTERN "*.h")
+    FILES_MATCHING PATTERN "*.h" PATTERN cpu EXCLUDE PATTERN reference EXCLUDE)
 endforeach()
 install(TARGETS ${libraries} EXPORT chiasm_targets ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
 install(EXPORT chiasm_targets NAMESPACE chiasm:: DESTINATION ${package_dir})

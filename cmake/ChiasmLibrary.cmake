@@ -19,6 +19,9 @@ function(chiasm_compile_options target)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict)  # GCC bug 105651: false on string + string
   endif()
+  if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+    target_compile_options(${target} PRIVATE -Wno-unknown-warning-option)  # GCC's own, per file
+  endif()
   if(CHIASM_SANITIZE)
     target_compile_options(${target} PRIVATE -fsanitize=${CHIASM_SANITIZE} -fno-sanitize-recover=all
       -fno-omit-frame-pointer)
