@@ -1,0 +1,117 @@
+// Look-ups, patches and pixel shuffle: moves of numbers, so equal bit for bit.
+#include "kernels/embed.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/expect_error.h"
+#include "tests/support/kernels.h"
+#include "tests/unit/all_close.h"
+
+namespace chiasm::kernels {
+namespace {
+
+using namespace chiasm::testing;
+
+TEST(Embed, LooksRowsUp) {
+  const std::int64_t rows = 50, dim = 19;
+  const auto table = random_floats(rows * dim, 1);
+  const Context ctx = context(best_isa());
+  const WeightRows part{reinterpret_cast<const std::byte*>(table.data()), DType::f32, rows};
+  const Matrix matrix = Matrix::pack(ctx, {&part, 1}, dim, WeightFormat::f32);
+  const std::vector<std::int32_t> ids = {49, 0, 7, 7};
+  std::vector<float> y(4 * 19);
+  embed(ctx, matrix, ids, view(y, {4, dim}));
+  for (std::size_t i = 0; i < ids.size(); i++) {
+    EXPECT_TRUE(bit_equal({y.data() + i * 19, 19}, {table.data() + ids[i] * dim, 19}));
+  }
+  embed(ctx, matrix, {}, TensorView<float>(y.data(), {0, dim}, "y"));
+  const std::vector<std::int32_t> bad = {3, 50};
+  EXPECT_TRUE(throws<RequestError>(
+      [&] {
+        embed(ctx, matrix, bad, TensorView<float>(y.data(), {2, dim}, "y"));
+      },
+      {"embed", "id 50", "index 1", "50 rows"}));
+}
+
+TEST(AddRows, AddsTableRows) {
+  const auto table = random_floats(6 * 5, 2);
+  std::vector<float> y = random_floats(3 * 5, 3);
+  const std::vector<float> before = y;
+  const std::vector<std::int32_t> ids = {5, 0, 5}, bad = {0, -1, 0};
+  const Context ctx = context(best_isa());
+  add_rows(ctx, view(table, {6, 5}), ids, view(y, {3, 5}));
+  for (std::size_t i = 0; i < y.size(); i++) {
+    EXPECT_EQ(y[i], before[i] + table[std::size_t(ids[i / 5]) * 5 + i % 5]);
+  }
+  EXPECT_TRUE(throws<RequestError>(
+      [&] {
+        add_rows(ctx, view(table, {6, 5}), bad, view(y, {3, 5}));
+      },
+      {"id -1", "index 1"}));
+}
+
+TEST(ExtractPatches, FollowsTheConvolutionWeight) {
+  const std::int64_t channels = 3, height = 12, width = 20, patch = 4;
+  const auto pixels = random_floats(channels * height * width, 4);
+  std::vector<float> y(std::size_t(channels * height * width));
+  const Context ctx = context(best_isa());
+  const std::int64_t patches = (height / patch) * (width / patch);
+  extract_patches(ctx, view(pixels, {channels, height, width}), patch,
+                  view(y, {patches, channels * patch * patch}));
+  for (std::int64_t c = 0; c < channels; c++) {
+    for (std::int64_t h = 0; h < height; h++) {
+      for (std::int64_t w = 0; w < width; w++) {
+        const std::int64_t row = h / patch * (width / patch) + w / patch;
+        const std::int64_t col = (c * patch + h % patch) * patch + w % patch;
+        EXPECT_EQ(y[std::size_t(row * channels * patch * patch + col)],
+                  pixels[std::size_t((c * height + h) * width + w)]);
+      }
+    }
+  }
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] {
+        extract_patches(ctx, view(pixels, {channels, 20, 12}), 5, view(y, {1, 1}));
+      },
+      {"extract_patches", "patches of 5"}));
+}
+
+// The chain of views and permutes of Idefics3Connector.pixel_shuffle, written out.
+std::vector<float> shuffled_as_transformers(const std::vector<float>& x, std::int64_t side,
+                                            std::int64_t factor, std::int64_t dim) {
+  const std::int64_t across = side / factor;
+  // view(height, width / f, dim * f), permute(1, 0, 2), reshape(w / f, h / f, dim * f^2),
+  // permute(1, 0, 2)
+  const auto first = [&](std::int64_t w, std::int64_t h, std::int64_t e) {
+    return x[std::size_t((h * across + w) * dim * factor + e)];
+  };
+  std::vector<float> out;
+  for (std::int64_t i = 0; i < across; i++) {
+    for (std::int64_t j = 0; j < across; j++) {
+      for (std::int64_t e = 0; e < dim * factor * factor; e++) {
+        out.push_back(first(j, i * factor + e / (dim * factor), e % (dim * factor)));
+      }
+    }
+  }
+  return out;
+}
+
+TEST(PixelShuffle, MatchesTransformers) {
+  const Context ctx = context(best_isa());
+  for (const std::int64_t factor : {1, 2, 3, 4}) {
+    const std::int64_t side = 12, dim = 5, tokens = side * side / (factor * factor);
+    const auto x = random_floats(side * side * dim, 5);
+    std::vector<float> y(x.size());
+    pixel_shuffle(ctx, view(x, {side * side, dim}), side, factor,
+                  view(y, {tokens, dim * factor * factor}));
+    EXPECT_TRUE(bit_equal(y, shuffled_as_transformers(x, side, factor, dim))) << factor;
+  }
+  std::vector<float> y(1);
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] {
+        pixel_shuffle(ctx, view(y, {1, 1}), 5, 2, view(y, {1, 1}));
+      },
+      {"side 5", "blocks of 2"}));
+}
+
+}  // namespace
+}  // namespace chiasm::kernels
