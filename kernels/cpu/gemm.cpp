@@ -23,7 +23,6 @@ struct Job {
   TensorView<const float> x;
   const Epilogue& epilogue;
   TensorView<float> y;
-  const Context& ctx;
 };
 
 // Grow-only memory of one thread: at most one block of packed activations and its sums.
@@ -59,29 +58,13 @@ std::int64_t count_tiles(const Job& job, std::int64_t rows) {
 }
 
 // The sums of one tile become rows of y.
-void finish_tile(const Job& job, float* sums, std::int64_t row, int rows, std::int64_t panel) {
+void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
+                 std::int64_t panel) {
   const std::int64_t col = panel * kPanel;
   const int cols = int(std::min<std::int64_t>(kPanel, job.w.out - col));
   const Epilogue& e = job.epilogue;
-  Finish finish{sums,
-                e.bias != nullptr ? e.bias + col : nullptr,
-                job.y.row(row) + col,
-                job.y.row_stride(),
-                rows,
-                cols,
-                e.accumulate};
-  if (e.activation != Activation::none) {
-    // The sums are finished in place, then the very function that serves everyone else runs on
-    // them (padding columns hold zeros), so that fused and separate activations agree bit for bit.
-    Finish in_place = finish;
-    in_place.dst = sums;
-    in_place.dst_stride = kPanel;
-    in_place.accumulate = false;
-    if (e.bias != nullptr) job.kernel.finish(in_place);
-    activate(job.ctx, e.activation, TensorView<float>(sums, {rows, cols}, kPanel, "tile"));
-    finish.bias = nullptr;
-  }
-  job.kernel.finish(finish);
+  job.kernel.finish({sums, e.bias != nullptr ? e.bias + col : nullptr, job.y.row(row) + col,
+                     job.y.row_stride(), rows, cols, e.accumulate, e.activation});
 }
 
 // Rows [row, row + rows) times the panels [panel, panel_end).
@@ -107,7 +90,6 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
     }
   }
 
-  const auto multiply = tiles == 1 ? kernel.stream : kernel.tile;
   for (; panel < panel_end; panel++) {
     const std::int64_t width = job.w.width(panel);
     for (std::int64_t k = 0; k < in; k += kBlockIn) {
@@ -115,6 +97,8 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
       for (std::int64_t t = 0; t < tiles; t++) {
         const std::int64_t r = first_row(rows, tiles, t);
         const int height = int(first_row(rows, tiles, t + 1) - r);
+        // The first tile brings the weights in, the others find them in the cache.
+        const auto multiply = t == 0 ? kernel.stream : kernel.tile;
         multiply({packed + r * row_bytes + k * height * kernel.a_bytes, b,
                   std::min(kBlockIn, in - k), sums + r * kPanel, height, int(width), k > 0});
       }
@@ -139,7 +123,7 @@ std::int64_t balanced_grain(std::int64_t count, std::int64_t threads) {
 
 void gemm(const Context& ctx, const GemmKernel& kernel, const Matrix::Packed& w,
           TensorView<const float> x, const Epilogue& epilogue, TensorView<float> y) {
-  const Job job{kernel, w, x, epilogue, y, ctx};
+  const Job job{kernel, w, x, epilogue, y};
   const std::int64_t rows = x.rows(), panels = w.panels();
   const std::int64_t tiles = count_tiles(job, rows);
   const std::int64_t tile_bytes = kernel.tile_rows * w.padded_in() * kernel.a_bytes;

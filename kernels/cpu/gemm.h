@@ -3,6 +3,8 @@
 /// instruction-set flags include this header.
 #include <cstdint>
 
+#include "kernels/activation_kind.h"
+
 namespace chiasm::kernels::cpu {
 
 inline constexpr int kLanes = 16;  // outputs in a vector of the widest path
@@ -22,7 +24,7 @@ struct Tile {
   bool resume;
 };
 
-/// dst[r, j] = src[r, j] + bias[j] (+ dst[r, j]).
+/// dst[r, j] = act(src[r, j] + bias[j]) (+ dst[r, j]).
 struct Finish {
   const float* src;   // [rows][kPanel]
   const float* bias;  // [cols] or null
@@ -30,6 +32,7 @@ struct Finish {
   std::int64_t dst_stride;
   int rows, cols;
   bool accumulate;
+  Activation activation;
 };
 
 /// Rows of activations into the order and format that `tile` reads.

@@ -1,7 +1,9 @@
 // Matrix product by AVX2 and FMA with float32 arithmetic.
 #include <immintrin.h>
 
+#include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd_avx2.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -112,24 +114,6 @@ void tile(const Tile& t) {
   kByRows[t.rows - 1](t);
 }
 
-void finish(const Finish& f) {
-  for (int r = 0; r < f.rows; r++) {
-    const float* src = f.src + r * kPanel;
-    float* dst = f.dst + r * f.dst_stride;
-    int j = 0;
-    for (; j + kVec <= f.cols; j += kVec) {
-      __m256 v = _mm256_loadu_ps(src + j);
-      if (f.bias != nullptr) v = _mm256_add_ps(v, _mm256_loadu_ps(f.bias + j));
-      if (f.accumulate) v = _mm256_add_ps(_mm256_loadu_ps(dst + j), v);
-      _mm256_storeu_ps(dst + j, v);
-    }
-    for (; j < f.cols; j++) {
-      const float v = f.bias != nullptr ? src[j] + f.bias[j] : src[j];
-      dst[j] = f.accumulate ? dst[j] + v : v;
-    }
-  }
-}
-
 // Four rows of four floats become four columns.
 void transpose_4x4(const float* x, std::int64_t stride, float* out, int rows) {
   __m128 a = _mm_loadu_ps(x), b = _mm_loadu_ps(x + stride);
@@ -158,7 +142,8 @@ void pack_rows(const PackRows& p) {
 }
 
 template <class W>
-constexpr GemmKernel kKernel = {kRows, 4, pack_rows, tile<W, false>, tile<W, true>, finish};
+constexpr GemmKernel kKernel = {kRows,          4, pack_rows, tile<W, false>, tile<W, true>,
+                                finish<VecAvx2>};
 
 }  // namespace
 

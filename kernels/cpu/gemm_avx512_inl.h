@@ -3,7 +3,9 @@
 /// namespace: nothing compiled with these flags may be kept by the linker for others.
 #include <immintrin.h>
 
+#include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd_avx512.h"
 
 namespace chiasm::kernels::cpu {
 namespace {
@@ -122,21 +124,6 @@ inline __mmask16 first_lanes(std::int64_t count) {
   return count >= kLanes ? __mmask16(0xffff)
          : count <= 0    ? __mmask16(0)
                          : __mmask16((1 << count) - 1);
-}
-
-void finish(const Finish& f) {
-  for (int j = 0; j < f.cols; j += kLanes) {
-    const __mmask16 lanes = first_lanes(f.cols - j);
-    const bool biased = f.bias != nullptr;
-    const __m512 bias = biased ? _mm512_maskz_loadu_ps(lanes, f.bias + j) : _mm512_setzero_ps();
-    for (int r = 0; r < f.rows; r++) {
-      __m512 v = _mm512_loadu_ps(f.src + r * kPanel + j);
-      float* dst = f.dst + r * f.dst_stride + j;
-      if (biased) v = _mm512_add_ps(v, bias);
-      if (f.accumulate) v = _mm512_add_ps(_mm512_maskz_loadu_ps(lanes, dst), v);
-      _mm512_mask_storeu_ps(dst, lanes, v);
-    }
-  }
 }
 
 // Transposes 16 rows of 16 dwords in registers.

@@ -2,7 +2,9 @@
 #include <cstring>
 
 #include "core/dtype.h"
+#include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/simd_portable.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -85,19 +87,9 @@ void tile(const Tile& t) {
   }
 }
 
-void finish(const Finish& f) {
-  for (int r = 0; r < f.rows; r++) {
-    const float* src = f.src + r * kPanel;
-    float* dst = f.dst + r * f.dst_stride;
-    for (int j = 0; j < f.cols; j++) {
-      const float v = f.bias != nullptr ? src[j] + f.bias[j] : src[j];
-      dst[j] = f.accumulate ? dst[j] + v : v;
-    }
-  }
-}
-
 template <class Weights>
-constexpr GemmKernel kKernel = {kTileRows, 4, pack_rows, tile<Weights>, tile<Weights>, finish};
+constexpr GemmKernel kKernel = {kTileRows,          4, pack_rows, tile<Weights>, tile<Weights>,
+                                finish<VecPortable>};
 
 }  // namespace
 

@@ -1,31 +1,10 @@
 #include "kernels/reference/linear.h"
 
-#include <cmath>
 #include <vector>
 
+#include "kernels/reference/rows.h"
+
 namespace chiasm::kernels::reference {
-
-namespace {
-
-double activate(Activation activation, double x) {
-  switch (activation) {
-    case Activation::none:
-      return x;
-    case Activation::relu:
-      return x > 0 ? x : 0;
-    case Activation::silu:
-      return x / (1 + std::exp(-x));
-    case Activation::gelu:
-      return 0.5 * x * (1 + std::erf(x / std::sqrt(2.0)));
-    case Activation::gelu_tanh:
-      return 0.5 * x * (1 + std::tanh(std::sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
-    case Activation::quick_gelu:
-      return x / (1 + std::exp(-1.702 * x));
-  }
-  return x;
-}
-
-}  // namespace
 
 void linear(TensorView<const float> x, const Matrix& w, const Epilogue& epilogue,
             TensorView<float> y) {
@@ -38,7 +17,7 @@ void linear(TensorView<const float> x, const Matrix& w, const Epilogue& epilogue
         sum += double(x.row(r)[k]) * double(weights[std::size_t(k)]);
       }
       if (epilogue.bias != nullptr) sum += double(epilogue.bias[o]);
-      sum = activate(epilogue.activation, sum);
+      sum = activation(epilogue.activation, sum);
       float& out = y.row(r)[o];
       out = float(epilogue.accumulate ? double(out) + sum : sum);
     }

@@ -1,0 +1,125 @@
+// linear over the shapes of real models: GFLOP/s, GB/s of weights, and the share of the limits
+// measured just before. CHIASM_BENCH_THREADS sets the threads (default: all).
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/limits.h"
+#include "kernels/matrix.h"
+
+namespace {
+
+using chiasm::Context;
+using chiasm::Isa;
+using chiasm::TensorView;
+using chiasm::ThreadPool;
+using chiasm::bench::Arithmetic;
+using chiasm::kernels::Epilogue;
+using chiasm::kernels::Matrix;
+using chiasm::kernels::WeightFormat;
+
+struct Problem {
+  std::int64_t rows, in, out;
+  WeightFormat format;
+  Isa isa;
+};
+
+ThreadPool& pool() {
+  const char* threads = std::getenv("CHIASM_BENCH_THREADS");
+  static ThreadPool shared(threads != nullptr ? std::atoi(threads) : 0);
+  return shared;
+}
+
+std::vector<float> random_floats(std::int64_t count) {
+  std::mt19937 random(1);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> values(static_cast<std::size_t>(count));
+  for (float& v : values) v = uniform(random);
+  return values;
+}
+
+Matrix pack(const Context& ctx, const Problem& p) {
+  const auto values = random_floats(p.out * p.in);
+  const chiasm::kernels::WeightRows part{reinterpret_cast<const std::byte*>(values.data()),
+                                         chiasm::DType::f32, p.out};
+  return Matrix::pack(ctx, {&part, 1}, p.in, p.format);
+}
+
+// Few rows stream weights from memory in real use: enough copies that no cache holds them all.
+std::deque<Matrix> copies(const Context& ctx, const Problem& p) {
+  std::deque<Matrix> all;
+  std::size_t bytes = 0;
+  do {
+    all.push_back(pack(ctx, p));
+    bytes += all.back().bytes();
+  } while (p.rows < 64 && bytes < std::size_t(256) << 20);
+  return all;
+}
+
+void run(benchmark::State& state, const Problem& p) {
+  Context ctx;
+  ctx.pool = &pool();
+  ctx.isa = p.isa;
+  const auto weights = copies(ctx, p);
+  const auto x = random_floats(p.rows * p.in);
+  std::vector<float> y(static_cast<std::size_t>(p.rows * p.out));
+  const TensorView<const float> xv(x.data(), {p.rows, p.in}, "x");
+  const TensorView<float> yv(y.data(), {p.rows, p.out}, "y");
+  const bool bf16 = p.format == WeightFormat::bf16;
+  auto peak =
+      chiasm::bench::peak_rate(*ctx.pool, p.isa, bf16 ? Arithmetic::bf16 : Arithmetic::fp32);
+  if (!peak) peak = chiasm::bench::peak_rate(*ctx.pool, p.isa, Arithmetic::fp32);
+  std::size_t next = 0;
+  for (auto _ : state) {
+    linear(ctx, xv, weights[next], Epilogue{}, yv);
+    benchmark::DoNotOptimize(y.data());
+    next = (next + 1) % weights.size();
+  }
+  const double flops = 2.0 * double(p.rows) * double(p.in) * double(p.out);
+  const double runs = double(state.iterations());
+  using benchmark::Counter;
+  state.counters["GFLOP/s"] = Counter(flops * runs / 1e9, Counter::kIsRate);
+  state.counters["%peak"] = Counter(flops * runs / *peak * 100, Counter::kIsRate);
+  state.counters["GB/s"] = Counter(double(weights[0].bytes()) * runs / 1e9, Counter::kIsRate);
+}
+
+const char* format_name(WeightFormat format) {
+  return format == WeightFormat::f32 ? "f32" : format == WeightFormat::bf16 ? "bf16" : "f16";
+}
+
+void add(const Problem& p) {
+  const std::string title = std::string("linear/") + std::string(name(p.isa)) + "/" +
+                            format_name(p.format) + "/" + std::to_string(p.rows) + "x" +
+                            std::to_string(p.in) + "x" + std::to_string(p.out);
+  benchmark::RegisterBenchmark(title.c_str(), [p](benchmark::State& state) { run(state, p); })
+      ->UseRealTime()
+      ->Unit(benchmark::kMicrosecond);
+}
+
+}  // namespace
+
+// Rows x inputs x outputs.
+int main(int argc, char** argv) {
+  constexpr std::int64_t kMany[][3] = {{1024, 768, 3072}, {1024, 3072, 768}, {1024, 768, 2304},
+                                       {1024, 768, 768},  {1088, 576, 1536}, {1088, 1536, 576},
+                                       {64, 576, 3072},   {577, 1024, 4096}};
+  constexpr std::int64_t kFew[][3] = {{1, 576, 49280}, {1, 576, 3072}, {1, 1536, 576},
+                                      {1, 576, 960},   {4, 576, 3072}, {8, 576, 3072}};
+  for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::portable}) {
+    if (!supported(isa)) continue;
+    for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::f32, WeightFormat::f16}) {
+      for (const auto& s : kMany) add({s[0], s[1], s[2], format, isa});
+      for (const auto& s : kFew) add({s[0], s[1], s[2], format, isa});
+    }
+  }
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
