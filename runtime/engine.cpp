@@ -410,9 +410,6 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   if (s.tokens.empty()) {
     for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
   }
-  if (o.ignore_eos) {
-    for (const std::int32_t id : options_.end_tokens) logits[std::size_t(id)] = kNever;
-  }
   const kernels::SampleOptions sampling{
       float(o.temperature), std::int32_t(o.top_k),       float(o.top_p),
       float(o.min_p),       float(o.repetition_penalty), s.seed};
@@ -427,7 +424,8 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
 }
 
 void Engine::accept(Sequence& s, std::int32_t token) {
-  if (std::ranges::find(options_.end_tokens, token) != options_.end_tokens.end()) {
+  const auto& ends = options_.end_tokens;
+  if (!s.options.ignore_eos && std::ranges::find(ends, token) != ends.end()) {
     if (!s.result.logprobs.empty()) s.result.logprobs.pop_back();  // one entry per token returned
     s.result.finish_reason = "stop";
     return;

@@ -246,7 +246,11 @@ std::string Model::detokenize(const std::vector<std::int32_t>& ids,
 }
 
 std::vector<std::string> Model::special_tokens() const {
-  return impl_->tokenizer().special_tokens();
+  std::vector<std::string> out;
+  for (std::int32_t id = 0; id < impl_->tokenizer().vocab_size(); id++) {
+    if (impl_->tokenizer().is_structure(id)) out.emplace_back(impl_->tokenizer().token_text(id));
+  }
+  return out;
 }
 
 const ModelInfo& Model::info() const { return impl_->loaded.info; }

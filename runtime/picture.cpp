@@ -1,3 +1,4 @@
+#include "core/error.h"
 #include "core/json.h"
 #include "runtime/request.h"
 

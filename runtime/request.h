@@ -43,7 +43,7 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;  // none: drawn anew for each request
   std::vector<std::string> stop;      // text that ends the answer; not part of it
   int logprobs = 0;                   // alternatives to report per token; 0: no log-probabilities
-  bool ignore_eos = false;            // for benchmarks
+  bool ignore_eos = false;            // end tokens are tokens like any other (benchmarks)
 };
 
 struct Request {

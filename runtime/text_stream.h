@@ -11,7 +11,7 @@ namespace chiasm {
 class TextStream {
  public:
   TextStream(const language::Tokenizer& tokenizer, std::vector<std::string> stop)
-      : detokenizer_(tokenizer), stop_(std::move(stop)) {}
+      : detokenizer_(tokenizer, /*skip_special_tokens=*/true), stop_(std::move(stop)) {}
 
   /// Takes a token; returns the text that has become certain.
   std::string push(std::int32_t id);
