@@ -1,0 +1,69 @@
+#pragma once
+/// What the files of the extension share.
+#include <pybind11/pybind11.h>
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/tensor.h"
+#include "runtime/model.h"
+
+namespace chiasm::python {
+
+namespace py = pybind11;
+
+/// Set from any thread; the call that watches it stops soon after.
+struct CancelFlag {
+  std::atomic<bool> set{false};
+};
+
+/// Watches for Ctrl-C and for a CancelFlag while C++ works without the GIL.
+class __attribute__((visibility("hidden"))) Watch {
+ public:
+  /// Needs the GIL. `flag` may be null and must outlive the call.
+  explicit Watch(const CancelFlag* flag = nullptr);
+  /// True when the call should end. Takes the GIL at most every 50 ms, on the main thread only.
+  bool operator()();
+  /// A Poll that refers to this object.
+  Poll poll() {
+    return [this] { return (*this)(); };
+  }
+  /// Throws what a signal handler raised (KeyboardInterrupt), if it did. Needs the GIL.
+  void rethrow();
+
+ private:
+  const CancelFlag* flag_;
+  bool main_thread_;
+  std::chrono::steady_clock::time_point next_;
+  std::optional<py::error_already_set> raised_;
+};
+
+/// Runs `work(poll)` without the GIL; a signal's exception takes the place of Interrupted.
+template <class Work>
+auto unlocked(const Work& work, const CancelFlag* flag = nullptr) {
+  Watch watch(flag);
+  try {
+    py::gil_scoped_release unlock;
+    return work(watch.poll());
+  } catch (const Interrupted&) {
+    watch.rethrow();
+    throw;
+  }
+}
+
+/// A str; bytes that are no UTF-8 become U+FFFD.
+py::str text(std::string_view bytes);
+/// A NumPy array that takes over the tensor's memory. float32, int64, int32 or uint8.
+py::object array(Tensor tensor);
+
+void bind_errors(py::module_& m);
+void bind_data(py::module_& m);
+void bind_request(py::module_& m);
+void bind_model(py::module_& m);
+void bind_system(py::module_& m);
+
+}  // namespace chiasm::python

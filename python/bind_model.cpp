@@ -1,0 +1,116 @@
+/// Model: every call releases the GIL while C++ works and hears Ctrl-C.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include "python/bind.h"
+
+namespace chiasm::python {
+
+namespace {
+
+using Progress = std::optional<std::function<void(double)>>;
+
+std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
+                            const std::string& dtype, const std::string& kv_cache, int threads,
+                            std::int64_t max_context, const Progress& progress) {
+  LoadOptions o;
+  o.device = device;
+  o.dtype = dtype;
+  o.kv_cache = kv_cache;
+  o.threads = threads;
+  o.max_context = max_context;
+  o.progress = [&](double fraction) {
+    py::gil_scoped_acquire lock;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (progress) (*progress)(fraction);
+  };
+  py::gil_scoped_release unlock;
+  return std::make_unique<Model>(Model::load(folder, o));
+}
+
+Result generate(Model& model, const Request& request, const py::object& on_text,
+                const CancelFlag* cancel) {
+  OnText receive;
+  if (!on_text.is_none()) {
+    receive = [&](std::string_view piece) {
+      py::gil_scoped_acquire lock;
+      const py::object more = on_text(text(piece));
+      return more.is_none() || more.cast<bool>();
+    };
+  }
+  return unlocked([&](const Poll& poll) { return model.generate(request, receive, poll); }, cancel);
+}
+
+py::dict preprocess_image(const Model& model, const ImageInput& image) {
+  std::vector<NamedTensor> tensors =
+      unlocked([&](const Poll&) { return model.preprocess_image(image); });
+  py::dict out;
+  for (NamedTensor& t : tensors) out[text(t.name)] = array(std::move(t.values));
+  return out;
+}
+
+}  // namespace
+
+void bind_model(py::module_& m) {
+  py::class_<Model>(m, "Model", "A loaded model. Thread-safe.")
+      .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
+                  py::arg("dtype") = "auto", py::arg("kv_cache") = "auto", py::arg("threads") = 0,
+                  py::arg("max_context") = 0, py::arg("progress") = py::none(),
+                  "Loads a Hugging Face folder. `progress` hears the fraction read.")
+      .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
+           py::arg("cancel") = py::none(),
+           "Runs a request. `on_text` hears each piece; False from it ends the answer.")
+      .def(
+          "generate_all",
+          [](Model& self, const std::vector<Request>& requests) {
+            return unlocked([&](const Poll& poll) { return self.generate_all(requests, poll); });
+          },
+          py::arg("requests"), "Runs several requests as one batch.")
+      .def(
+          "score",
+          [](Model& self, const Request& request, const std::vector<std::string>& answers) {
+            return unlocked([&](const Poll& poll) { return self.score(request, answers, poll); });
+          },
+          py::arg("request"), py::arg("answers"), "Total log-probability of each answer, in nats.")
+      .def("plan", &Model::plan, py::arg("request"), py::call_guard<py::gil_scoped_release>(),
+           "Lengths and bytes, before running.")
+      .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
+           py::call_guard<py::gil_scoped_release>(), "A user turn in the family's own format.")
+      .def("preprocess_image", &preprocess_image, py::arg("image"),
+           "The arrays of the model's own processor.")
+      .def(
+          "encode_image",
+          [](Model& self, const ImageInput& image) {
+            return array(
+                unlocked([&](const Poll& poll) { return self.encode_image(image, poll); }));
+          },
+          py::arg("image"), "float32 [tokens, d_model], after the projector.")
+      .def(
+          "logits",
+          [](Model& self, const Request& request) {
+            return array(unlocked([&](const Poll& poll) { return self.logits(request, poll); }));
+          },
+          py::arg("request"), "float32 [tokens, vocab].")
+      .def("prompt_ids", &Model::prompt_ids, py::arg("request"),
+           py::call_guard<py::gil_scoped_release>(),
+           "Token ids of a request's prompt, placeholders expanded.")
+      .def("tokenize", &Model::tokenize, py::arg("text"), py::arg("add_special_tokens") = true,
+           py::call_guard<py::gil_scoped_release>())
+      .def(
+          "detokenize",
+          [](const Model& self, const std::vector<std::int32_t>& ids, bool skip_special_tokens) {
+            return text(self.detokenize(ids, skip_special_tokens));
+          },
+          py::arg("ids"), py::arg("skip_special_tokens") = true)
+      .def(
+          "special_tokens",
+          [](const Model& self) {
+            std::vector<py::str> tokens;
+            for (const std::string& token : self.special_tokens()) tokens.push_back(text(token));
+            return tokens;
+          },
+          "Texts that stand for structure, never for a user's words.")
+      .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
+}
+
+}  // namespace chiasm::python

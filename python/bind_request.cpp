@@ -1,0 +1,106 @@
+/// Plain data that goes into the runtime.
+#include <pybind11/numpy.h>
+#include <pybind11/stl.h>
+
+#include <algorithm>
+
+#include "python/bind.h"
+
+namespace chiasm::python {
+
+namespace {
+
+/// Copies pixels. The caller's array may change while the request runs.
+ImageInput from_pixels(const py::array& pixels, std::string name) {
+  if (!pixels.dtype().equal(py::dtype::of<std::uint8_t>())) {
+    fail<MediaError>(name, ": the array holds ", py::str(pixels.dtype()).cast<std::string>(),
+                     ", expected uint8 of shape [height, width, 3]");
+  }
+  if (pixels.ndim() != 3 || pixels.shape(2) != 3 || pixels.size() == 0) {
+    const py::object shape = pixels.attr("shape");
+    fail<MediaError>(name, ": the array has the shape ", py::str(shape).cast<std::string>(),
+                     ", expected [height, width, 3] with at least one pixel");
+  }
+  const auto rows = py::array_t<std::uint8_t, py::array::c_style>::ensure(pixels);
+  if (!rows) throw py::error_already_set();
+  vision::Image image;
+  image.height = rows.shape(0);
+  image.width = rows.shape(1);
+  image.rgb.assign(rows.data(), rows.data() + rows.size());
+  return ImageInput::from_pixels(std::move(image), std::move(name));
+}
+
+GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_t top_k,
+                        double top_p, double min_p, double repetition_penalty,
+                        std::optional<std::uint64_t> seed, std::vector<std::string> stop,
+                        int logprobs, bool ignore_eos) {
+  GenerateOptions o;
+  o.max_tokens = max_tokens;
+  o.temperature = temperature;
+  o.top_k = top_k;
+  o.top_p = top_p;
+  o.min_p = min_p;
+  o.repetition_penalty = repetition_penalty;
+  o.seed = seed;
+  o.stop = std::move(stop);
+  o.logprobs = logprobs;
+  o.ignore_eos = ignore_eos;
+  return o;
+}
+
+Request request(const std::vector<std::pair<std::string, bool>>& spans,
+                std::vector<std::int32_t> token_ids, std::vector<ImageInput> images,
+                bool add_special_tokens, GenerateOptions generate_options) {
+  Request r;
+  for (const auto& [words, trusted] : spans) r.prompt.push_back({words, trusted});
+  r.token_ids = std::move(token_ids);
+  r.images = std::move(images);
+  r.add_special_tokens = add_special_tokens;
+  r.options = std::move(generate_options);
+  return r;
+}
+
+}  // namespace
+
+void bind_request(py::module_& m) {
+  py::class_<ImageInput>(m, "ImageInput", "A picture, as encoded bytes or as pixels.")
+      .def_static(
+          "from_file",
+          [](const std::string& path) {
+            py::gil_scoped_release unlock;
+            return ImageInput::from_file(path);
+          },
+          py::arg("path"), "Reads a file's bytes; MediaError when it cannot be read.")
+      .def_static(
+          "from_bytes",
+          [](const py::bytes& encoded, std::string name) {
+            return ImageInput::from_bytes(encoded, std::move(name));
+          },
+          py::arg("encoded"), py::arg("name"), "The content of a JPEG, PNG, WebP, ... file.")
+      .def_static("from_pixels", &from_pixels, py::arg("pixels"), py::arg("name"),
+                  "uint8 [height, width, 3], RGB, upright. MediaError for any other array.")
+      .def_readonly("name", &ImageInput::name);
+
+  const GenerateOptions d;
+  py::class_<GenerateOptions>(m, "GenerateOptions", "Checked when a request is submitted.")
+      .def(py::init(&options), py::kw_only(), py::arg("max_tokens") = d.max_tokens,
+           py::arg("temperature") = d.temperature, py::arg("top_k") = d.top_k,
+           py::arg("top_p") = d.top_p, py::arg("min_p") = d.min_p,
+           py::arg("repetition_penalty") = d.repetition_penalty, py::arg("seed") = py::none(),
+           py::arg("stop") = d.stop, py::arg("logprobs") = d.logprobs,
+           py::arg("ignore_eos") = d.ignore_eos);
+
+  py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")
+      .def(py::init(&request), py::arg("spans"), py::kw_only(),
+           py::arg("token_ids") = std::vector<std::int32_t>(),
+           py::arg("images") = std::vector<ImageInput>(), py::arg("add_special_tokens") = true,
+           py::arg("options") = GenerateOptions())
+      .def_readwrite("options", &Request::options)
+      .def_property_readonly("spans", [](const Request& r) {
+        std::vector<std::pair<py::str, bool>> spans;
+        for (const PromptSpan& span : r.prompt) spans.emplace_back(text(span.text), span.trusted);
+        return spans;
+      });
+}
+
+}  // namespace chiasm::python

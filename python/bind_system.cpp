@@ -1,0 +1,49 @@
+/// What `chiasm doctor` and `chiasm inspect` show of the machine and of files.
+#include <pybind11/stl.h>
+
+#include "core/isa.h"
+#include "core/safetensors.h"
+#include "core/thread_pool.h"
+#include "python/bind.h"
+
+namespace chiasm::python {
+
+namespace {
+
+py::dict system_info() {
+  py::list available;
+  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
+    if (supported(isa)) available.append(text(name(isa)));
+  }
+  py::dict info;
+  info["isa"] = text(name(best_isa()));
+  info["isa_available"] = available;
+  info["avx512_bf16"] = has_avx512_bf16();
+  info["cpus"] = available_cpus();
+  info["compiler"] = CHIASM_COMPILER;
+  info["build_type"] = CHIASM_BUILD_TYPE;
+  info["families"] = supported_families();
+  return info;
+}
+
+py::list checkpoint_tensors(const std::string& folder) {
+  const Checkpoint checkpoint = Checkpoint::open(folder);
+  py::list rows;
+  for (const auto& [tensor, entry] : checkpoint.tensors()) {
+    py::tuple shape(entry.shape.rank());
+    for (int i = 0; i < entry.shape.rank(); i++) shape[std::size_t(i)] = entry.shape[i];
+    rows.append(py::make_tuple(text(tensor), text(name(entry.dtype)), shape));
+  }
+  return rows;
+}
+
+}  // namespace
+
+void bind_system(py::module_& m) {
+  m.attr("__version__") = CHIASM_VERSION;
+  m.def("system_info", &system_info, "The CPU path, CPUs, compiler and known model families.");
+  m.def("checkpoint_tensors", &checkpoint_tensors, py::arg("folder"),
+        "(name, dtype, shape) of every tensor of a folder's safetensors; ModelError.");
+}
+
+}  // namespace chiasm::python

@@ -1,0 +1,3 @@
+from chiasm.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,81 @@
+"""`chiasm.load`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from chiasm import _chiasm, _hub
+from chiasm._model import Model
+from chiasm._options import integer, utf8
+from chiasm._templates import ChatTemplate
+from chiasm.errors import ModelError, RequestError
+
+
+def load(
+    name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantize: str | None = None,
+    threads: int | None = None,
+    max_context: int | None = None,
+    kv_cache: str = "auto",
+    lora: Any = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    offline: bool = False,
+    progress: Callable[[float], None] | None = None,
+) -> Model:
+    """Loads a model.
+
+    Args:
+        name_or_path: A Hugging Face model folder, or a hub id ("owner/name") that is fetched into
+            the hub's cache (HF_HOME; HF_ENDPOINT names another hub). None: the bundled model.
+        device: "auto" or "cpu".
+        dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
+            "float16".
+        quantize: Not supported yet by this version.
+        threads: CPU threads; None: all that this process may use.
+        max_context: Tokens that a request may hold; None: what the model was made for.
+        kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
+        lora: Not supported yet by this version.
+        revision: A branch, tag or commit on the hub.
+        token: An access token for the hub; None: the one that is saved.
+        offline: Fetches nothing (so does HF_HUB_OFFLINE=1).
+        progress: Called with the fraction of the weights read so far, in [0, 1].
+
+    Raises:
+        ModelError: The model is missing, damaged, of an unsupported family or cannot be fetched.
+        RequestError: A setting is out of range.
+        DeviceError: The device is absent from this build.
+    """
+    if quantize is not None:
+        raise RequestError(
+            f"quantize={quantize!r} is not supported yet; dtype may be float32, bfloat16 or float16"
+        )
+    if lora is not None:
+        raise RequestError("lora is not supported yet by this version")
+    settings = {
+        "device": utf8("device", device),
+        "dtype": utf8("dtype", dtype),
+        "kv_cache": utf8("kv_cache", kv_cache),
+        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
+        "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
+    }
+    folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
+    native = _chiasm.Model.load(str(folder), progress=progress, **settings)  # type: ignore[arg-type]
+    return Model(native, ChatTemplate.load(folder))
+
+
+def load_embedder(name_or_path: str | os.PathLike[str] | None = None, **settings: Any) -> NoReturn:
+    """Models that embed pictures and texts for retrieval. None is supported yet by this version.
+
+    Raises:
+        ModelError: Always.
+    """
+    raise ModelError(
+        f"{name_or_path}: embedding models are not supported yet; supported families: "
+        + ", ".join(_chiasm.system_info()["families"])
+    )

@@ -1,0 +1,111 @@
+"""Pictures in every form a user may hold them."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from chiasm import _chiasm
+from chiasm.errors import MediaError, RequestError
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+Image = Union[str, os.PathLike, bytes, "np.ndarray[Any, Any]", "PIL.Image.Image"]
+
+
+def is_image(value: Any) -> bool:
+    """Whether `value` is one picture rather than several."""
+    return isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)) or (
+        _is_pil(value)
+    )
+
+
+def image_input(value: Any, name: str = "image") -> _chiasm.ImageInput:
+    """A picture as the runtime takes it. `name` stands for it in errors where it has no path."""
+    if isinstance(value, str) and value.startswith("data:"):
+        return _chiasm.ImageInput.from_bytes(data_url(value, name), name)
+    if isinstance(value, (str, os.PathLike)):
+        return _chiasm.ImageInput.from_file(_path(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _chiasm.ImageInput.from_bytes(bytes(value), name)
+    if isinstance(value, np.ndarray):
+        return _chiasm.ImageInput.from_pixels(value, name)
+    if _is_pil(value):
+        return _chiasm.ImageInput.from_pixels(_pil_pixels(value, name), name)
+    raise MediaError(
+        f"{name}: a {type(value).__name__} is no picture; give a path, bytes, a PIL image or a uint8"
+        " array [height, width, 3]"
+    )
+
+
+def image_inputs(values: Any) -> list[_chiasm.ImageInput]:
+    """The pictures of one request."""
+    if values is None:
+        return []
+    if is_image(values) or not isinstance(values, Iterable):
+        raise RequestError("images: expected a list of pictures")
+    return [image_input(value, f"image {i + 1}") for i, value in enumerate(values)]
+
+
+def no_other_media(audio: Sequence[Any] | None, videos: Sequence[Any] | None) -> None:
+    """Models of this version hear no sound and see no video."""
+    if audio is not None and len(audio) > 0:
+        raise RequestError("audio: this model hears no sound; no family of this version does")
+    if videos is not None and len(videos) > 0:
+        raise RequestError("videos: this model sees no video; no family of this version does")
+
+
+def data_url(url: str, name: str) -> bytes:
+    """The bytes of a data: URL."""
+    head, comma, body = url.partition(",")
+    if not comma:
+        raise MediaError(f"{name}: a data: URL without a comma")
+    try:
+        if head.endswith(";base64"):
+            return base64.b64decode(urllib.parse.unquote(body), validate=True)
+        return urllib.parse.unquote_to_bytes(body)
+    except (binascii.Error, ValueError) as e:
+        raise MediaError(f"{name}: a data: URL with damaged base64: {e}") from None
+
+
+def _path(value: str | os.PathLike[str]) -> str:
+    path = os.fspath(value)
+    if isinstance(path, bytes):
+        path = os.fsdecode(path)
+    if path.startswith(("http://", "https://", "ftp://")):
+        raise MediaError(f"{path}: nothing is fetched from a network; give a file or its bytes")
+    if path.startswith("file://"):
+        path = urllib.parse.unquote(urllib.parse.urlsplit(path).path)
+    if "\0" in path:
+        raise MediaError(f"{path!r}: not a path")
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raise MediaError(f"{path!r}: a path that is not UTF-8; read the file and give bytes") from None
+    if os.path.isdir(path):
+        raise MediaError(f"{path}: is a folder, expected a picture")
+    return path
+
+
+def _is_pil(value: Any) -> bool:
+    """Without importing Pillow: a PIL image exists only where it is already imported."""
+    return any(
+        c.__name__ == "Image" and c.__module__ == "PIL.Image" for c in type(value).__mro__
+    )
+
+
+def _pil_pixels(image: Any, name: str) -> np.ndarray[Any, Any]:
+    """Upright RGB, so that a file opened with Pillow gives what its path gives."""
+    from PIL import ImageOps
+
+    try:
+        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+    except (OSError, ValueError) as e:
+        raise MediaError(f"{name}: Pillow cannot read it: {e}") from e

@@ -1,0 +1,176 @@
+"""From OpenAI-shaped messages to what a chat template takes, and the pictures in them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from chiasm import _media
+from chiasm._options import utf8
+from chiasm._templates import ChatTemplate
+from chiasm.errors import RequestError
+
+_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
+_IMAGE_KEYS = ("image", "url", "path", "base64", "data")
+_REASONING = ("reasoning_content", "thinking", "reasoning")
+_MAX_DEPTH = 32
+
+
+def read_messages(
+    messages: Any, images: Sequence[Any] | None = None, *, complete: bool = True
+) -> tuple[list[dict[str, Any]], list[Any]]:
+    """Messages of plain data with `{"type": "image"}` items, and their pictures in order.
+
+    Items without a picture of their own take the next of `images`. When no message has an item for
+    them, `images` go before the words of the first user message. Unless `complete`, items may be
+    left without a picture (None).
+    """
+    if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
+        raise RequestError("messages: expected a list of {'role', 'content'}")
+    if not messages:
+        raise RequestError("messages: the list is empty")
+    if images is not None and (_media.is_image(images) or not isinstance(images, Sequence)):
+        raise RequestError("images: expected a list of pictures")
+    found: list[Any] = []
+    out = [_message(message, f"messages[{i}]", found) for i, message in enumerate(messages)]
+    given = list(images or ())
+    if given and not found:
+        _put_first(out, len(given))
+        return out, given
+    open_places = sum(place is None for place in found)
+    if not complete and not given:
+        return out, found
+    if open_places != len(given):
+        raise RequestError(
+            f"messages: {open_places} image item(s) without a picture of their own, "
+            f"images holds {len(given)}"
+        )
+    return out, [given.pop(0) if place is None else place for place in found]
+
+
+def turn(words: str, pictures: int = 1) -> dict[str, Any]:
+    """A user message: pictures, then words."""
+    items: list[dict[str, Any]] = [{"type": "image"}] * pictures
+    return {"role": "user", "content": [*items, {"type": "text", "text": words}]}
+
+
+def plain_turn(messages: list[dict[str, Any]]) -> str | None:
+    """The words of messages that are one user message, pictures first; None for any others."""
+    if len(messages) != 1 or messages[0]["role"] != "user":
+        return None
+    content = messages[0].get("content", "")
+    if isinstance(content, str):
+        return content
+    words = [item["text"] for item in content if item["type"] == "text"]
+    pictures = len(content) - len(words)
+    if any(item["type"] == "text" for item in content[:pictures]):
+        return None
+    return "".join(words)
+
+
+def fit_template(messages: list[dict[str, Any]], template: ChatTemplate) -> list[dict[str, Any]]:
+    """Contents as str or as a list of items, whichever the template shows; as given where both do."""
+    out = []
+    for message in messages:
+        content, role = message.get("content"), message["role"]
+        if isinstance(content, str) and not template.shows(role, as_list=False):
+            if template.shows(role, as_list=True):
+                message = {**message, "content": [{"type": "text", "text": content}]}
+        elif (
+            isinstance(content, list)
+            and all(item.get("type") == "text" for item in content)
+            and not template.shows(role, as_list=True)
+            and template.shows(role, as_list=False)
+        ):
+            message = {**message, "content": "\n".join(item["text"] for item in content)}
+        out.append(message)
+    return out
+
+
+def _message(message: Any, where: str, found: list[Any]) -> dict[str, Any]:
+    if not isinstance(message, Mapping):
+        raise RequestError(f"{where}: expected {{'role', 'content'}}, got {type(message).__name__}")
+    role = message.get("role")
+    if not isinstance(role, str) or not _ROLE.fullmatch(role):
+        raise RequestError(f"{where}: role is {role!r}, expected a name such as user or assistant")
+    out: dict[str, Any] = {}
+    for key, value in message.items():
+        if value is None:  # a template would print it
+            continue
+        if key == "content" and not isinstance(value, str):
+            out[key] = _items(value, f"{where}.content", found)
+        else:
+            out[utf8(f"{where}: a key", key)] = _plain(value, f"{where}.{key}")
+    reasoning = next((out[key] for key in _REASONING if key in out), None)
+    if reasoning is not None:
+        out = {"thinking": reasoning, **out, "reasoning_content": reasoning}
+    return out
+
+
+def _items(content: Any, where: str, found: list[Any]) -> list[dict[str, Any]]:
+    if isinstance(content, (bytes, Mapping)) or not isinstance(content, Sequence):
+        raise RequestError(f"{where}: expected a str or a list of items")
+    items = []
+    for i, item in enumerate(content):
+        at = f"{where}[{i}]"
+        if not isinstance(item, Mapping):
+            raise RequestError(f"{at}: expected an item such as {{'type': 'text', 'text': ...}}")
+        kind = item.get("type")
+        if kind == "text":
+            items.append({"type": "text", "text": utf8(f"{at}.text", item.get("text"))})
+        elif kind in ("image", "image_url", "input_image"):
+            found.append(_picture(item, at))
+            items.append({"type": "image"})
+        elif kind in ("audio", "input_audio", "audio_url"):
+            raise RequestError(f"{at}: this model hears no sound; no family of this version does")
+        elif kind in ("video", "video_url"):
+            raise RequestError(f"{at}: this model sees no video; no family of this version does")
+        else:
+            raise RequestError(f"{at}: type is {kind!r}, expected text, image or image_url")
+    return items
+
+
+def _picture(item: Mapping[str, Any], where: str) -> Any:
+    """What an item says of its picture; None when it leaves it to `images`."""
+    value = item.get("image_url")
+    if isinstance(value, Mapping):
+        value = value.get("url")
+    if value is not None:
+        return value
+    for key in _IMAGE_KEYS:
+        value = item.get(key)
+        if value is not None:
+            return _media.data_url(f";base64,{value}", where) if key == "base64" else value
+    if item.get("type") != "image":
+        raise RequestError(f"{where}: holds no picture")
+    return None
+
+
+def _put_first(messages: list[dict[str, Any]], count: int) -> None:
+    for message in messages:
+        if message["role"] == "user":
+            words = message.get("content", [])
+            if isinstance(words, str):
+                words = [{"type": "text", "text": words}]
+            message["content"] = [{"type": "image"}] * count + words
+            return
+    raise RequestError("images: there is no user message to hold them")
+
+
+def _plain(value: Any, where: str, depth: int = 0) -> Any:
+    """JSON data and nothing else: templates are code from elsewhere."""
+    if depth > _MAX_DEPTH:
+        raise RequestError(f"{where}: nested more than {_MAX_DEPTH} deep")
+    if isinstance(value, str):
+        return utf8(where, value)
+    if value is None or type(value) in (bool, int, float):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            utf8(f"{where}: a key", k): _plain(v, f"{where}.{k}", depth + 1)
+            for k, v in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [_plain(v, where, depth + 1) for v in value]
+    raise RequestError(f"{where}: a {type(value).__name__} is no JSON data")

@@ -1,0 +1,339 @@
+"""A loaded model."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn, Union, overload
+
+import numpy as np
+import numpy.typing as npt
+
+from chiasm import _chiasm, _media
+from chiasm._marks import WordGuard
+from chiasm._media import Image
+from chiasm._messages import fit_template, plain_turn, read_messages, turn
+from chiasm._options import generate_options, token_ids, utf8
+from chiasm._results import ModelInfo, Plan, Result, info_of, plan_of, result_of
+from chiasm._stream import Stream
+from chiasm._templates import ChatTemplate
+from chiasm.errors import RequestError
+
+Messages = Sequence[dict[str, Any]]
+Prompt = Union[str, Messages]
+FloatArray = npt.NDArray[np.float32]
+
+_CAPTION = "Describe this image."
+
+
+class Model:
+    """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one loop
+    and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
+    after any error.
+
+    A *picture* is a path, the bytes of a file, a PIL image or a uint8 array `[height, width, 3]`
+    (RGB). A *prompt* is a str or a list of OpenAI-shaped messages. A str is raw and trusted: no
+    template is applied, special tokens in it are parsed, and it holds the model's placeholder once
+    per picture (`info.image_token`) or none, and then the pictures go first. In messages the words
+    are never structure, whatever they spell.
+
+    Settings that calls take by keyword, as in `generate`: `max_tokens`, `temperature`, `top_k`,
+    `top_p`, `min_p`, `repetition_penalty`, `seed`, `stop`, `logprobs`.
+    """
+
+    def __init__(self, native: _chiasm.Model, template: ChatTemplate | None):
+        self._native = native
+        self._template = template
+        self.info: ModelInfo = info_of(native.info)
+        structure = native.special_tokens()
+        if self.info.image_token:
+            structure.append(self.info.image_token)
+        self._guard = WordGuard(structure)
+
+    def __repr__(self) -> str:
+        return f"<chiasm.Model {self.info.family} {self.info.path} {self.info.dtype}>"
+
+    @overload
+    def caption(self, image: Image, **settings: Any) -> str: ...
+    @overload
+    def caption(self, image: Iterable[Image], **settings: Any) -> list[str]: ...
+    def caption(self, image: Image | Iterable[Image], **settings: Any) -> str | list[str]:
+        """Describes a picture, or each of several in one batch.
+
+        Raises:
+            MediaError: A picture cannot be read.
+            RequestError: A setting is out of range, or the model sees no pictures.
+        """
+        return self.ask(image, _CAPTION, **settings)
+
+    @overload
+    def ask(self, image: Image, question: str, **settings: Any) -> str: ...
+    @overload
+    def ask(self, image: Iterable[Image], question: str, **settings: Any) -> list[str]: ...
+    @overload
+    def ask(
+        self, image: Image | Iterable[Image], question: Sequence[str], **settings: Any
+    ) -> list[str]: ...
+    def ask(
+        self, image: Image | Iterable[Image], question: str | Sequence[str], **settings: Any
+    ) -> str | list[str]:
+        """Answers a question about a picture. Several pictures are one batch, with one question for
+        all or one for each.
+        """
+        if _media.is_image(image) and isinstance(question, str):
+            return self.answers([image], [question], **settings)[0].text
+        images = [image] if _media.is_image(image) else _listed(image)
+        questions = [question] * len(images) if isinstance(question, str) else list(question)
+        if len(images) == 1:
+            images *= len(questions)
+        return [result.text for result in self.answers(images, questions, **settings)]
+
+    def answers(
+        self, images: Iterable[Image], questions: str | Sequence[str] = _CAPTION, **settings: Any
+    ) -> list[Result]:
+        """What `ask` does for lists, with whole results: token ids, usage, timings."""
+        pictures = _listed(images)
+        words = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
+        options = generate_options(**settings)
+        if len(words) != len(pictures):
+            raise RequestError(f"{len(pictures)} pictures and {len(words)} questions do not pair")
+        requests = [
+            self._request([turn(question)], [picture], options, f"image {i + 1}")
+            for i, (picture, question) in enumerate(zip(pictures, words))
+        ]
+        return [result_of(native) for native in self._native.generate_all(requests)]
+
+    def generate(
+        self,
+        prompt: Prompt,
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Any] | None = None,
+        videos: Sequence[Any] | None = None,
+        max_tokens: int = 128,
+        temperature: float = 0.0,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        repetition_penalty: float = 1.0,
+        seed: int | None = None,
+        stop: str | Sequence[str] = (),
+        logprobs: int = 0,
+        json_schema: Any = None,
+        **others: Any,
+    ) -> Result:
+        """Continues a prompt or answers messages.
+
+        Args:
+            prompt: A raw prompt, or messages.
+            images: Pictures of the prompt, in order; in messages those of items without their own.
+            audio: No model of this version hears sound.
+            videos: No model of this version sees video.
+            max_tokens: At most this many tokens are made, and prompt and answer must fit the context.
+            temperature: 0 always takes the likeliest token; higher is more varied.
+            top_k: Only the k likeliest tokens are drawn from; 0: all.
+            top_p: Only the likeliest tokens that together reach this probability, in (0, 1].
+            min_p: Only tokens at least this fraction as likely as the likeliest, in [0, 1].
+            repetition_penalty: Over 1 makes tokens of prompt and answer less likely (CTRL,
+                arXiv:1909.05858).
+            seed: The same seed gives the same answer; None: another one each time.
+            stop: Texts that end the answer and are no part of it.
+            logprobs: How many alternatives to report for each token; 0: no log-probabilities.
+            json_schema: Not supported yet by this version, like `logit_bias`, `presence_penalty`,
+                `frequency_penalty`, `regex`, `choices`, `tools`, `num_beams`, `n`, `draft_model` and
+                `lora`.
+
+        Raises:
+            RequestError: A setting is out of range or not supported, the prompt is too long, or
+                pictures and placeholders do not fit.
+            MediaError: A picture cannot be read.
+        """
+        _media.no_other_media(audio, videos)
+        options = generate_options(
+            max_tokens=max_tokens,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            min_p=min_p,
+            repetition_penalty=repetition_penalty,
+            seed=seed,
+            stop=stop,
+            logprobs=logprobs,
+            json_schema=json_schema,
+            **others,
+        )
+        return result_of(self._native.generate(self._request(prompt, images, options)))
+
+    def generate_all(
+        self,
+        prompts: Iterable[Prompt],
+        *,
+        images: Iterable[Sequence[Image] | None] | None = None,
+        **settings: Any,
+    ) -> list[Result]:
+        """`generate` for several prompts as one batch; `images` holds one list for each prompt."""
+        prompts = list(prompts)
+        pictures = [None] * len(prompts) if images is None else list(images)
+        if len(pictures) != len(prompts):
+            raise RequestError(f"{len(prompts)} prompts and {len(pictures)} lists of images")
+        options = generate_options(**settings)
+        requests = [self._request(p, i, options) for p, i in zip(prompts, pictures)]
+        return [result_of(native) for native in self._native.generate_all(requests)]
+
+    def stream(
+        self, prompt: Prompt, *, images: Sequence[Image] | None = None, **settings: Any
+    ) -> Stream:
+        """The pieces of an answer as they are ready. Closing the stream cancels the request."""
+        request = self._request(prompt, images, generate_options(**settings))
+        native = self._native
+        return Stream(lambda receive, cancel: native.generate(request, receive, cancel))
+
+    def plan(
+        self,
+        prompt: Prompt,
+        *,
+        images: Sequence[Image] | None = None,
+        max_tokens: int = 128,
+    ) -> Plan:
+        """How long a request is and what memory it takes, before it runs. Reads picture headers only."""
+        options = generate_options(max_tokens=max_tokens)
+        return plan_of(self._native.plan(self._request(prompt, images, options)))
+
+    def score(
+        self, prompt: Prompt, answers: Sequence[str], *, images: Sequence[Image] | None = None
+    ) -> list[float]:
+        """The total log-probability of each answer after the prompt, in nats. An answer is tokenized
+        on its own, as plain words."""
+        if isinstance(answers, str):
+            raise RequestError("answers: expected a list of str, got one str")
+        words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
+        return self._native.score(self._request(prompt, images), words)
+
+    def preprocess_image(self, image: Image) -> dict[str, npt.NDArray[Any]]:
+        """What the model's own Hugging Face processor makes of a picture, under the same names."""
+        return self._native.preprocess_image(_media.image_input(image))
+
+    def encode_image(self, image: Image) -> FloatArray:
+        """float32 `[n_tokens, d_model]`: a picture as the language model gets it."""
+        return self._native.encode_image(_media.image_input(image))
+
+    def logits(
+        self, prompt: Prompt | Sequence[int], *, images: Sequence[Image] | None = None, audio: Any = None
+    ) -> FloatArray:
+        """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
+
+        The prompt may also be token ids, with the model's image token in place once per image token.
+        """
+        _media.no_other_media(audio, None)
+        if _are_ids(prompt):
+            request = _chiasm.Request(
+                [], token_ids=token_ids("prompt", prompt), images=_media.image_inputs(images)
+            )
+        else:
+            request = self._request(prompt, images)  # type: ignore[arg-type]
+        return self._native.logits(request)
+
+    def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        """Token ids of a trusted text. `add_special_tokens`: with what the tokenizer puts around."""
+        return self._native.tokenize(utf8("text", text), bool(add_special_tokens))
+
+    def detokenize(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
+        """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
+        return self._native.detokenize(token_ids("ids", ids), bool(skip_special_tokens))
+
+    def prompt_ids(self, prompt: Prompt, *, images: Sequence[Image] | None = None) -> list[int]:
+        """The token ids of a whole prompt, placeholders expanded to each picture's tokens."""
+        return self._native.prompt_ids(self._request(prompt, images))
+
+    def chat_prompt(self, messages: Messages, add_generation_prompt: bool = True) -> str:
+        """Messages as the model's chat template writes them."""
+        data, _ = read_messages(messages, complete=False)
+        template = self._chat_template()
+        return template.render(
+            fit_template(data, template), add_generation_prompt=bool(add_generation_prompt)
+        )
+
+    def preprocess_audio(self, wave: Any, rate: Any = None) -> NoReturn:
+        """Raises RequestError: no model of this version hears sound."""
+        self._no_sound()
+
+    def encode_audio(self, wave: Any, rate: Any = None) -> NoReturn:
+        """Raises RequestError: no model of this version hears sound."""
+        self._no_sound()
+
+    def transcribe(self, audio: Any, **settings: Any) -> NoReturn:
+        """Raises RequestError: no model of this version hears sound."""
+        self._no_sound()
+
+    def _no_sound(self) -> NoReturn:
+        raise RequestError(f"family {self.info.family}: this model hears no sound")
+
+    def _chat_template(self) -> ChatTemplate:
+        if self._template is None:
+            raise RequestError(
+                f"{self.info.path}: this model has no chat template; give the prompt as a str"
+            )
+        return self._template
+
+    def _request(
+        self,
+        prompt: Prompt,
+        images: Sequence[Image] | None,
+        options: _chiasm.GenerateOptions | None = None,
+        name: str | None = None,
+    ) -> _chiasm.Request:
+        """`name` stands for a single picture in errors, where it has no path."""
+        options = options or _chiasm.GenerateOptions()
+        if isinstance(prompt, str):
+            return _chiasm.Request(
+                [(utf8("the prompt", prompt), True)],
+                images=_media.image_inputs(images),
+                options=options,
+            )
+        data, pictures = read_messages(prompt, images)
+        inputs = [_media.image_input(p, name or f"image {i + 1}") for i, p in enumerate(pictures)]
+        words = plain_turn(data)
+        if self._template is None and words is not None:  # the family's own format
+            request = self._native.turn(words, inputs)
+            request.options = options
+            return request
+        return self._chat(data, inputs, options)
+
+    def _chat(
+        self,
+        messages: list[dict[str, Any]],
+        images: list[_chiasm.ImageInput],
+        options: _chiasm.GenerateOptions,
+    ) -> _chiasm.Request:
+        template = self._chat_template()
+        spans = self._guard.spans(template.render, fit_template(messages, template))
+        # transformers: tokenizers add nothing around a rendered chat, processors what the template
+        # has not already begun with.
+        begun = bool(template.bos_token) and "".join(
+            text for text, _ in spans[:1]
+        ).startswith(template.bos_token)
+        return _chiasm.Request(
+            spans,
+            images=images,
+            add_special_tokens=bool(self.info.image_token) and not begun,
+            options=options,
+        )
+
+
+def _listed(images: Any) -> list[Any]:
+    if not isinstance(images, Iterable):
+        raise RequestError(f"a {type(images).__name__} is neither a picture nor a list of pictures")
+    return list(images)
+
+
+def _are_ids(prompt: Any) -> bool:
+    if isinstance(prompt, np.ndarray):
+        if prompt.ndim != 1 or not np.issubdtype(prompt.dtype, np.integer):
+            raise RequestError("prompt: an array of token ids has one dimension and whole numbers")
+        return True
+    return (
+        isinstance(prompt, Sequence)
+        and not isinstance(prompt, str)
+        and len(prompt) > 0
+        and not isinstance(prompt[0], dict)
+    )

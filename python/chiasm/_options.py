@@ -1,0 +1,109 @@
+"""Settings of a call: types are checked here, ranges where they have a meaning."""
+
+from __future__ import annotations
+
+import math
+import numbers
+from collections.abc import Iterable
+from typing import Any
+
+from chiasm import _chiasm
+from chiasm.errors import RequestError
+
+# Documented settings that no part of this version carries out, with the value that asks for nothing.
+_NOT_BUILT: dict[str, Any] = {
+    "json_schema": None,
+    "logit_bias": None,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "regex": None,
+    "choices": None,
+    "tools": None,
+    "num_beams": 1,
+    "n": 1,
+    "draft_model": None,
+    "lora": None,
+}
+_MAX_INT64 = 2**63 - 1
+
+
+def integer(name: str, value: Any, low: int, high: int = _MAX_INT64) -> int:
+    """`value` as an int in [low, high]; RequestError otherwise. A bool is no number here."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise RequestError(f"{name} is {value!r}, expected an integer")
+    if not low <= value <= high:
+        upper = "" if high == _MAX_INT64 else f" and at most {high}"
+        raise RequestError(f"{name} is {value}, expected at least {low}{upper}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """`value` as a finite float; RequestError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise RequestError(f"{name} is {value!r}, expected a number")
+    try:
+        out = float(value)
+    except OverflowError:
+        out = math.inf
+    if not math.isfinite(out):
+        raise RequestError(f"{name} is {value}, expected a finite number")
+    return out
+
+
+def utf8(name: str, value: Any) -> str:
+    """`value` as text that can be encoded; RequestError otherwise."""
+    if not isinstance(value, str):
+        raise RequestError(f"{name} is of type {type(value).__name__}, expected a str")
+    try:
+        value.encode()
+    except UnicodeEncodeError as e:
+        raise RequestError(f"{name} holds a lone surrogate at character {e.start}") from None
+    return str(value)
+
+
+def stop_texts(value: Any) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, str):
+        value = (value,)
+    if not isinstance(value, Iterable):
+        raise RequestError(f"stop is of type {type(value).__name__}, expected a str or several")
+    return [utf8("a stop text", s) for s in value]
+
+
+def token_ids(name: str, value: Iterable[Any]) -> list[int]:
+    return [integer(f"{name}[{i}]", id, 0, 2**31 - 1) for i, id in enumerate(value)]
+
+
+def generate_options(
+    *,
+    max_tokens: int = 128,
+    temperature: float = 0.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    min_p: float = 0.0,
+    repetition_penalty: float = 1.0,
+    seed: int | None = None,
+    stop: Any = (),
+    logprobs: int = 0,
+    ignore_eos: bool = False,
+    **others: Any,
+) -> _chiasm.GenerateOptions:
+    """The settings of `Model.generate` as the runtime takes them."""
+    for name, value in others.items():
+        if name not in _NOT_BUILT:
+            raise RequestError(f"{name} is not a setting of generate")
+        if value is not None and value != _NOT_BUILT[name]:
+            raise RequestError(f"{name} is not supported yet by this version")
+    return _chiasm.GenerateOptions(
+        max_tokens=integer("max_tokens", max_tokens, 1),
+        temperature=number("temperature", temperature),
+        top_k=integer("top_k", top_k, 0),
+        top_p=number("top_p", top_p),
+        min_p=number("min_p", min_p),
+        repetition_penalty=number("repetition_penalty", repetition_penalty),
+        seed=None if seed is None else integer("seed", seed, 0, 2**64 - 1),
+        stop=stop_texts(stop),
+        logprobs=integer("logprobs", logprobs, 0, 2**31 - 1),
+        ignore_eos=bool(ignore_eos),
+    )

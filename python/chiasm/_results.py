@@ -1,0 +1,138 @@
+"""Plain data that calls give back."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from chiasm import _chiasm
+
+
+@dataclasses.dataclass(frozen=True)
+class Usage:
+    """Token counts of a request."""
+
+    prompt_tokens: int
+    """Tokens of the prompt, those of pictures included."""
+    image_tokens: int
+    audio_tokens: int
+    cached_tokens: int
+    """Prompt tokens whose keys and values were still at hand from an earlier request."""
+    completion_tokens: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Timings:
+    """Seconds. Work that several requests did in one step counts for each of them."""
+
+    preprocess: float
+    encode: float
+    prefill: float
+    decode: float
+
+
+class TokenLogprob(NamedTuple):
+    """A token of the answer, its log-probability (in nats) and the best tokens at its place."""
+
+    id: int
+    text: str
+    logprob: float
+    top: list[tuple[int, float]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """An answer."""
+
+    text: str
+    token_ids: list[int]
+    """The answer's tokens, without the end token."""
+    finish_reason: str
+    """"stop" (end token or stop text), "length" or "cancelled"."""
+    usage: Usage
+    timings: Timings
+    logprobs: list[TokenLogprob]
+    """One for each token when `logprobs` was asked for, else empty."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same as plain JSON types."""
+        return dataclasses.asdict(self) | {"logprobs": [t._asdict() for t in self.logprobs]}
+
+
+def result_of(native: _chiasm.Result) -> Result:
+    u, t = native.usage, native.timings
+    return Result(
+        text=native.text,
+        token_ids=native.token_ids,
+        finish_reason=native.finish_reason,
+        usage=Usage(
+            u.prompt_tokens, u.image_tokens, u.audio_tokens, u.cached_tokens, u.completion_tokens
+        ),
+        timings=Timings(t.preprocess, t.encode, t.prefill, t.decode),
+        logprobs=[TokenLogprob(p.id, p.text, p.logprob, p.top) for p in native.logprobs],
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """Length and memory of a request, told before it runs. Bytes are plain bytes."""
+
+    tokens: int
+    """Prompt tokens, those of pictures included."""
+    image_tokens: int
+    tiles: int
+    """Pictures that the vision encoder sees: each picture is cut into tiles."""
+    weight_bytes: int
+    kv_bytes: int
+    """Keys and values of the prompt and of `max_tokens` more."""
+    activation_bytes: int
+    peak_bytes: int
+    """The sum."""
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def plan_of(native: _chiasm.Plan) -> Plan:
+    return Plan(**{field.name: getattr(native, field.name) for field in dataclasses.fields(Plan)})
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What a loaded model is."""
+
+    family: str
+    path: str
+    dtype: str
+    kv_dtype: str
+    isa: str
+    """The instruction set in use."""
+    image_token: str
+    """The placeholder of a picture in a prompt; empty where the model reads none."""
+    parameters: int
+    weight_bytes: int
+    """Resident, packed."""
+    file_bytes: int
+    vocab_size: int
+    hidden_size: int
+    layers: int
+    max_context: int
+    """Tokens a request may hold, prompt and answer together."""
+    vision_hidden_size: int
+    vision_layers: int
+    image_size: int
+    """Pixels of a tile's side."""
+    patches_per_tile: int
+    tokens_per_tile: int
+    threads: int
+    eos_token_ids: list[int]
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def info_of(native: _chiasm.ModelInfo) -> ModelInfo:
+    return ModelInfo(
+        **{field.name: getattr(native, field.name) for field in dataclasses.fields(ModelInfo)}
+    )

@@ -1,0 +1,241 @@
+"""The commands and their options."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Optional
+
+import typer
+
+from chiasm.cli import options as o
+
+_app = typer.Typer(
+    help="Pictures and words in, words out.",
+    no_args_is_help=False,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Pictures = Annotated[
+    list[str], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them.")
+]
+
+
+def command() -> Any:
+    """The command line as a click command."""
+    return typer.main.get_command(_app)
+
+
+@_app.callback(invoke_without_command=True)
+def _top(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
+) -> None:
+    if version:
+        from chiasm._chiasm import __version__
+
+        print(f"chiasm {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        context.fail("name a command; chiasm --help lists them")
+
+
+@_app.command()
+def caption(
+    pictures: Pictures,
+    model: o.ModelName = None,
+    json: o.Json = False,
+    out: o.Out = None,
+    max_tokens: o.MaxTokens = 128,
+    temperature: o.Temperature = 0.0,
+    top_k: o.TopK = 0,
+    top_p: o.TopP = 1.0,
+    min_p: o.MinP = 0.0,
+    repetition_penalty: o.Penalty = 1.0,
+    seed: o.Seed = None,
+    stop: o.Stop = None,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    threads: o.Threads = None,
+    max_context: o.MaxContext = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Describe pictures."""
+    from chiasm.cli import answer
+
+    answer.run(
+        None,
+        pictures,
+        model=model,
+        json=json,
+        out=out,
+        load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        settings=_generate_settings(
+            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
+        ),
+    )
+
+
+@_app.command()
+def ask(
+    question: Annotated[str, typer.Argument(help="The question.")],
+    pictures: Annotated[
+        Optional[list[str]],
+        typer.Argument(metavar="[PICTURE...]", help="Picture files, or folders of them."),
+    ] = None,
+    model: o.ModelName = None,
+    json: o.Json = False,
+    out: o.Out = None,
+    max_tokens: o.MaxTokens = 128,
+    temperature: o.Temperature = 0.0,
+    top_k: o.TopK = 0,
+    top_p: o.TopP = 1.0,
+    min_p: o.MinP = 0.0,
+    repetition_penalty: o.Penalty = 1.0,
+    seed: o.Seed = None,
+    stop: o.Stop = None,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    threads: o.Threads = None,
+    max_context: o.MaxContext = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Ask a question, of each picture or of none."""
+    from chiasm.cli import answer
+
+    answer.run(
+        question,
+        pictures or [],
+        model=model,
+        json=json,
+        out=out,
+        load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        settings=_generate_settings(
+            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
+        ),
+    )
+
+
+@_app.command()
+def chat(
+    model: o.ModelName = None,
+    image: Annotated[
+        Optional[list[str]], typer.Option("--image", help="A picture of the first message.")
+    ] = None,
+    system: Annotated[Optional[str], typer.Option("--system", help="A system message.")] = None,
+    json: o.Json = False,
+    max_tokens: o.MaxTokens = 256,
+    temperature: o.Temperature = 0.0,
+    top_k: o.TopK = 0,
+    top_p: o.TopP = 1.0,
+    min_p: o.MinP = 0.0,
+    repetition_penalty: o.Penalty = 1.0,
+    seed: o.Seed = None,
+    stop: o.Stop = None,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    threads: o.Threads = None,
+    max_context: o.MaxContext = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Talk with a model; /help lists what it understands besides words."""
+    from chiasm.cli import chat as talk
+
+    talk.run(
+        o.load(
+            model, **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline)
+        ),
+        image or [],
+        system=system,
+        json=json,
+        settings=_generate_settings(
+            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
+        ),
+    )
+
+
+@_app.command()
+def plan(
+    pictures: Annotated[
+        Optional[list[str]], typer.Argument(metavar="[PICTURE...]", help="Pictures of one request.")
+    ] = None,
+    prompt: Annotated[str, typer.Option("--prompt", help="The words.")] = "Describe this image.",
+    model: o.ModelName = None,
+    json: o.Json = False,
+    max_tokens: o.MaxTokens = 128,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    threads: o.Threads = None,
+    max_context: o.MaxContext = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Tell the length and the memory of a request, without running it."""
+    from chiasm.cli import show
+
+    show.plan(
+        o.load(
+            model, **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline)
+        ),
+        pictures or [],
+        prompt,
+        max_tokens,
+        json,
+    )
+
+
+@_app.command()
+def inspect(
+    model: o.ModelName = None,
+    json: o.Json = False,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Show a model: its configuration, tensors, sizes and tokens per picture."""
+    from chiasm.cli import show
+
+    show.inspect(
+        o.load(model, device=device, dtype=dtype, revision=revision, offline=offline), json
+    )
+
+
+@_app.command()
+def doctor(json: o.Json = False) -> None:
+    """Show which CPU path, threads, libraries and versions are in use."""
+    from chiasm.cli import show
+
+    show.doctor(json)
+
+
+def _load_settings(
+    device: str,
+    dtype: str,
+    kv_cache: str,
+    threads: int | None,
+    max_context: int | None,
+    revision: str | None,
+    offline: bool,
+) -> dict[str, Any]:
+    return locals()
+
+
+def _generate_settings(
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    repetition_penalty: float,
+    seed: int | None,
+    stop: list[str] | None,
+) -> dict[str, Any]:
+    return locals()

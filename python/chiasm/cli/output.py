@@ -1,0 +1,84 @@
+"""Output for people and for machines."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pathlib
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from typing import Any, TextIO
+
+# A model may say anything, escape sequences of a terminal too.
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def printable(text: str, to: TextIO) -> str:
+    """`text` without control characters where `to` is a terminal."""
+    return _CONTROL.sub("", text) if to.isatty() else text
+
+
+def json_line(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False)
+
+
+@contextlib.contextmanager
+def output(file: pathlib.Path | None) -> Iterator[TextIO]:
+    """Standard output, or `file`, which appears whole at the end or not at all."""
+    if file is None:
+        yield sys.stdout
+        return
+    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    try:
+        with open(handle, "w", encoding="utf-8") as stream:
+            yield stream
+            stream.flush()
+            os.fsync(stream.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, file)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+@contextlib.contextmanager
+def progress(title: str, shown: bool = True) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error that takes fractions, where that is a terminal."""
+    if not shown or not sys.stderr.isatty():
+        yield lambda fraction: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(title, total=1.0)
+        yield lambda fraction: bar.update(task, completed=fraction)
+
+
+def bytes_text(count: int) -> str:
+    """ "1.5 MB": decimal units, as drives and networks are sold."""
+    value = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if value < 1000 or unit == "GB":
+            return f"{count} bytes" if unit == "bytes" else f"{value:.1f} {unit}"
+        value /= 1000
+    raise AssertionError
+
+
+def table(rows: list[tuple[str, str]], to: TextIO) -> None:
+    """Two columns, the second one left-aligned."""
+    width = max((len(name) for name, _ in rows), default=0)
+    for name, value in rows:
+        to.write(f"{name:<{width}}  {printable(value, to)}\n")

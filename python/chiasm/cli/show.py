@@ -1,0 +1,120 @@
+"""`chiasm plan`, `chiasm inspect` and `chiasm doctor`."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import pathlib
+import platform
+import sys
+from collections import Counter
+from typing import Any
+
+import chiasm
+from chiasm import _chiasm, _hub
+from chiasm.cli.answer import picture_files
+from chiasm.cli.output import bytes_text, json_line, printable, table
+
+_PACKAGES = ("numpy", "jinja2", "typer", "rich", "huggingface_hub", "pillow")
+
+
+def plan(model: chiasm.Model, names: list[str], prompt: str, max_tokens: int, json: bool) -> None:
+    pictures = list(picture_files(names))
+    items = [{"type": "image", "path": picture} for picture in pictures]
+    content = [*items, {"type": "text", "text": prompt}]
+    told = model.plan([{"role": "user", "content": content}], max_tokens=max_tokens)
+    if json:
+        print(json_line(told.as_dict()))
+        return
+    rows = [
+        ("prompt", f"{told.tokens} tokens, {told.image_tokens} of them for pictures"),
+        ("pictures", f"{len(pictures)}, in {told.tiles} tiles"),
+        ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
+        ("weights", bytes_text(told.weight_bytes)),
+        ("keys and values", bytes_text(told.kv_bytes)),
+        ("activations", bytes_text(told.activation_bytes)),
+        ("peak memory", bytes_text(told.peak_bytes)),
+    ]
+    table(rows, sys.stdout)
+
+
+def inspect(model: chiasm.Model, json: bool) -> None:
+    info = model.info
+    tensors = _chiasm.checkpoint_tensors(info.path)
+    if json:
+        rows = [{"name": n, "dtype": t, "shape": list(shape)} for n, t, shape in tensors]
+        print(json_line({**info.as_dict(), "tensors": rows}))
+        return
+    dtypes = Counter(dtype for _, dtype, _ in tensors)
+    rows_of = [
+        ("family", info.family),
+        ("folder", info.path),
+        ("parameters", f"{info.parameters:,}"),
+        ("files", bytes_text(info.file_bytes)),
+        ("resident weights", f"{bytes_text(info.weight_bytes)} as {info.dtype}"),
+        ("context", f"{info.max_context} tokens, keys and values as {info.kv_dtype}"),
+        ("decoder", f"{info.layers} layers of {info.hidden_size}, {info.vocab_size} tokens"),
+        ("end tokens", ", ".join(map(str, info.eos_token_ids))),
+    ]
+    if info.tokens_per_tile:
+        rows_of += [
+            ("vision encoder", f"{info.vision_layers} layers of {info.vision_hidden_size}"),
+            ("picture", f"{info.image_size} x {info.image_size} pixels a tile"),
+            (
+                "tokens per picture",
+                f"{info.tokens_per_tile} a tile, from {info.patches_per_tile} patches",
+            ),
+        ]
+    rows_of.append(("tensors", ", ".join(f"{n} {dtype}" for dtype, n in sorted(dtypes.items()))))
+    table(rows_of, sys.stdout)
+    print()
+    width = max((len(name) for name, _, _ in tensors), default=0)
+    for name, dtype, shape in tensors:
+        size = " x ".join(map(str, shape)) or "scalar"
+        print(f"{printable(name, sys.stdout):<{width}}  {dtype:<8}  {size}")
+
+
+def doctor(json: bool) -> None:
+    facts = _facts()
+    if json:
+        print(json_line(facts))
+        return
+    packages = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    rows = [
+        ("chiasm", f"{facts['version']}, built by {facts['compiler']} ({facts['build_type']})"),
+        ("CPU path", f"{facts['isa']} (this machine runs {', '.join(facts['isa_available'])})"),
+        ("bfloat16 instructions", "yes" if facts["avx512_bf16"] else "no"),
+        ("threads", f"{facts['cpus']}"),
+        ("memory", bytes_text(facts["memory_bytes"])),
+        ("plug-ins", ", ".join(facts["plugins"]) or "none"),
+        ("families", ", ".join(facts["families"])),
+        ("bundled model", facts["bundled_model"] or "none"),
+        ("hub", "offline" if facts["hub_offline"] else "reachable on request"),
+        ("Python", f"{facts['python']} on {facts['platform']}"),
+        ("packages", packages),
+    ]
+    table(rows, sys.stdout)
+
+
+def _facts() -> dict[str, Any]:
+    bundled = _hub.bundled_model()
+    return {
+        "version": chiasm.__version__,
+        **_chiasm.system_info(),
+        "forced_cpu": os.environ.get("CHIASM_FORCE_CPU"),
+        "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        "plugins": [],
+        "bundled_model": None if bundled is None else str(bundled),
+        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") in ("1", "ON", "YES", "TRUE"),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "installed_at": str(pathlib.Path(chiasm.__file__).parent),
+        "packages": {name: _version(name) for name in _PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "absent"
