@@ -18,6 +18,7 @@
 #include "language/tokenizer.h"
 #include "runtime/model.h"
 #include "vision/idefics3_processor.h"
+#include "vision/image.h"
 
 namespace chiasm {
 
