@@ -1,0 +1,1 @@
+"""Measuring chiasm-mini through a runtime, as a user would ask it."""

@@ -1,0 +1,102 @@
+"""chiasm-mini as a whole, and its search head."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from .config import MiniConfig
+from .decoder import Decoder
+from .vision import VisionModel
+
+
+class ModalityProjection(nn.Module):
+    """Four patches side by side become one row of the decoder."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.proj = nn.Linear(config.vision.hidden_size * config.scale_factor**2, config.text.hidden_size, bias=False)
+
+
+class Connector(nn.Module):
+    """Pixel shuffle (Shi et al., 2016, arXiv:1609.05158, used backwards) and a projection."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.modality_projection = ModalityProjection(config)
+        self.scale = config.scale_factor
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """[batch, 64, hidden] -> [batch, 16, text hidden]; each row holds a 2 x 2 block, row by row."""
+        batch, count, width = patches.shape
+        side, scale = int(count**0.5), self.scale
+        blocks = patches.view(batch, side // scale, scale, side // scale, scale, width)
+        blocks = blocks.transpose(2, 3).reshape(batch, count // scale**2, scale**2 * width)
+        return self.modality_projection.proj(blocks)
+
+
+class Backbone(nn.Module):
+    """Tower, connector and decoder under the names of transformers."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.vision_model = VisionModel(config.vision)
+        self.connector = Connector(config)
+        self.text_model = Decoder(config.text)
+
+
+class SearchHead(nn.Module):
+    """Two projections into one space, and the learnt sharpness of the comparison."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.image = nn.Linear(config.vision.hidden_size, config.embed_size, bias=False)
+        self.text = nn.Linear(config.text.hidden_size, config.embed_size, bias=False)
+        self.logit_scale = nn.Parameter(torch.tensor(2.6))
+
+
+class Extras(nn.Module):
+    """What chiasm-mini has beyond the family; its tensors are named chiasm.embed.*."""
+
+    def __init__(self, config: MiniConfig):
+        super().__init__()
+        self.embed = SearchHead(config)
+
+
+class Mini(nn.Module):
+    """The model. state_dict() without the tied head is the exported file."""
+
+    def __init__(self, config: MiniConfig = MiniConfig()):
+        super().__init__()
+        self.config = config
+        self.model = Backbone(config)
+        self.chiasm = Extras(config)
+
+    def see(self, pixels: Tensor) -> Tensor:
+        """[batch, 3, 128, 128] from -1 to 1 -> patch rows [batch, 64, hidden] after post_layernorm."""
+        return self.model.vision_model(pixels)
+
+    def read(self, tokens: Tensor, positions: Tensor, mask: Tensor | None, patches: Tensor | None, first: int) -> Tensor:
+        """Hidden rows [batch, tokens, hidden]; the picture's 16 rows replace tokens `first` to `first` + 15."""
+        x = self.model.text_model.embed_tokens(tokens)
+        if patches is not None:
+            rows = self.model.connector(patches)
+            x = torch.cat([x[:, :first], rows.to(x.dtype), x[:, first + rows.shape[1]:]], dim=1)
+        return self.model.text_model(x, positions, mask)
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[..., hidden] -> [..., vocabulary], with the embedding matrix as head."""
+        return F.linear(hidden, self.model.text_model.embed_tokens.weight)
+
+    def picture_row(self, patches: Tensor) -> Tensor:
+        """The unit vector of a picture: mean of the 64 patch rows, projected."""
+        return F.normalize(self.chiasm.embed.image(patches.mean(dim=1)).float(), dim=-1)
+
+    def text_row(self, tokens: Tensor, last: Tensor) -> Tensor:
+        """The unit vector of a text: the hidden row of its <end_of_utterance> (place `last`), projected.
+
+        tokens: int64 [batch, tokens], "<|im_start|>" text "<end_of_utterance>", padded on the right.
+        """
+        positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
+        hidden = self.read(tokens, positions, None, None, 0)
+        ends = hidden[torch.arange(len(last), device=last.device), last]
+        return F.normalize(self.chiasm.embed.text(ends).float(), dim=-1)

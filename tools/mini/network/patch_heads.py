@@ -1,0 +1,33 @@
+"""Linear heads on single patches, for training only: what lies under each patch.
+
+They give 64 answers a picture instead of one, so the tower learns letters and shapes from far fewer
+pictures. They are not exported.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ..pictures.charts import BAR
+from ..pictures.palette import COLOURS
+from ..pictures.photos import CLASSES
+from ..pictures.sample import CHAR_SLOTS, CHARACTERS
+
+PHOTO = "photo"
+OUTPUTS = {"shape": BAR + 1, "colour": len(COLOURS) + 1, "centre": 2, "characters": CHAR_SLOTS * (len(CHARACTERS) + 1)}
+
+
+class PatchHeads(nn.Module):
+    """One linear layer for each kind of label, and one for the class of a photograph."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.patches = nn.Linear(width, sum(OUTPUTS.values()))
+        self.photo = nn.Linear(width, len(CLASSES))
+
+    def forward(self, features: Tensor) -> dict[str, Tensor]:
+        """[batch, patches, hidden] -> logits by kind: [batch, patches, classes], photo [batch, classes]."""
+        split = torch.split(self.patches(features), list(OUTPUTS.values()), dim=-1)
+        logits = dict(zip(OUTPUTS, split))
+        logits["characters"] = logits["characters"].unflatten(-1, (CHAR_SLOTS, -1))
+        logits[PHOTO] = self.photo(features.mean(dim=1))
+        return logits

@@ -1,0 +1,85 @@
+"""Second stage: tower, decoder and search head together, on questions about every picture."""
+
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ..network.mini import Mini
+from ..network.patch_heads import PatchHeads
+from ..pictures.mixture import TO_ASK, validation_pictures
+from ..pictures.photos import Photos
+from ..pictures.sample import IGNORE
+from ..tokenizer import Tokenizer
+from .batches import BatchShape, Steps, normalise, stream
+from .conversations import FIRST_ROW, Conversations, JointBatch, attention_mask
+from .patch_loss import patch_loss
+from .quick_check import QuickCheck
+from .vision_stage import ENDLESS
+
+PATCH_WEIGHT = 0.3  # of the first stage's losses, which go on helping
+SEARCH_WEIGHT = 0.15
+VALIDATED = {"photo": 500, "scene": 200, "text": 150, "chart": 60, "display": 40}
+
+
+class JointModel(nn.Module):
+    """The model and the patch heads of the first stage."""
+
+    def __init__(self):
+        super().__init__()
+        self.mini = Mini()
+        self.heads = PatchHeads(self.mini.config.vision.hidden_size)
+
+
+class JointStage:
+    """What the loop needs to know of this stage."""
+
+    name = "joint"
+
+    def __init__(self, photos: Photos, shape: BatchShape, seed: int, workers: int, device: str, tokenizer: Tokenizer):
+        self.model = JointModel().to(device)
+        self.conversations = Conversations(tokenizer)
+        self.steps = Steps(photos, shape, seed, TO_ASK, self.conversations.collate)
+        self.workers, self.device = workers, device
+        held_out = [sample for kind, count in VALIDATED.items() for sample in validation_pictures(photos, kind, count)]
+        self.check = QuickCheck(self.conversations, held_out)
+
+    def start_from_vision(self, path: Path) -> None:
+        """Takes the tower and the patch heads of a finished first stage."""
+        saved = torch.load(path, weights_only=True, map_location="cpu")["model"]
+        parts = {"vision_model": self.model.mini.model.vision_model, "heads": self.model.heads}
+        for name, module in parts.items():
+            module.load_state_dict({key.removeprefix(f"{name}."): value for key, value in saved.items()
+                                    if key.startswith(f"{name}.")})
+
+    def batches(self, first: int):
+        """The batches from step `first` on."""
+        return stream(self.steps, first, ENDLESS, self.workers)
+
+    def loss(self, batch: JointBatch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Answers, patches and search together; returns the sum and its parts by name."""
+        batch = batch.to(self.device)
+        mini = self.model.mini
+        with torch.autocast(self.device, torch.bfloat16):
+            patches = mini.see(normalise(batch.pixels))
+            hidden = mini.read(batch.tokens, batch.positions, attention_mask(batch.segments), patches, FIRST_ROW)
+            asked = batch.targets != IGNORE
+            answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
+            on_patches, parts = patch_loss(self.model.heads(patches), batch.labels, smoothing=0.05)
+            rows = mini.picture_row(patches), mini.text_row(batch.texts, batch.text_ends)
+        search = search_loss(*rows, mini.chiasm.embed.logit_scale, batch.matches)
+        total = answers + PATCH_WEIGHT * on_patches + SEARCH_WEIGHT * search
+        shown = {"answers": answers, "search": search, "characters": parts["characters"], "photo": parts["photo"]}
+        return total, shown
+
+    def validate(self) -> dict[str, float]:
+        """Exact answers by topic, recall of search."""
+        return self.check.measure(self.model.mini, self.device)
+
+
+def search_loss(pictures: Tensor, texts: Tensor, scale: Tensor, matches: Tensor) -> Tensor:
+    """Cross entropy both ways over the batch, shared evenly among all true matches of a row."""
+    scores = pictures @ texts.T * scale.exp().clamp(max=100)
+    wanted = matches.float() / matches.sum(dim=1, keepdim=True)
+    return (F.cross_entropy(scores, wanted) + F.cross_entropy(scores.T, wanted)) / 2

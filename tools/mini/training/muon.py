@@ -1,0 +1,69 @@
+"""The optimiser: Muon for the matrices inside the blocks, AdamW for the rest.
+
+Jordan et al., 2024, kellerjordan.github.io/posts/muon: the momentum of a matrix is replaced by the
+nearest orthogonal one (five Newton-Schulz steps), which needs about half the steps of AdamW here.
+"""
+
+from collections import defaultdict
+
+import torch
+from torch import Tensor, nn
+
+_COEFFICIENTS = (3.4445, -4.7750, 2.0315)
+
+
+def orthogonalise(matrices: Tensor) -> Tensor:
+    """[n, rows, columns] -> matrices with all singular values near 1, computed in bfloat16."""
+    tall = matrices.shape[1] > matrices.shape[2]
+    x = (matrices.mT if tall else matrices).bfloat16()
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = _COEFFICIENTS
+    for _ in range(5):
+        gram = x @ x.mT
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return (x.mT if tall else x).float()
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon with Nesterov momentum and decoupled weight decay; matrices of one shape step together."""
+
+    def __init__(self, matrices, lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
+        super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """One update of every matrix that has a gradient."""
+        for group in self.param_groups:
+            by_shape = defaultdict(list)
+            for matrix in group["params"]:
+                if matrix.grad is not None:
+                    by_shape[matrix.shape].append(matrix)
+            for shape, members in by_shape.items():
+                for matrix in members:
+                    if not self.state[matrix]:
+                        self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+                momenta = [self.state[matrix]["momentum"] for matrix in members]
+                gradients = [matrix.grad for matrix in members]
+                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+                ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+                updates = orthogonalise(torch.stack(ahead))
+                torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
+                size = max(1.0, shape[0] / shape[1]) ** 0.5
+                torch._foreach_add_(members, list(updates), alpha=-group["lr"] * size)
+
+
+def make_optimisers(model: nn.Module, matrix_lr: float, other_lr: float, decay: float) -> list[torch.optim.Optimizer]:
+    """Muon for the weights of the blocks; AdamW for embeddings, heads, norms and biases."""
+    matrices, plain, bare = [], [], []
+    for name, parameter in model.named_parameters():
+        if parameter.ndim == 2 and ".layers." in name:
+            matrices.append(parameter)
+        elif parameter.ndim >= 2:
+            plain.append(parameter)
+        else:
+            bare.append(parameter)
+    groups = [{"params": plain, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
+    return [
+        Muon(matrices, lr=matrix_lr, weight_decay=decay),
+        torch.optim.AdamW(groups, lr=other_lr, betas=(0.9, 0.98), eps=1e-8),
+    ]
