@@ -1,5 +1,6 @@
 #pragma once
 /// What the files of the extension share.
+#include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
 #include <atomic>
@@ -58,7 +59,7 @@ auto unlocked(const Work& work, const CancelFlag* flag = nullptr) {
 /// A str; bytes that are no UTF-8 become U+FFFD.
 py::str text(std::string_view bytes);
 /// A NumPy array that takes over the tensor's memory. float32, int64, int32 or uint8.
-py::object array(Tensor tensor);
+py::array array(Tensor tensor);
 
 void bind_errors(py::module_& m);
 void bind_data(py::module_& m);

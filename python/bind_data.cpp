@@ -1,5 +1,4 @@
 /// Plain data that comes out of the runtime, and tensors as NumPy arrays.
-#include <pybind11/numpy.h>
 #include <pybind11/stl.h>
 
 #include "python/bind.h"
@@ -31,7 +30,7 @@ auto text_of(std::string T::*member) {
 
 }  // namespace
 
-py::object array(Tensor tensor) {
+py::array array(Tensor tensor) {
   auto* owner = new Tensor(std::move(tensor));
   const py::capsule keeper(owner, [](void* p) { delete static_cast<Tensor*>(p); });
   std::vector<py::ssize_t> shape;

@@ -1,6 +1,5 @@
 /// Errors of the library become the classes of chiasm.errors; Ctrl-C is heard.
 #include "core/error.h"
-
 #include "python/bind.h"
 
 namespace chiasm::python {

@@ -1,6 +1,7 @@
 /// Model: every call releases the GIL while C++ works and hears Ctrl-C.
-#include <pybind11/numpy.h>
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include "python/bind.h"
 
@@ -9,6 +10,9 @@ namespace chiasm::python {
 namespace {
 
 using Progress = std::optional<std::function<void(double)>>;
+using Receive = std::optional<std::function<bool(py::str)>>;
+using Arrays = py::typing::Dict<py::str, py::array>;
+using Floats = py::array_t<float>;
 
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
                             const std::string& dtype, const std::string& kv_cache, int threads,
@@ -28,23 +32,23 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   return std::make_unique<Model>(Model::load(folder, o));
 }
 
-Result generate(Model& model, const Request& request, const py::object& on_text,
-                const CancelFlag* cancel) {
+Result generate(Model& model, const Request& request, const Receive& on_text,
+                std::optional<const CancelFlag*> cancel) {
   OnText receive;
-  if (!on_text.is_none()) {
+  if (on_text) {
     receive = [&](std::string_view piece) {
       py::gil_scoped_acquire lock;
-      const py::object more = on_text(text(piece));
-      return more.is_none() || more.cast<bool>();
+      return (*on_text)(text(piece));
     };
   }
-  return unlocked([&](const Poll& poll) { return model.generate(request, receive, poll); }, cancel);
+  return unlocked([&](const Poll& poll) { return model.generate(request, receive, poll); },
+                  cancel.value_or(nullptr));
 }
 
-py::dict preprocess_image(const Model& model, const ImageInput& image) {
+Arrays preprocess_image(const Model& model, const ImageInput& image) {
   std::vector<NamedTensor> tensors =
       unlocked([&](const Poll&) { return model.preprocess_image(image); });
-  py::dict out;
+  Arrays out;
   for (NamedTensor& t : tensors) out[text(t.name)] = array(std::move(t.values));
   return out;
 }
@@ -81,14 +85,15 @@ void bind_model(py::module_& m) {
       .def(
           "encode_image",
           [](Model& self, const ImageInput& image) {
-            return array(
-                unlocked([&](const Poll& poll) { return self.encode_image(image, poll); }));
+            return Floats(
+                array(unlocked([&](const Poll& poll) { return self.encode_image(image, poll); })));
           },
           py::arg("image"), "float32 [tokens, d_model], after the projector.")
       .def(
           "logits",
           [](Model& self, const Request& request) {
-            return array(unlocked([&](const Poll& poll) { return self.logits(request, poll); }));
+            return Floats(
+                array(unlocked([&](const Poll& poll) { return self.logits(request, poll); })));
           },
           py::arg("request"), "float32 [tokens, vocab].")
       .def("prompt_ids", &Model::prompt_ids, py::arg("request"),

@@ -1,5 +1,6 @@
 /// What `chiasm doctor` and `chiasm inspect` show of the machine and of files.
 #include <pybind11/stl.h>
+#include <pybind11/typing.h>
 
 #include "core/isa.h"
 #include "core/safetensors.h"
@@ -10,12 +11,15 @@ namespace chiasm::python {
 
 namespace {
 
-py::dict system_info() {
+using Facts = py::typing::Dict<py::str, py::object>;
+using Row = std::tuple<py::str, py::str, std::vector<std::int64_t>>;
+
+Facts system_info() {
   py::list available;
   for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
     if (supported(isa)) available.append(text(name(isa)));
   }
-  py::dict info;
+  Facts info;
   info["isa"] = text(name(best_isa()));
   info["isa_available"] = available;
   info["avx512_bf16"] = has_avx512_bf16();
@@ -26,13 +30,13 @@ py::dict system_info() {
   return info;
 }
 
-py::list checkpoint_tensors(const std::string& folder) {
+std::vector<Row> checkpoint_tensors(const std::string& folder) {
   const Checkpoint checkpoint = Checkpoint::open(folder);
-  py::list rows;
+  std::vector<Row> rows;
   for (const auto& [tensor, entry] : checkpoint.tensors()) {
-    py::tuple shape(entry.shape.rank());
-    for (int i = 0; i < entry.shape.rank(); i++) shape[std::size_t(i)] = entry.shape[i];
-    rows.append(py::make_tuple(text(tensor), text(name(entry.dtype)), shape));
+    std::vector<std::int64_t> shape;
+    for (int i = 0; i < entry.shape.rank(); i++) shape.push_back(entry.shape[i]);
+    rows.emplace_back(text(tensor), text(name(entry.dtype)), std::move(shape));
   }
   return rows;
 }

@@ -2,13 +2,14 @@
 
 Before a template runs, characters of the users' words that a structure token would need are swapped
 for private-use characters: one for one, drawn anew for each call and absent from everything else in
-it. In the rendered prompt they show which characters the users wrote; these become spans that the
+it. They are the rare signs without which there is no such token ("<", ...), and beginnings and ends
+of structure texts at the edges of a content, where the template may put the rest. In the rendered prompt they show which characters the users wrote; these become spans that the
 tokenizer reads as plain text. One character stands for one character, so trimming, slicing, joining,
 repeating or dropping contents keeps every mark where it belongs.
 
 Templates that look for such a character in a content ("</think>" in content) could take another
-branch. That shows as a prompt that differs from the plain one, and then only the characters of
-structure texts themselves are swapped, so that a template sees all other words as they are.
+branch. That shows as a prompt that differs from the plain one, and then only whole structure texts and
+those edges are swapped, so that a template sees all other words as they are.
 """
 
 from __future__ import annotations
@@ -47,20 +48,22 @@ class WordGuard:
         """The rendered prompt, cut where a user's characters could become structure."""
         self._refuse_structure_in_keys(messages)
         plain = render(messages)
-        words = "\0".join(_words(messages))
-        needed = sorted(self._needed.intersection(words))
-        if not needed:
+        words = list(_words(messages))
+        swapped = {text[i] for text in words for i in self._spots(text)}
+        swapped.update(self._needed.intersection("".join(words)))
+        if not swapped:
             return [(plain, True)]
-        marks = _marks(needed, plain + words)
-        rendered = render(_swap(messages, lambda text: text.translate(marks)))
-        if rendered.translate({ord(m): ord(c) for c, m in _pairs(marks)}) != plain:
-            marks = _marks(sorted(set(words)), plain + words)
-            rendered = render(_swap(messages, lambda text: self._mark_structure(text, marks)))
+        marks = _marks(sorted(swapped), plain + "".join(words))
+        rendered = render(_swap(messages, lambda text: self._mark(text, marks, self._needed)))
+        if rendered.translate({ord(mark): c for c, mark in marks.items()}) != plain:
+            rendered = render(_swap(messages, lambda text: self._mark(text, marks, set())))
         return _cut(rendered, marks)
 
-    def _mark_structure(self, text: str, marks: dict[int, str]) -> str:
+    def _mark(self, text: str, marks: dict[str, str], everywhere: set[str]) -> str:
         spots = self._spots(text)
-        return "".join(marks[ord(c)] if i in spots else c for i, c in enumerate(text))
+        return "".join(
+            marks[c] if i in spots or c in everywhere else c for i, c in enumerate(text)
+        )
 
     def _spots(self, text: str) -> set[int]:
         """Characters of structure texts in `text`, in any case, and of beginnings and ends of them
@@ -107,25 +110,23 @@ def _needed_characters(structure: list[str]) -> set[str]:
     return {v for c in needed for v in (c, c.lower(), c.upper()) if len(v) == 1}
 
 
-def _marks(characters: Iterable[str], corpus: str) -> dict[int, str]:
+def _marks(characters: Iterable[str], corpus: str) -> dict[str, str]:
     """A private character for each, absent from `corpus`."""
-    taken = set(map(ord, corpus))
-    marks: dict[int, str] = {}
+    taken = set(map(ord, corpus)).intersection(_PRIVATE)
+    if len(taken) > len(_PRIVATE) // 2:
+        raise RequestError("messages: too many different private-use characters")
+    marks: dict[str, str] = {}
     for c in characters:
         while (mark := secrets.choice(_PRIVATE)) in taken:
             pass
         taken.add(mark)
-        marks[ord(c)] = chr(mark)
+        marks[c] = chr(mark)
     return marks
 
 
-def _pairs(marks: dict[int, str]) -> Iterator[tuple[str, str]]:
-    return ((chr(c), mark) for c, mark in marks.items())
-
-
-def _cut(rendered: str, marks: dict[int, str]) -> list[Span]:
+def _cut(rendered: str, marks: dict[str, str]) -> list[Span]:
     """Spans of the prompt: runs of marked characters, put back, are not trusted."""
-    back = {mark: c for c, mark in _pairs(marks)}
+    back = {mark: c for c, mark in marks.items()}
     spans: list[Span] = []
     for piece in re.split("([" + "".join(back) + "]+)", rendered):
         if piece:

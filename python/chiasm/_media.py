@@ -7,7 +7,7 @@ import binascii
 import os
 import urllib.parse
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeGuard, Union
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from chiasm.errors import MediaError, RequestError
 if TYPE_CHECKING:
     import PIL.Image
 
-Image = Union[str, os.PathLike, bytes, "np.ndarray[Any, Any]", "PIL.Image.Image"]
+Image = Union[str, "os.PathLike[str]", bytes, "np.ndarray[Any, Any]", "PIL.Image.Image"]
 
 
-def is_image(value: Any) -> bool:
+def is_image(value: Any) -> TypeGuard[Image]:
     """Whether `value` is one picture rather than several."""
     return isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)) or (
         _is_pil(value)

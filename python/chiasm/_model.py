@@ -82,7 +82,7 @@ class Model:
         """
         if _media.is_image(image) and isinstance(question, str):
             return self.answers([image], [question], **settings)[0].text
-        images = [image] if _media.is_image(image) else _listed(image)
+        images: list[Any] = [image] if _media.is_image(image) else _listed(image)
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         if len(images) == 1:
             images *= len(questions)

@@ -31,10 +31,11 @@ def integer(name: str, value: Any, low: int, high: int = _MAX_INT64) -> int:
     """`value` as an int in [low, high]; RequestError otherwise. A bool is no number here."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise RequestError(f"{name} is {value!r}, expected an integer")
-    if not low <= value <= high:
+    whole = int(value)
+    if not low <= whole <= high:
         upper = "" if high == _MAX_INT64 else f" and at most {high}"
-        raise RequestError(f"{name} is {value}, expected at least {low}{upper}")
-    return int(value)
+        raise RequestError(f"{name} is {whole}, expected at least {low}{upper}")
+    return whole
 
 
 def number(name: str, value: Any) -> float:

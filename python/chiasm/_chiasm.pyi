@@ -1,0 +1,284 @@
+"""
+The C++ runtime. Use the package chiasm, which checks and documents its arguments.
+"""
+from __future__ import annotations
+import collections.abc
+import numpy
+import numpy.typing
+import typing
+__all__: list[str] = ['CancelFlag', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'system_info']
+class CancelFlag:
+    """
+    Ends a running call from another thread.
+    """
+    def __init__(self) -> None:
+        ...
+    def set(self) -> None:
+        """
+        Asks the call that was given this flag to stop.
+        """
+class Usage:
+    """
+    Token counts of a request.
+    """
+    @property
+    def audio_tokens(self) -> int:
+        ...
+    @property
+    def cached_tokens(self) -> int:
+        ...
+    @property
+    def completion_tokens(self) -> int:
+        ...
+    @property
+    def image_tokens(self) -> int:
+        ...
+    @property
+    def prompt_tokens(self) -> int:
+        ...
+class Timings:
+    """
+    Seconds of a request's stages.
+    """
+    @property
+    def decode(self) -> float:
+        ...
+    @property
+    def encode(self) -> float:
+        ...
+    @property
+    def prefill(self) -> float:
+        ...
+    @property
+    def preprocess(self) -> float:
+        ...
+class TokenLogprob:
+    """
+    A chosen token and its best rivals.
+    """
+    @property
+    def id(self) -> int:
+        ...
+    @property
+    def logprob(self) -> float:
+        ...
+    @property
+    def text(self) -> str:
+        ...
+    @property
+    def top(self) -> list[tuple[int, float]]:
+        ...
+class Result:
+    """
+    An answer.
+    """
+    @property
+    def finish_reason(self) -> str:
+        ...
+    @property
+    def logprobs(self) -> list[TokenLogprob]:
+        ...
+    @property
+    def text(self) -> str:
+        ...
+    @property
+    def timings(self) -> Timings:
+        ...
+    @property
+    def token_ids(self) -> list[int]:
+        ...
+    @property
+    def usage(self) -> Usage:
+        ...
+class Plan:
+    """
+    Lengths and bytes of a request, told before it runs.
+    """
+    @property
+    def activation_bytes(self) -> int:
+        ...
+    @property
+    def image_tokens(self) -> int:
+        ...
+    @property
+    def kv_bytes(self) -> int:
+        ...
+    @property
+    def peak_bytes(self) -> int:
+        ...
+    @property
+    def tiles(self) -> int:
+        ...
+    @property
+    def tokens(self) -> int:
+        ...
+    @property
+    def weight_bytes(self) -> int:
+        ...
+class ModelInfo:
+    """
+    What a loaded model is.
+    """
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def eos_token_ids(self) -> list[int]:
+        ...
+    @property
+    def family(self) -> str:
+        ...
+    @property
+    def file_bytes(self) -> int:
+        ...
+    @property
+    def hidden_size(self) -> int:
+        ...
+    @property
+    def image_size(self) -> int:
+        ...
+    @property
+    def image_token(self) -> str:
+        ...
+    @property
+    def isa(self) -> str:
+        ...
+    @property
+    def kv_dtype(self) -> str:
+        ...
+    @property
+    def layers(self) -> int:
+        ...
+    @property
+    def max_context(self) -> int:
+        ...
+    @property
+    def parameters(self) -> int:
+        ...
+    @property
+    def patches_per_tile(self) -> int:
+        ...
+    @property
+    def path(self) -> str:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @property
+    def tokens_per_tile(self) -> int:
+        ...
+    @property
+    def vision_hidden_size(self) -> int:
+        ...
+    @property
+    def vision_layers(self) -> int:
+        ...
+    @property
+    def vocab_size(self) -> int:
+        ...
+    @property
+    def weight_bytes(self) -> int:
+        ...
+class ImageInput:
+    """
+    A picture, as encoded bytes or as pixels.
+    """
+    @staticmethod
+    def from_bytes(encoded: bytes, name: str) -> ImageInput:
+        """
+        The content of a JPEG, PNG, WebP, ... file.
+        """
+    @staticmethod
+    def from_file(path: str) -> ImageInput:
+        """
+        Reads a file's bytes; MediaError when it cannot be read.
+        """
+    @staticmethod
+    def from_pixels(pixels: numpy.ndarray, name: str) -> ImageInput:
+        """
+        uint8 [height, width, 3], RGB, upright. MediaError for any other array.
+        """
+    @property
+    def name(self) -> str:
+        ...
+class GenerateOptions:
+    """
+    Checked when a request is submitted.
+    """
+    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False) -> None:
+        ...
+class Request:
+    """
+    A prompt as spans (text, trusted) or as token ids.
+    """
+    options: GenerateOptions
+    def __init__(self, spans: collections.abc.Sequence[tuple[str, bool]], *, token_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], images: collections.abc.Sequence[ImageInput] = [], add_special_tokens: bool = True, options: GenerateOptions | None = None) -> None:
+        ...
+    @property
+    def spans(self) -> list[tuple[str, bool]]:
+        ...
+class Model:
+    """
+    A loaded model. Thread-safe.
+    """
+    @staticmethod
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
+        """
+        Loads a Hugging Face folder. `progress` hears the fraction read.
+        """
+    def detokenize(self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], skip_special_tokens: bool = True) -> str:
+        ...
+    def encode_image(self, image: ImageInput) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [tokens, d_model], after the projector.
+        """
+    def generate(self, request: Request, on_text: collections.abc.Callable[[str], bool] | None = None, cancel: CancelFlag | None = None) -> Result:
+        """
+        Runs a request. `on_text` hears each piece; False from it ends the answer.
+        """
+    def generate_all(self, requests: collections.abc.Sequence[Request]) -> list[Result]:
+        """
+        Runs several requests as one batch.
+        """
+    def logits(self, request: Request) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [tokens, vocab].
+        """
+    def plan(self, request: Request) -> Plan:
+        """
+        Lengths and bytes, before running.
+        """
+    def preprocess_image(self, image: ImageInput) -> dict[str, numpy.ndarray]:
+        """
+        The arrays of the model's own processor.
+        """
+    def prompt_ids(self, request: Request) -> list[int]:
+        """
+        Token ids of a request's prompt, placeholders expanded.
+        """
+    def score(self, request: Request, answers: collections.abc.Sequence[str]) -> list[float]:
+        """
+        Total log-probability of each answer, in nats.
+        """
+    def special_tokens(self) -> list[str]:
+        """
+        Texts that stand for structure, never for a user's words.
+        """
+    def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
+        ...
+    def turn(self, words: str, images: collections.abc.Sequence[ImageInput] = []) -> Request:
+        """
+        A user turn in the family's own format.
+        """
+    @property
+    def info(self) -> ModelInfo:
+        ...
+def checkpoint_tensors(folder: str) -> list[tuple[str, str, list[int]]]:
+    """
+    (name, dtype, shape) of every tensor of a folder's safetensors; ModelError.
+    """
+def system_info() -> dict[str, typing.Any]:
+    """
+    The CPU path, CPUs, compiler and known model families.
+    """
+__version__: str = '0.1.0'
