@@ -7,14 +7,6 @@
 
 namespace chiasm::language {
 
-namespace {
-
-bool ends_with(std::string_view text, std::string_view end) {
-  return text.size() >= end.size() && text.substr(text.size() - end.size()) == end;
-}
-
-}  // namespace
-
 Detokenizer::Detokenizer(Tokenizer tokenizer, bool skip_special_tokens)
     : tokenizer_(std::move(tokenizer)), skip_special_tokens_(skip_special_tokens) {}
 
@@ -41,9 +33,11 @@ std::string Detokenizer::push(std::int32_t id) {
   if (tokenizer_.parts_->decoder.is_bytes()) return push_bytes(token);
 
   window_.push_back(id);
+  tail_ += tokenizer_.parts_->decoder.bytes_of(token);
+  std::string characters;
+  if (append_utf8_lossy(tail_, true, characters) < tail_.size()) return {};  // one is unfinished
+  tail_.clear();
   std::string fresh = fresh_text();
-  // U+FFFD at the end: bytes of a character that more tokens may complete, at most three.
-  if (ends_with(fresh, "\xEF\xBF\xBD") && window_.size() - given_ < 4) return {};
   window_.erase(window_.begin(), window_.begin() + std::ptrdiff_t(given_));
   given_ = window_.size();
   return fresh;
@@ -51,8 +45,11 @@ std::string Detokenizer::push(std::int32_t id) {
 
 std::string Detokenizer::flush() {
   std::string out;
-  append_utf8_lossy(tail_, false, out);
-  if (window_.size() > given_) out += fresh_text();
+  if (window_.size() > given_) {
+    out = fresh_text();
+  } else {
+    append_utf8_lossy(tail_, false, out);
+  }
   tail_.clear();
   window_.clear();
   given_ = 0;

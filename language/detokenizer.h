@@ -27,7 +27,7 @@ class Detokenizer {
 
   Tokenizer tokenizer_;
   bool skip_special_tokens_;
-  std::string tail_;  // byte-level: bytes of an unfinished character
+  std::string tail_;  // bytes of tokens that wait, since a character in them is unfinished
   // Other decoders look at neighbours: the last tokens that were given out, then those that wait.
   std::vector<std::int32_t> window_;
   std::size_t given_ = 0;  // how many of the window's tokens were given out

@@ -1,5 +1,6 @@
 /// Oniguruma syntax, read into sets of characters and PCRE2 syntax between them.
-#include <algorithm>
+#include <optional>
+#include <utility>
 
 #include "core/error.h"
 #include "language/pre_tokenizer_pattern.h"
@@ -227,12 +228,12 @@ class Parser {
       word_edge(next() == 'b');
       return false;
     }
-    bool is_set = false;
-    const CodePointSet set = escaped_set(is_set);
-    if (is_set)
-      add(set, false);
-    else
-      literal(set.ranges()[0].first, fold);
+    const Member member = escaped(false);
+    if (member.is_class) {
+      add(member.set, false);
+    } else {
+      literal(member.character(), fold);
+    }
     return true;
   }
 
@@ -251,58 +252,44 @@ class Parser {
     source_.add(")");
   }
 
-  /// What follows a backslash: a class (is_set) or one character.
-  CodePointSet escaped_set(bool& is_set) {
+  /// A member of a class, or an atom: one character, or a class of its own (\s, \p{L}).
+  struct Member {
+    CodePointSet set;
+    bool is_class;
+    char32_t character() const { return set.ranges()[0].first; }
+  };
+
+  /// What follows a backslash.
+  Member escaped(bool in_class) {
     const char32_t c = next();
-    is_set = true;
-    switch (c) {
+    if (c == 'p' || c == 'P') return {property(c == 'P'), true};
+    if (const auto set = is_letter(c) ? named_class(c | 32, in_class) : std::nullopt) {
+      return {c >= 'a' ? *set : set->complement(), true};
+    }
+    constexpr std::pair<char32_t, char32_t> controls[] = {
+        {'r', '\r'}, {'n', '\n'}, {'t', '\t'}, {'f', '\f'}, {'v', '\v'}, {'a', '\a'}, {'e', 0x1B}};
+    for (const auto& [name, control] : controls) {
+      if (c == name) return {single(control), false};
+    }
+    if (c == 'x') return {single(take("{") ? hex(1, 8, true) : hex(1, 2, false)), false};
+    if (c == 'u') return {single(hex(4, 4, false)), false};
+    if (is_digit(c) || is_letter(c)) reject("the escape \\" + std::string(1, char(c)));
+    return {single(c), false};
+  }
+
+  static std::optional<CodePointSet> named_class(char32_t letter, bool in_class) {
+    switch (letter) {
       case 's':
         return white_space();
-      case 'S':
-        return white_space().complement();
       case 'd':
         return unicode_property("Nd");
-      case 'D':
-        return unicode_property("Nd").complement();
       case 'w':
-        return regex_word();
-      case 'W':
-        return regex_word().complement();
+        return in_class ? regex_class_word() : regex_word();
       case 'h':
         return CodePointSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}});
-      case 'H':
-        return CodePointSet({{'0', '9'}, {'A', 'F'}, {'a', 'f'}}).complement();
-      case 'p':
-      case 'P':
-        return property(c == 'P');
       default:
-        break;
+        return std::nullopt;
     }
-    is_set = false;
-    switch (c) {
-      case 'r':
-        return single('\r');
-      case 'n':
-        return single('\n');
-      case 't':
-        return single('\t');
-      case 'f':
-        return single('\f');
-      case 'v':
-        return single('\v');
-      case 'a':
-        return single('\a');
-      case 'e':
-        return single(0x1B);
-      case 'x':
-        return single(take("{") ? hex(1, 8, true) : hex(1, 2, false));
-      case 'u':
-        return single(hex(4, 4, false));
-      default:
-        break;
-    }
-    if (is_digit(c) || is_letter(c)) reject("the escape \\" + std::string(1, char(c)));
-    return single(c);
   }
 
   CodePointSet property(bool negated) {
@@ -357,18 +344,17 @@ class Parser {
         add_all(char_class(fold));
         continue;
       }
-      bool is_set = false;
-      const CodePointSet low = class_member(is_set);
-      if (is_set) {
-        add_all(low);
+      const Member low = class_member();
+      if (low.is_class) {
+        add_all(low.set);
         continue;
       }
-      CodePointRange range = low.ranges()[0];
+      CodePointRange range{low.character(), low.character()};
       if (peek("-") && at_ + 1 < text_.size() && text_[at_ + 1] != ']') {
         take("-");
-        const CodePointSet high = class_member(is_set);
-        if (is_set || high.ranges()[0].last < range.first) reject("this range of a class");
-        range.last = high.ranges()[0].last;
+        const Member high = class_member();
+        if (high.is_class || high.character() < range.first) reject("this range of a class");
+        range.last = high.character();
       }
       if (fold && range.last >= 0x80) reject("(?i) over characters beyond ASCII");
       add_all(fold ? fold_case(CodePointSet({range})) : CodePointSet({range}));
@@ -376,12 +362,11 @@ class Parser {
     return CodePointSet(std::move(ranges));
   }
 
-  CodePointSet class_member(bool& is_set) {
+  Member class_member() {
     const char32_t c = next();
-    is_set = false;
-    if (c != '\\') return single(c);
-    if (take("b")) return single('\b');
-    return escaped_set(is_set);
+    if (c != '\\') return {single(c), false};
+    if (take("b")) return {single('\b'), false};
+    return escaped(true);
   }
 
   std::string_view text_;

@@ -37,6 +37,7 @@ class Encoding {
       raw = {};  // offsets moved: nothing in here is trusted
       raw.add(0, normal.size());
     }
+    scratch_.trust(!raw.overlap(0, normal.size()));
     for (const auto& section : added_.split(normal, true, raw)) {
       if (section.id >= 0) {
         ids_.push_back(section.id);

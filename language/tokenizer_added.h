@@ -3,6 +3,7 @@
 #include <array>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -57,6 +58,7 @@ class AddedTokens {
 
   const AddedToken* find(std::string_view text) const;
   const AddedToken* at(std::int32_t id) const;
+  std::span<const AddedToken> all() const { return tokens_; }
   std::int32_t largest_id() const { return largest_id_; }
 
  private:

@@ -77,6 +77,7 @@ void Bpe::read_vocabulary(const Json& json) {
     }
     texts_[id] = token;
   }
+  structure_.resize(texts_.size());
   ids_.reserve(json.size());
   for (std::size_t id = 0; id < texts_.size(); ++id) {
     if (!texts_[id].empty()) ids_.emplace(texts_[id], std::int32_t(id));
@@ -118,14 +119,24 @@ void Bpe::insert_merge(const Merge& merge) {
   merges_[slot] = merge;  // of two merges of one pair the later counts
 }
 
-const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right) const {
+const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right, bool trusted) const {
   const std::uint64_t pair = pair_key(left, right);
   std::size_t slot = slot_of(pair, merges_.size());
   while (merges_[slot].rank >= 0) {
-    if (merges_[slot].pair == pair) return &merges_[slot];
+    const Merge& merge = merges_[slot];
+    if (merge.pair == pair) return is_allowed(merge.result, trusted) ? &merge : nullptr;
     slot = (slot + 1) & (merges_.size() - 1);
   }
   return nullptr;
+}
+
+void Bpe::mark_structure(std::int32_t id) {
+  if (id >= 0 && id < size()) structure_[std::size_t(id)] = true;
+}
+
+void Bpe::Scratch::trust(bool value) {
+  if (value != trusted) known.clear();
+  trusted = value;
 }
 
 std::optional<std::int32_t> Bpe::find(std::string_view token) const {
@@ -140,7 +151,7 @@ std::string_view Bpe::text(std::int32_t id) const {
 void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const {
   if (word.size() > kMaxWord) fail<RequestError>("text: a word of ", word.size(), " bytes");
   if (ignore_merges_) {
-    if (const auto id = find(word)) {
+    if (const auto id = find(word); id && is_allowed(*id, scratch.trusted)) {
       ids.push_back(*id);
       return;
     }
@@ -205,7 +216,8 @@ bool Bpe::append_fallback(std::string_view character, Scratch& scratch) const {
 void Bpe::propose(std::int32_t position, Scratch& scratch) const {
   const auto& symbol = scratch.symbols[std::size_t(position)];
   if (symbol.next < 0) return;
-  const Merge* merge = merge_of(symbol.id, scratch.symbols[std::size_t(symbol.next)].id);
+  const auto right = scratch.symbols[std::size_t(symbol.next)].id;
+  const Merge* merge = merge_of(symbol.id, right, scratch.trusted);
   if (merge == nullptr) return;
   scratch.heap.push_back({merge->rank, position, merge->result});
   std::push_heap(scratch.heap.begin(), scratch.heap.end());
@@ -222,7 +234,7 @@ void Bpe::merge_all(Scratch& scratch) const {
     auto& left = symbols[std::size_t(best.position)];
     if (!left.alive || left.next < 0) continue;
     auto& right = symbols[std::size_t(left.next)];
-    const Merge* merge = merge_of(left.id, right.id);
+    const Merge* merge = merge_of(left.id, right.id, scratch.trusted);
     if (merge == nullptr || merge->result != best.result) continue;  // one of the two has grown
     left.id = best.result;
     left.next = right.next;

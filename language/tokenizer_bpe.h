@@ -38,7 +38,13 @@ class Bpe {
     std::vector<Symbol> symbols;
     std::vector<Candidate> heap;
     std::unordered_map<std::string, std::vector<std::int32_t>> known;
+    bool trusted = true;  // whether merges may lead to structure; constant while words are known
+
+    void trust(bool value);
   };
+
+  /// Keeps untrusted words from becoming `id`. For use right after construction.
+  void mark_structure(std::int32_t id);
 
   /// Appends the ids of one word of the pre-tokenizer. Time is n log n in its length.
   void encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const;
@@ -58,7 +64,10 @@ class Bpe {
   void read_vocabulary(const Json& json);
   void read_merges(const Json& json);
   void insert_merge(const Merge& merge);
-  const Merge* merge_of(std::int32_t left, std::int32_t right) const;
+  const Merge* merge_of(std::int32_t left, std::int32_t right, bool trusted) const;
+  bool is_allowed(std::int32_t id, bool trusted) const {
+    return trusted || !structure_[std::size_t(id)];
+  }
   void split_characters(std::string_view word, Scratch& scratch) const;
   bool append_fallback(std::string_view character, Scratch& scratch) const;
   void merge_all(Scratch& scratch) const;
@@ -66,7 +75,8 @@ class Bpe {
 
   std::vector<std::string> texts_;  // by id
   std::unordered_map<std::string_view, std::int32_t> ids_;
-  std::vector<Merge> merges_;  // open addressing; rank < 0: free
+  std::vector<Merge> merges_;    // open addressing; rank < 0: free
+  std::vector<bool> structure_;  // by id
   std::array<std::int32_t, 256> byte_ids_{};
   std::optional<std::int32_t> unknown_;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;

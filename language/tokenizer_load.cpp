@@ -87,6 +87,9 @@ Tokenizer::Parts::Parts(const Json& json)
       added(member(json, "added_tokens"), model, normalizer),
       pre_tokenizer(member(json, "pre_tokenizer")),
       decoder(member(json, "decoder")) {
+  for (const auto& token : added.all()) {
+    if (token.is_structure()) model.mark_structure(token.id);
+  }
   auto around = in_context("post_processor",
                            [&] { return post_processor_from(member(json, "post_processor")); });
   before = std::move(around.before);

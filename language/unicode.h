@@ -66,6 +66,7 @@ CodePointSet unicode_property(std::string_view name);
 
 const CodePointSet& white_space();       ///< \s
 const CodePointSet& regex_word();        ///< \w of the library's regex engine
+const CodePointSet& regex_class_word();  ///< [\w] of that engine, which lacks a few of Latin-1
 const CodePointSet& rust_word();         ///< \w of Rust's regex crate, for `single_word` tokens
 const CodePointSet& rust_numeric();      ///< char::is_numeric, which Digits splits off
 const CodePointSet& normalizer_inert();  ///< plain starters to the library, not to libutf8proc

@@ -140,6 +140,10 @@ const CodePointSet& regex_word() {
   static const CodePointSet set = letters_marks_numbers() ^ set_of(kWordChanges);
   return set;
 }
+const CodePointSet& regex_class_word() {
+  static const CodePointSet set = letters_marks_numbers() ^ set_of(kClassWordChanges);
+  return set;
+}
 const CodePointSet& rust_word() {
   static const CodePointSet set = letters_marks_numbers() ^ set_of(kCrateWordChanges);
   return set;

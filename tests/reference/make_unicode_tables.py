@@ -170,8 +170,10 @@ def main():
     array(out, "CodePointRange", "kWhiteSpace", r"\s, the same in the regex engine and in Rust.",
           range_items(matched_by(r"\s")))
     array(out, "CodePointRange", "kWordChanges",
-          r"Where \w of the regex engine differs from L, M, Nd, Nl, Pc.",
+          r"Where \w outside of a class differs from L, M, Nd, Nl, Pc in the regex engine.",
           range_items(matched_by(r"\w") ^ word))
+    array(out, "CodePointRange", "kClassWordChanges", r"The same for [\w].",
+          range_items(matched_by(r"[\w]") ^ word))
     array(out, "CodePointRange", "kCrateWordChanges",
           r"Where \w of Rust's regex crate differs from L, M, Nd, Nl, Pc.",
           range_items(regex_crate_word() ^ word))
