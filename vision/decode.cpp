@@ -1,0 +1,71 @@
+#include <fstream>
+
+#include "core/error.h"
+#include "vision/codec/codec.h"
+#include "vision/image.h"
+#include "vision/orientation.h"
+
+namespace chiasm::vision {
+
+namespace {
+
+Image decode_stored(std::span<const std::byte> bytes, const PictureInfo& info) {
+#ifdef CHIASM_PICTURES_STB
+  return decode_stb(bytes, info);
+#else
+  switch (info.format) {
+    case Format::jpeg:
+      return decode_jpeg(bytes, info);
+    case Format::png:
+      return decode_png(bytes, info);
+    case Format::gif:
+      return decode_gif(bytes, info);
+    case Format::webp:
+      return decode_webp(bytes, info);
+    case Format::tiff:
+      return decode_tiff(bytes, info);
+    case Format::bmp:
+      return decode_bmp(bytes, info);
+    case Format::pnm:
+      return decode_pnm(bytes, info);
+  }
+  fail<MediaError>("unknown format");
+#endif
+}
+
+}  // namespace
+
+Image blank(const PictureInfo& info) {
+  return {info.width, info.height,
+          std::vector<std::uint8_t>(std::size_t(info.width * info.height * 3))};
+}
+
+Image decode(std::span<const std::byte> bytes, const MediaLimits& limits) {
+  const PictureInfo info = read_header(bytes);
+  check_limits(info, bytes.size(), limits);
+  try {
+    return in_context(name(info.format),
+                      [&] { return upright(decode_stored(bytes, info), info.orientation); });
+  } catch (const std::bad_alloc&) {
+    fail<MediaError>("not enough memory for a picture of ", info.width, " x ", info.height,
+                     " pixels");
+  }
+}
+
+Image decode_file(const std::filesystem::path& path, const MediaLimits& limits) {
+  return in_context(path.string(), [&] {
+    std::ifstream in(path, std::ios::binary | std::ios::ate);
+    const std::streamoff size = in ? std::streamoff(in.tellg()) : -1;
+    if (size < 0 || std::filesystem::is_directory(path)) fail<MediaError>("cannot be read");
+    if (std::uint64_t(size) > limits.max_bytes) {
+      fail<MediaError>("the file has ", size, " bytes, the limit max_bytes is ", limits.max_bytes);
+    }
+    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
+    in.seekg(0);
+    in.read(reinterpret_cast<char*>(bytes.data()), size);
+    if (in.gcount() != size) fail<MediaError>("cannot be read");
+    return decode(bytes, limits);
+  });
+}
+
+}  // namespace chiasm::vision

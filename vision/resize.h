@@ -1,0 +1,26 @@
+#pragma once
+/// Antialiased resizing of 8-bit RGB pictures, bit for bit as the two references do it.
+#include <cstdint>
+
+#include "core/context.h"
+#include "vision/image.h"
+
+namespace chiasm::vision {
+
+enum class Filter { nearest, bilinear, bicubic, lanczos };
+
+/// Whose arithmetic to follow. Both resize one axis after the other, round to 8 bits in between and
+/// use fixed-point weights, but they differ in precision and order:
+///   torchvision  horizontal first; 16-bit weights, as precise as the axis's largest one allows
+///                (torch 2.15, CPU; transformers 5's default);
+///   pillow       weights of 22 fractional bits; vertical first where that shrinks more (Pillow
+///   13).
+enum class ResizeOrder { torchvision, pillow };
+
+/// Resizes to width x height pixels (each at least 1), threaded over rows through ctx.pool.
+/// The result does not depend on the number of threads or the instruction set.
+/// MediaError when `image` is empty or its pixels do not fit its size.
+Image resize(const Context& ctx, const Image& image, std::int64_t width, std::int64_t height,
+             Filter filter, ResizeOrder order = ResizeOrder::torchvision);
+
+}  // namespace chiasm::vision
