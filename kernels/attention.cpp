@@ -2,7 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
+#include <string>
+#include <vector>
 
 #include "kernels/cpu/choose.h"
 #include "kernels/reference/attention.h"
@@ -15,6 +16,8 @@ static_assert(cpu::kKeyBlock == kPageTokens, "a block of keys is a page");
 
 // Below this many products a second thread costs more than it brings.
 constexpr std::int64_t kMinThreadedProducts = 64 * 1024;
+// Tiles of more pairs are enough work for a thread, and their partial sums too much memory.
+constexpr std::int64_t kMaxSplitPairs = 16;
 
 void check_shape(const AttentionShape& s) {
   if (s.heads < 1 || s.kv_heads < 1 || s.heads % s.kv_heads != 0) {
@@ -62,38 +65,95 @@ void check_sequence(const KeyValues& kv, const AttentionSequence& s, std::int64_
 
 std::int64_t count_tiles(const AttentionShape& shape, const AttentionSequence& s) {
   const std::int64_t pairs = s.q_count * (shape.heads / shape.kv_heads);
-  return (pairs + cpu::kTilePairs - 1) / cpu::kTilePairs;
+  const std::int64_t most = cpu::tile_pairs(shape.head_dim);
+  return (pairs + most - 1) / most;
 }
 
-// Piece `index` of the tiles of all sequences: by sequence, KV head, then rows.
+// Tile `index` of all sequences: by sequence, KV head, then rows.
 cpu::AttentionTile find_tile(const AttentionShape& shape,
                              std::span<const AttentionSequence> sequences, std::int64_t index) {
   const std::int64_t group = shape.heads / shape.kv_heads;
+  cpu::AttentionTile tile{};
   for (const AttentionSequence& s : sequences) {
     const std::int64_t tiles = count_tiles(shape, s);
     if (index >= tiles * shape.kv_heads) {
       index -= tiles * shape.kv_heads;
       continue;
     }
-    const std::int64_t begin = index % tiles * cpu::kTilePairs;
-    const int pairs = int(std::min<std::int64_t>(cpu::kTilePairs, s.q_count * group - begin));
-    return {s.q_begin, s.k_begin, s.pages, index / tiles, begin, pairs};
+    const std::int64_t most = cpu::tile_pairs(shape.head_dim);
+    tile.q_begin = s.q_begin;
+    tile.k_begin = s.k_begin;
+    tile.pages = s.pages;
+    tile.kv_head = index / tiles;
+    tile.pair_begin = index % tiles * most;
+    tile.pairs = int(std::min(most, s.q_count * group - tile.pair_begin));
+    tile.part = -1;
+    break;
   }
-  return {};
+  return tile;
+}
+
+// The size of a call: how much there is to do and in how many pieces it falls by itself.
+struct Work {
+  std::int64_t tiles = 0, products = 0, most_pairs = 0, parts = 0;
+};
+
+Work measure(const AttentionShape& shape, std::span<const AttentionSequence> sequences) {
+  Work w;
+  for (const AttentionSequence& s : sequences) {
+    w.tiles += count_tiles(shape, s) * shape.kv_heads;
+    w.products += s.q_count * s.key_count * shape.heads * shape.head_dim;
+    if (s.q_count == 0) continue;
+    const std::int64_t pairs = s.q_count * (shape.heads / shape.kv_heads);
+    w.most_pairs = std::max(w.most_pairs, std::min(pairs, cpu::tile_pairs(shape.head_dim)));
+    w.parts = std::max(w.parts, (s.key_count + cpu::kPartKeys - 1) / cpu::kPartKeys);
+  }
+  return w;
+}
+
+// Few rows with many keys: threads share the parts of the keys, then the parts are joined.
+void run_in_parts(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args,
+                  std::span<const AttentionSequence> sequences, const Work& work) {
+  // Grow-only: decoding a token allocates nothing.
+  static thread_local std::vector<float> memory;
+  const std::int64_t tile_floats =
+      work.parts * work.most_pairs * cpu::partial_floats(shape.head_dim);
+  const auto floats = std::size_t(work.tiles * tile_floats);
+  if (memory.size() < floats) memory.resize(floats);
+  float* const partial = memory.data();
+  const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
+  const auto tile_of = [&](std::int64_t index) {
+    cpu::AttentionTile tile = find_tile(shape, sequences, index);
+    tile.partial = partial + index * tile_floats;
+    return tile;
+  };
+  ctx.pool->parallel_for(work.tiles * work.parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; i++) {
+      cpu::AttentionTile tile = tile_of(i / work.parts);
+      tile.part = int(i % work.parts);
+      ops.attention(args, tile);
+    }
+  });
+  for (std::int64_t i = 0; i < work.tiles; i++) {
+    ops.join_attention(args, tile_of(i), int(work.parts));
+  }
 }
 
 void run(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args,
          std::span<const AttentionSequence> sequences) {
-  std::int64_t tiles = 0, products = 0;
-  for (const AttentionSequence& s : sequences) {
-    tiles += count_tiles(shape, s) * shape.kv_heads;
-    products += s.q_count * s.key_count * shape.heads * shape.head_dim;
+  const Work work = measure(shape, sequences);
+  const std::int64_t threads = ctx.pool->threads();
+  const bool threaded = threads > 1 && work.products >= kMinThreadedProducts;
+  if (threaded && work.parts > 1 && work.tiles < 4 * threads && work.most_pairs <= kMaxSplitPairs) {
+    return run_in_parts(ctx, shape, args, sequences, work);
   }
   const auto kernel = cpu::ops_for(ctx.isa).attention;
-  const std::int64_t grain = products < kMinThreadedProducts ? tiles : 1;
-  ctx.pool->parallel_for(tiles, grain, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i++) kernel(args, find_tile(shape, sequences, i));
-  });
+  ctx.pool->parallel_for(work.tiles, threaded ? 1 : work.tiles,
+                         [&](std::int64_t begin, std::int64_t end) {
+                           for (std::int64_t i = begin; i < end; i++) {
+                             kernel(args, find_tile(shape, sequences, i));
+                           }
+                         });
 }
 
 }  // namespace

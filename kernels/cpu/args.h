@@ -16,9 +16,11 @@ struct NormArgs {
 };
 
 inline constexpr int kKeyBlock = 64;      // keys scored at a time; blocks begin at its multiples
+inline constexpr int kPartKeys = 512;     // keys summed up on their own, then joined to the total
 inline constexpr int kMaxHeadDim = 256;   // what the scratch memory of a tile holds
-inline constexpr int kTilePairs = 48;     // (row, head) pairs that share loaded keys and values
-inline constexpr int kPairsTogether = 6;  // of which so many are multiplied at once
+inline constexpr int kPairsTogether = 6;  // (row, head) pairs multiplied at once
+inline constexpr int kMaxTilePairs = 96;  // pairs that share loaded keys and values
+inline constexpr int kTileFloats = 48 * kMaxHeadDim;  // and the numbers of their queries, padded
 
 struct AttentionArgs {
   const float* q;
@@ -44,7 +46,22 @@ struct AttentionTile {
   const std::int32_t* pages;  // paged keys
   std::int64_t kv_head;
   std::int64_t pair_begin;
-  int pairs;  // 1 .. kTilePairs
+  int pairs;  // 1 .. tile_pairs(head_dim)
+  // Keys as parts of kPartKeys: all that the rows see are attended one part after the other and
+  // the rows of `out` written; or one part is attended and left in `partial`, to be joined later.
+  int part = -1;
+  float* partial = nullptr;  // [parts][pairs][partial_floats(head_dim)]
 };
+
+/// Numbers that one pair leaves behind after one part: its sums, maximum and total.
+static constexpr std::int64_t partial_floats(std::int64_t head_dim) {
+  return (head_dim + 31) / 16 * 16;
+}
+
+/// Pairs of a tile at most.
+static constexpr std::int64_t tile_pairs(std::int64_t head_dim) {
+  const std::int64_t pairs = kTileFloats / ((head_dim + 15) / 16 * 16);
+  return pairs < kMaxTilePairs ? pairs : kMaxTilePairs;
+}
 
 }  // namespace chiasm::kernels::cpu

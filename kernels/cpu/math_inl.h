@@ -16,28 +16,46 @@ inline V polynomial(V x, const float (&c)[N]) {
   return y;
 }
 
-/// exp(x + low) for |low| <= ulp(x). 1.5 ulp; subnormal results are right, overflow gives infinity,
-/// NaN stays NaN, exp(0) is 1 and exp(-infinity) is 0.
+/// exp(n ln 2 + r) for an integral n and |r| <= ln(2) / 2.
 template <class V>
-inline V exp_of_sum(V x, V low) {
-  // min and max give their second argument for NaN. exp(-104) rounds to 0, exp(89) to infinity.
-  x = max(V::set(-104.0f), min(V::set(89.0f), x));
-  const V n = round(x * V::set(1.44269504f));
-  // ln 2 in two parts, the first of few enough bits that n times it is exact (Cody and Waite,
-  // 1980).
-  V r = fma(n, V::set(-0.693359375f), x);
-  r = fma(n, V::set(2.12194440e-4f), r) + low;
-  // (exp(r) - 1 - r) / r^2 on |r| <= ln(2) / 2: 3.1e-9 of exp(r).
+inline V exp_reduced(V n, V r) {
+  // (exp(r) - 1 - r) / r^2: 3.1e-9 of exp(r).
   constexpr float kTail[] = {0.49999994f, 0.166665196f, 0.0416683927f, 0.00836878084f,
                              0.00138144672f};
   const V y = fma(polynomial(r, kTail), r * r, r) + V::set(1.0f);
   return times_power_of_two(y, n);
 }
 
-/// exp(x).
+/// What is left of x after n = round(x / ln 2) times ln 2, which comes in two parts, the first of
+/// few enough bits that n times it is exact (Cody and Waite, 1980).
+template <class V>
+inline V minus_multiple_of_ln2(V x, V n) {
+  const V r = fma(n, V::set(-0.693359375f), x);
+  return fma(n, V::set(2.12194440e-4f), r);
+}
+
+/// x where exp neither overflows beyond infinity nor underflows beyond 0: exp(-104) rounds to 0,
+/// exp(89) to infinity. min and max give their second argument for NaN.
+template <class V>
+inline V clamp_for_exp(V x) {
+  return max(V::set(-104.0f), min(V::set(89.0f), x));
+}
+
+/// exp(x). 1.5 ulp; subnormal results are right, overflow gives infinity, NaN stays NaN, exp(0) is
+/// 1 and exp(-infinity) is 0.
 template <class V>
 inline V exp(V x) {
-  return exp_of_sum(x, V::zero());
+  x = clamp_for_exp(x);
+  const V n = round(x * V::set(1.44269504f));
+  return exp_reduced(n, minus_multiple_of_ln2(x, n));
+}
+
+/// exp(x + low) for |low| <= ulp(x), otherwise like exp.
+template <class V>
+inline V exp_of_sum(V x, V low) {
+  x = clamp_for_exp(x);
+  const V n = round(x * V::set(1.44269504f));
+  return exp_reduced(n, minus_multiple_of_ln2(x, n) + low);
 }
 
 /// 1 / (1 + exp(-x)). 3 ulp; 0 below -88.8.

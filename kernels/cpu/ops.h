@@ -20,6 +20,9 @@ struct CpuOps {
   /// (x[i], x[i + half]) turned by the angle of pair i.
   void (*rotate_half)(float* x, const float* cosine, const float* sine, std::int64_t half);
   void (*attention)(const AttentionArgs& args, const AttentionTile& tile);
+  /// Joins parts [0, parts) of tile.partial, of which those that the rows see were attended, into
+  /// rows of `out`: the same bits as attending all parts at once.
+  void (*join_attention)(const AttentionArgs& args, const AttentionTile& tile, int parts);
   /// Index of the first largest value that is not NaN; -1 when there is none.
   std::int64_t (*argmax)(const float* x, std::int64_t n);
   /// out[i] = exp(x[i] - shift); returns their sum, taken in double. `out` may be null.

@@ -88,23 +88,22 @@ inline float largest(VecAvx2 a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_shuffle_ps(four, four, 1)));
 }
-inline void transpose(const float* src, std::int64_t src_stride, float* dst,
-                      std::int64_t dst_stride, VecAvx2 /*chooses the lanes*/) {
+inline void load_transposed(const float* src, std::int64_t stride, VecAvx2 (&out)[8]) {
 #pragma GCC unroll 2
   for (int c = 0; c < 8; c += 4) {
     __m256 a[4];
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
-      const float* p = src + r * src_stride + c;
+      const float* p = src + r * stride + c;
       a[r] = _mm256_insertf128_ps(_mm256_castps128_ps256(_mm_loadu_ps(p)),
-                                  _mm_loadu_ps(p + 4 * src_stride), 1);
+                                  _mm_loadu_ps(p + 4 * stride), 1);
     }
     const __m256 low01 = _mm256_unpacklo_ps(a[0], a[1]), high01 = _mm256_unpackhi_ps(a[0], a[1]);
     const __m256 low23 = _mm256_unpacklo_ps(a[2], a[3]), high23 = _mm256_unpackhi_ps(a[2], a[3]);
-    _mm256_storeu_ps(dst + c * dst_stride, _mm256_shuffle_ps(low01, low23, 0x44));
-    _mm256_storeu_ps(dst + (c + 1) * dst_stride, _mm256_shuffle_ps(low01, low23, 0xee));
-    _mm256_storeu_ps(dst + (c + 2) * dst_stride, _mm256_shuffle_ps(high01, high23, 0x44));
-    _mm256_storeu_ps(dst + (c + 3) * dst_stride, _mm256_shuffle_ps(high01, high23, 0xee));
+    out[c] = {_mm256_shuffle_ps(low01, low23, 0x44)};
+    out[c + 1] = {_mm256_shuffle_ps(low01, low23, 0xee)};
+    out[c + 2] = {_mm256_shuffle_ps(high01, high23, 0x44)};
+    out[c + 3] = {_mm256_shuffle_ps(high01, high23, 0xee)};
   }
 }
 

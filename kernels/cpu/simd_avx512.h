@@ -95,35 +95,33 @@ inline float largest(VecAvx512 a) {
   four = _mm_max_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_max_ss(four, _mm_shuffle_ps(four, four, 1)));
 }
-/// dst[c * dst_stride + r] = src[r * src_stride + c] for r, c < kLanes.
-inline void transpose(const float* src, std::int64_t src_stride, float* dst,
-                      std::int64_t dst_stride, VecAvx512 /*chooses the lanes*/) {
-  __m512 a[16], b[16];
+/// out[c] lane r = src[r * stride + c] for r, c < kLanes.
+inline void load_transposed(const float* src, std::int64_t stride, VecAvx512 (&out)[16]) {
+  const float* first = src;
+  const float* fifth = src + 4 * stride;
+  const float* ninth = src + 8 * stride;
+  const float* thirteenth = src + 12 * stride;
+  // Hides where the pointers come from: GCC 12 would keep all 64 addresses, and spill them.
+  asm("" : "+r"(first), "+r"(fifth), "+r"(ninth), "+r"(thirteenth));
   // Quarter rows of rows r, r+4, r+8, r+12 side by side leave two rounds of in-lane shuffles.
 #pragma GCC unroll 4
-  for (int c = 0; c < 4; c++) {
+  for (int c = 0; c < 16; c += 4) {
+    __m512 a[4];
 #pragma GCC unroll 4
     for (int r = 0; r < 4; r++) {
-      const float* p = src + r * src_stride + 4 * c;
-      __m512 quarters = _mm512_castps128_ps512(_mm_loadu_ps(p));
-      quarters = _mm512_insertf32x4(quarters, _mm_loadu_ps(p + 4 * src_stride), 1);
-      quarters = _mm512_insertf32x4(quarters, _mm_loadu_ps(p + 8 * src_stride), 2);
-      a[4 * c + r] = _mm512_insertf32x4(quarters, _mm_loadu_ps(p + 12 * src_stride), 3);
+      const std::int64_t at = r * stride + c;
+      __m512 quarters = _mm512_castps128_ps512(_mm_loadu_ps(first + at));
+      quarters = _mm512_insertf32x4(quarters, _mm_loadu_ps(fifth + at), 1);
+      quarters = _mm512_insertf32x4(quarters, _mm_loadu_ps(ninth + at), 2);
+      a[r] = _mm512_insertf32x4(quarters, _mm_loadu_ps(thirteenth + at), 3);
     }
+    const __m512 low01 = _mm512_unpacklo_ps(a[0], a[1]), high01 = _mm512_unpackhi_ps(a[0], a[1]);
+    const __m512 low23 = _mm512_unpacklo_ps(a[2], a[3]), high23 = _mm512_unpackhi_ps(a[2], a[3]);
+    out[c] = {_mm512_shuffle_ps(low01, low23, 0x44)};
+    out[c + 1] = {_mm512_shuffle_ps(low01, low23, 0xee)};
+    out[c + 2] = {_mm512_shuffle_ps(high01, high23, 0x44)};
+    out[c + 3] = {_mm512_shuffle_ps(high01, high23, 0xee)};
   }
-#pragma GCC unroll 4
-  for (int c = 0; c < 16; c += 4) {
-    const __m512 low01 = _mm512_unpacklo_ps(a[c], a[c + 1]);
-    const __m512 high01 = _mm512_unpackhi_ps(a[c], a[c + 1]);
-    const __m512 low23 = _mm512_unpacklo_ps(a[c + 2], a[c + 3]);
-    const __m512 high23 = _mm512_unpackhi_ps(a[c + 2], a[c + 3]);
-    b[c] = _mm512_shuffle_ps(low01, low23, 0x44);
-    b[c + 1] = _mm512_shuffle_ps(low01, low23, 0xee);
-    b[c + 2] = _mm512_shuffle_ps(high01, high23, 0x44);
-    b[c + 3] = _mm512_shuffle_ps(high01, high23, 0xee);
-  }
-#pragma GCC unroll 16
-  for (int c = 0; c < 16; c++) _mm512_storeu_ps(dst + c * dst_stride, b[c]);
 }
 
 }  // namespace

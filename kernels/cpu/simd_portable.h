@@ -88,12 +88,10 @@ inline float largest(VecPortable a) {
   const float y = a.v[1] > a.v[3] ? a.v[1] : a.v[3];
   return x > y ? x : y;
 }
-inline void transpose(const float* src, std::int64_t src_stride, float* dst,
-                      std::int64_t dst_stride, VecPortable /*chooses the lanes*/) {
+inline void load_transposed(const float* src, std::int64_t stride, VecPortable (&out)[4]) {
   for (int c = 0; c < 4; c++) {
     const float* p = src + c;
-    const VecPortable column = {Float4{p[0], p[src_stride], p[2 * src_stride], p[3 * src_stride]}};
-    column.store(dst + c * dst_stride);
+    out[c] = {Float4{p[0], p[stride], p[2 * stride], p[3 * stride]}};
   }
 }
 

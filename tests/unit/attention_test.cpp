@@ -286,6 +286,37 @@ TEST(Attention, ARowIsTheSameAloneInChunksFromPagesAndWithAnyThreads) {
   }
 }
 
+TEST(Attention, FewRowsWithManyKeysAreTheSameWhenThreadsShareTheKeys) {
+  for (const AttentionShape& shape :
+       {shape_of(3, 1, 64), shape_of(4, 2, 20), shape_of(1, 1, 256)}) {
+    Problem p = make(shape, {causal(1, 1100), window(2, 1300, 700), ragged(3, 1600, 12)});
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      fill_pages(p, dtype);
+      const auto s = sequences(p);
+      const auto want = run(context(Isa::reference), p, paged(p), s);
+      for (const Isa isa : usable_isas()) {
+        const auto one = run(context(isa, 1), p, paged(p), s);
+        EXPECT_TRUE(all_close(one, want, 0, bound(p))) << name(isa) << ", " << shape.head_dim;
+        EXPECT_TRUE(bit_equal(run(context(isa, 2), p, paged(p), s), one)) << name(isa);
+        EXPECT_TRUE(bit_equal(run(context(isa, 3), p, paged(p), s), one)) << name(isa);
+        EXPECT_TRUE(bit_equal(row_by_row(context(isa, 3), p, paged(p)), one)) << name(isa);
+      }
+    }
+  }
+}
+
+TEST(Attention, ManyRowsOverSeveralPartsOfKeysMatchThoseRowsAlone) {
+  Problem p = make(shape_of(4, 2, 32), {causal(40, 1080), full(7, 520)});
+  fill_pages(p, DType::f32);
+  const auto s = sequences(p);
+  const auto want = run(context(Isa::reference), p, paged(p), s);
+  for (const Isa isa : usable_isas()) {
+    const auto all = run(context(isa, 2), p, contiguous(p), s);
+    EXPECT_TRUE(all_close(all, want, 0, bound(p))) << name(isa);
+    EXPECT_TRUE(bit_equal(row_by_row(context(isa, 2), p, paged(p)), all)) << name(isa);
+  }
+}
+
 TEST(Attention, KeysThatARowDoesNotSeeDoNotTouchIt) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
