@@ -10,7 +10,9 @@ PixelShuffleProjector::PixelShuffleProjector(const Context& ctx, const Weights& 
     : vision_dim_(vision_dim),
       factor_(factor),
       projection_(ctx, weights.scope("modality_projection"), {{"proj", language_dim}},
-                  vision_dim * factor * factor, false, format) {}
+                  vision_dim * factor * factor, false, format) {
+  if (factor < 1) fail<ModelError>("scale_factor ", factor, ", expected at least 1");
+}
 
 void PixelShuffleProjector::forward(const Context& ctx, TensorView<const float> features,
                                     std::int64_t tiles, std::int64_t side, Arena& arena,

@@ -33,9 +33,9 @@ class SmolVlm : public Family {
         decoder_(p.ctx, language::DecoderConfig::from_json(p.config["text_config"]),
                  p.weights.scope("model.text_model"), p.weights, tied_, p.format),
         projector_(p.ctx, p.weights.scope("model.connector"), encoder_.config().hidden_size,
-                   decoder_.config().hidden_size, factor(p.config, encoder_.config()), p.format),
+                   decoder_.config().hidden_size, p.config.integer("scale_factor", 2), p.format),
         image_token_(std::int32_t(p.config["image_token_id"].integer())) {
-    const std::int64_t side = encoder_.config().side() / projector_.factor();
+    const std::int64_t side = tile_side(p.config) / projector_.factor();
     tokens_per_tile_ = side * side;
     check_tokens(p.tokenizer);
     p.weights.finish([&](std::string_view name) {
@@ -58,21 +58,16 @@ class SmolVlm : public Family {
     info.vision_hidden_size = c.hidden_size;
     info.vision_layers = c.layers;
     info.image_size = c.image_size;
-    info.patches_per_tile = c.side() * c.side();
+    info.patches_per_tile = side_ * side_;
     info.tokens_per_tile = tokens_per_tile_;
   }
 
   PictureLayout layout(std::int64_t width, std::int64_t height) const override {
     const vision::TileGrid grid = processor_.grid_for(width, height);
-    const std::int64_t side = encoder_.config().image_size;
-    if (grid.tile_width != side || grid.tile_height != side) {
-      fail<RequestError>("the processor makes tiles of ", grid.tile_width, " x ", grid.tile_height,
-                         " pixels, the encoder takes ", side, " x ", side);
-    }
     PictureLayout out;
     out.tiles = grid.count();
     out.tokens = out.tiles * tokens_per_tile_;
-    out.tile_bytes = out.tiles * side * side * 3;
+    out.tile_bytes = out.tiles * grid.tile_width * grid.tile_height * 3;
     out.expansion = expansion(grid);
     return out;
   }
@@ -102,11 +97,10 @@ class SmolVlm : public Family {
 
   void encode(const Context& ctx, std::span<const TileRef> tiles, Arena& arena,
               TensorView<float> out) const override {
-    const std::int64_t side = encoder_.config().side();
     const auto count = std::int64_t(tiles.size());
     Arena::Frame frame(arena);
     const auto features =
-        arena.floats({count * side * side, encoder_.config().hidden_size}, "features");
+        arena.floats({count * side_ * side_, encoder_.config().hidden_size}, "features");
     {
       Arena::Frame inner(arena);
       std::vector<vision::EncoderTile> inputs;
@@ -118,14 +112,14 @@ class SmolVlm : public Family {
       }
       encoder_.forward(ctx, inputs, arena, features);
     }
-    projector_.forward(ctx, features, count, side, arena, out);
+    projector_.forward(ctx, features, count, side_, arena, out);
   }
 
   std::size_t encode_bytes(std::int64_t count) const override {
     const auto& c = encoder_.config();
-    const std::int64_t patches = c.side() * c.side();
+    const std::int64_t patches = side_ * side_;
     const std::int64_t widest = std::max(4 * c.hidden_size, c.hidden_size + c.intermediate_size);
-    const std::int64_t pixels = 3 * c.image_size * c.image_size;
+    const std::int64_t pixels = 3 * patches * c.patch_size * c.patch_size;
     const std::int64_t row = patches * (2 * c.hidden_size + widest) + pixels +
                              tokens_per_tile_ * decoder_.config().hidden_size;
     return std::size_t(count * row) * sizeof(float);
@@ -141,13 +135,18 @@ class SmolVlm : public Family {
   }
 
  private:
-  static std::int64_t factor(const Json& config, const vision::SiglipConfig& vision) {
-    const std::int64_t factor = config.integer("scale_factor", 2);
-    if (factor < 1 || vision.side() % factor != 0) {
-      fail<ModelError>(config.where(), ": scale_factor ", factor, " does not divide the ",
-                       vision.side(), " patches of a side");
+  /// Patches along a side of the processor's tiles. They need not be as large as the pictures that
+  /// the encoder was trained on: its positions adapt.
+  std::int64_t tile_side(const Json& config) {
+    const vision::TileGrid grid = processor_.grid_for(1, 1);
+    const std::int64_t patch = encoder_.config().patch_size, factor = projector_.factor();
+    if (grid.tile_width != grid.tile_height || grid.tile_width % (patch * factor) != 0) {
+      fail<ModelError>(config.where(), ": the processor's tiles of ", grid.tile_width, " x ",
+                       grid.tile_height, " pixels do not divide into patches of ", patch,
+                       " and a scale_factor of ", factor);
     }
-    return factor;
+    side_ = grid.tile_width / patch;
+    return side_;
   }
 
   void check_tokens(const language::Tokenizer& tokenizer) {
@@ -187,6 +186,7 @@ class SmolVlm : public Family {
   language::Decoder decoder_;
   projector::PixelShuffleProjector projector_;
   std::int32_t image_token_;
+  std::int64_t side_ = 0;  // patches along a side of a tile
   std::int64_t tokens_per_tile_ = 0;
 };
 
