@@ -102,10 +102,16 @@ def build_config(c: Checkpoint):
                         tie_word_embeddings=c.tied)
 
 
+# Queries and keys are larger, else attention is nearly uniform and hides mistakes, but not so large that
+# it amplifies rounding as no trained model does; what enters the residual is smaller than the residual;
+# the head is larger, so that greedy choices have margins above float32 noise.
+GAINS = {"q_proj": 1.4, "k_proj": 1.4, "out_proj": 0.6, "o_proj": 0.6, "fc2": 0.6, "down_proj": 0.6,
+         "lm_head": 4}
+
+
 def randomise(model, seed, dtype):
-    """Weights of 1/sqrt(fan_in), so that no layer fades; norms away from 1 and biases from 0; queries
-    and keys larger, else attention is nearly uniform and hides mistakes; the head larger, so that
-    greedy choices have margins above float32 noise. Rounded to `dtype`."""
+    """Weights of about 1/sqrt(fan_in), so that no layer fades; norms away from 1 and biases from 0.
+    Rounded to `dtype`."""
     random = torch.Generator().manual_seed(seed)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
@@ -114,9 +120,9 @@ def randomise(model, seed, dtype):
         elif name.endswith("bias"):
             value = 0.2 * noise
         elif "embed_tokens" in name or "position_embedding" in name:
-            value = noise * (0.35 if model.config.tie_word_embeddings else 1)
+            value = noise * (0.2 if model.config.tie_word_embeddings else 1)
         else:
-            gain = 2 if any(k in name for k in ("q_proj", "k_proj")) else 4 if "lm_head" in name else 1
+            gain = next((g for part, g in GAINS.items() if part in name), 1)
             value = noise * (gain / math.sqrt(p[0].numel()))
         p.data = value.to(dtype).float()
 

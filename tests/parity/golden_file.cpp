@@ -1,0 +1,140 @@
+#include "tests/parity/golden_file.h"
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "core/safetensors.h"
+
+namespace chiasm::testing {
+
+namespace {
+
+using Tensors = std::map<std::string, TensorEntry, std::less<>>;
+
+template <class T>
+std::vector<T> integers(const Json& list) {
+  std::vector<T> out;
+  for (const std::int64_t v : list.integers()) out.push_back(T(v));
+  return out;
+}
+
+std::vector<std::string> strings(const Json& list) {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < list.size(); i++) out.push_back(list[i].str());
+  return out;
+}
+
+Sampled sampled(const Json& j, const Tensors& tensors) {
+  Sampled out;
+  out.shape = j["shape"].integers();
+  out.stride = j["stride"].integer();
+  out.norm = j["norm"].number();
+  const TensorEntry& entry = tensors.at(j["tensor"].str());
+  if (entry.dtype != DType::f32) fail<FormatError>(j.where(), ": expected float32 samples");
+  out.values.resize(std::size_t(entry.shape.count()));
+  std::memcpy(out.values.data(), entry.bytes.data(), entry.bytes.size());
+  return out;
+}
+
+GoldenCase read_case(const Json& j, const Tensors& tensors) {
+  GoldenCase c;
+  c.name = j["name"].str();
+  c.prompt = j["prompt"].str();
+  c.images = strings(j["images"]);
+  c.ids = integers<std::int32_t>(j["ids"]);
+  for (const auto& item : j["stages"].raw().items()) {
+    c.stages[item.key()] = sampled(j["stages"][item.key()], tensors);
+  }
+  c.greedy = integers<std::int32_t>(j["greedy"]);
+  c.penalized = integers<std::int32_t>(j["penalized"]);
+  c.greedy_text = j["greedy_text"].str();
+  for (std::size_t i = 0; i < j["scores"].size(); i++) c.scores.push_back(j["scores"][i].number());
+  return c;
+}
+
+GoldenPicture read_picture(const Json& j, const Tensors& tensors) {
+  GoldenPicture p;
+  p.file = j["file"].str();
+  p.level_sum = j["level_sum"].integer();
+  p.mask_sum = j["mask_sum"].integer();
+  p.mask_shape = j["mask_shape"].integers();
+  p.prompt_tokens = j["prompt_tokens"].integer();
+  p.pixel_values = sampled(j["pixel_values"], tensors);
+  return p;
+}
+
+}  // namespace
+
+double relative_error(std::span<const float> got, const Sampled& want) {
+  constexpr double kWrong = std::numeric_limits<double>::infinity();
+  std::int64_t count = 1;
+  for (const std::int64_t d : want.shape) count *= d;
+  if (std::int64_t(got.size()) != count) return kWrong;
+  double difference = 0, norm = 0, whole = 0;
+  for (std::size_t i = 0; i < want.values.size(); i++) {
+    const double w = want.values[i], d = double(got[i * std::size_t(want.stride)]) - w;
+    difference += d * d;
+    norm += w * w;
+  }
+  for (const float v : got) whole += double(v) * double(v);
+  const double of_samples = std::sqrt(difference / norm);
+  const double of_norm = std::abs(std::sqrt(whole) - want.norm) / want.norm;
+  const double worse = std::max(of_samples, of_norm);
+  // std::max drops a NaN on one side: ask both.
+  return std::isfinite(of_samples) && std::isfinite(of_norm) ? worse : kWrong;
+}
+
+Request GoldenCase::request() const {
+  std::vector<ImageInput> pictures;
+  for (const std::string& file : images) pictures.push_back(golden_picture(file));
+  return Request::text(prompt, std::move(pictures));
+}
+
+const GoldenCase& GoldenFolder::find(const std::string& name) const {
+  for (const GoldenCase& c : cases) {
+    if (c.name == name) return c;
+  }
+  fail<RequestError>(path.string(), ": no golden case ", name);
+}
+
+GoldenFolder read_golden(const std::filesystem::path& folder) {
+  const Json j = Json::load(folder / "golden.json");
+  const std::string bytes =
+      read_file(folder / "golden.safetensors", std::size_t(64) << 20);  // a few MB
+  const Tensors tensors = parse_safetensors(std::as_bytes(std::span(bytes)), "golden.safetensors");
+  GoldenFolder g;
+  g.path = folder;
+  g.family = j["family"].str();
+  g.dtype = j["dtype"].str();
+  for (std::size_t i = 0; i < j["pictures"].size(); i++) {
+    g.pictures.push_back(read_picture(j["pictures"][i], tensors));
+  }
+  for (std::size_t i = 0; i < j["cases"].size(); i++) {
+    g.cases.push_back(read_case(j["cases"][i], tensors));
+  }
+  g.answers = strings(j["answers"]);
+  if (j.has("ends")) {
+    g.end_tokens = integers<std::int32_t>(j["ends"]["eos_token_ids"]);
+    g.stopped = integers<std::int32_t>(j["ends"]["stopped"]);
+  }
+  if (j.has("turn")) {
+    const Json turn = j["turn"];
+    g.turn = GoldenTurn{turn["words"].str(), strings(turn["images"]),
+                        integers<std::int32_t>(turn["ids"])};
+  }
+  g.weights_blake2b = j.str("weights_blake2b", "");
+  return g;
+}
+
+std::filesystem::path golden_root() {
+  return std::filesystem::path(CHIASM_SOURCE_DIR) / "tests" / "golden";
+}
+
+ImageInput golden_picture(const std::string& file) {
+  return ImageInput::from_file((golden_root() / "models" / "pictures" / file).string());
+}
+
+}  // namespace chiasm::testing

@@ -1,0 +1,71 @@
+#pragma once
+/// Reader of what tests/reference/make_golden.py wrote, and the one measure of error.
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "runtime/request.h"
+
+namespace chiasm::testing {
+
+/// Every `stride`-th value of a tensor, and the Euclidean norm of the whole.
+struct Sampled {
+  std::vector<std::int64_t> shape;
+  std::int64_t stride = 1;
+  double norm = 0;
+  std::vector<float> values;
+};
+
+/// Relative L2 error of a whole tensor against its golden samples: the larger of the samples' error
+/// and the difference of the norms. Infinite for another number of values, NaN or infinite values.
+double relative_error(std::span<const float> got, const Sampled& want);
+
+struct GoldenCase {
+  std::string name, prompt;
+  std::vector<std::string> images;  // file names in tests/golden/models/pictures
+  std::vector<std::int32_t> ids;
+  std::map<std::string, Sampled> stages;  // by the name of the tap
+  std::vector<std::int32_t> greedy, penalized;
+  std::string greedy_text;
+  std::vector<double> scores;  // of GoldenFolder::answers
+
+  Request request() const;
+};
+
+struct GoldenPicture {
+  std::string file;
+  std::int64_t level_sum = 0, mask_sum = 0, prompt_tokens = 0;
+  std::vector<std::int64_t> mask_shape;
+  Sampled pixel_values;
+};
+
+struct GoldenTurn {
+  std::string words;
+  std::vector<std::string> images;
+  std::vector<std::int32_t> ids;
+};
+
+struct GoldenFolder {
+  std::filesystem::path path;
+  std::string family, dtype;
+  std::vector<GoldenPicture> pictures;
+  std::vector<GoldenCase> cases;
+  std::vector<std::string> answers;
+  std::vector<std::int32_t> end_tokens, stopped;  // of the first case; empty where not recorded
+  std::optional<GoldenTurn> turn;
+  std::string weights_blake2b;  // of large shapes
+
+  const GoldenCase& find(const std::string& name) const;
+};
+
+/// Reads golden.json and golden.safetensors of a folder.
+GoldenFolder read_golden(const std::filesystem::path& folder);
+
+std::filesystem::path golden_root();  // tests/golden
+ImageInput golden_picture(const std::string& file);
+
+}  // namespace chiasm::testing

@@ -1,0 +1,198 @@
+/// Small random checkpoints against transformers, stage by stage, through the public API.
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <string>
+#include <tuple>
+
+#include "runtime/model.h"
+#include "tests/parity/golden_file.h"
+#include "tests/parity/stage_errors.h"
+
+namespace chiasm::testing {
+
+namespace {
+
+// float32 against float32 in another order of adding: 1e-6 is usual, 1e-4 what the project
+// promises. In bfloat16 keys, values and, where the CPU multiplies bfloat16, activations carry 8
+// bits.
+double bound(const std::string& dtype) { return dtype == "float32" ? 1e-4 : 1e-2; }
+
+class ModelParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {
+ protected:
+  std::string name() const { return std::get<0>(GetParam()); }
+  std::string dtype() const { return std::get<1>(GetParam()); }
+  bool exact() const { return dtype() == "float32"; }
+  const GoldenFolder& golden() {
+    if (!golden_) golden_ = read_golden(golden_root() / "models" / name());
+    return *golden_;
+  }
+  Model load() {
+    LoadOptions options;
+    options.dtype = dtype();
+    options.threads = 2;
+    return Model::load(golden().path, options);
+  }
+
+ private:
+  std::optional<GoldenFolder> golden_;
+};
+
+const NamedTensor& find(const std::vector<NamedTensor>& all, const std::string& name) {
+  for (const NamedTensor& t : all) {
+    if (t.name == name) return t;
+  }
+  fail<RequestError>("preprocess_image returned no ", name);
+}
+
+/// Sum of the 8-bit levels behind normalised values (mean and deviation one half).
+std::int64_t level_sum(TensorView<const float> pixels) {
+  std::int64_t sum = 0;
+  for (std::int64_t i = 0; i < pixels.shape().count(); i++) {
+    sum += std::int64_t(std::lround((double(pixels.data()[i]) * 0.5 + 0.5) * 255));
+  }
+  return sum;
+}
+
+TEST_P(ModelParity, Preprocessing) {
+  Model model = load();
+  for (const GoldenPicture& want : golden().pictures) {
+    SCOPED_TRACE(want.file);
+    const auto got = model.preprocess_image(golden_picture(want.file));
+    const Tensor& pixels = find(got, "pixel_values").values;
+    const auto view = pixels.view<float>();
+    const auto dims = pixels.shape().dims();
+    EXPECT_EQ(std::vector<std::int64_t>(dims.begin(), dims.end()), want.pixel_values.shape);
+    // The same 8-bit levels; normalising them may round differently in the last place.
+    EXPECT_LE(relative_error({view.data(), std::size_t(view.shape().count())}, want.pixel_values),
+              1e-6);
+    EXPECT_EQ(level_sum(view), want.level_sum);
+
+    const auto mask = find(got, "pixel_attention_mask").values.view<std::int64_t>();
+    const auto mask_dims = mask.shape().dims();
+    EXPECT_EQ(std::vector<std::int64_t>(mask_dims.begin(), mask_dims.end()), want.mask_shape);
+    std::int64_t sum = 0;
+    for (std::int64_t i = 0; i < mask.shape().count(); i++) sum += mask.data()[i];
+    EXPECT_EQ(sum, want.mask_sum);
+    EXPECT_EQ(std::int64_t(
+                  model.prompt_ids(Request::text("<image>", {golden_picture(want.file)})).size()),
+              want.prompt_tokens);
+  }
+}
+
+TEST_P(ModelParity, PromptIds) {
+  Model model = load();
+  for (const GoldenCase& c : golden().cases) {
+    EXPECT_EQ(model.prompt_ids(c.request()), c.ids) << c.name;
+  }
+}
+
+TEST_P(ModelParity, Stages) {
+  Model model = load();
+  for (const GoldenCase& c : golden().cases) {
+    const auto errors = stage_errors(model, c);
+    EXPECT_EQ(first_divergence(errors, bound(dtype())), "") << "prompt " << c.name;
+    note_errors(parity_row(name(), model, dtype()), errors);
+  }
+}
+
+TEST_P(ModelParity, EncodedImageIsTheProjectorsOutput) {
+  Model model = load();
+  for (const GoldenCase& c : golden().cases) {
+    if (c.images.size() != 1) continue;
+    const Tensor features = model.encode_image(golden_picture(c.images[0]));
+    const auto view = features.view<float>();
+    const Sampled& want = c.stages.at("projector.out");
+    ASSERT_EQ(view.rows(), want.shape[0]);
+    EXPECT_LE(relative_error({view.data(), std::size_t(view.shape().count())}, want),
+              bound(dtype()))
+        << c.name;
+  }
+}
+
+TEST_P(ModelParity, GreedyTokens) {
+  if (!exact()) GTEST_SKIP() << "bfloat16 may choose another token where two are close";
+  Model model = load();
+  int equal = 0, all = 0;
+  for (const GoldenCase& c : golden().cases) {
+    for (const double penalty : {1.0, 1.3}) {
+      Request request = c.request();
+      request.options.max_tokens = std::int64_t(c.greedy.size());
+      request.options.ignore_eos = true;
+      request.options.repetition_penalty = penalty;
+      const Result result = model.generate(request);
+      const auto& want = penalty == 1.0 ? c.greedy : c.penalized;
+      EXPECT_EQ(result.token_ids, want) << c.name << ", repetition penalty " << penalty;
+      EXPECT_EQ(result.finish_reason, "length");
+      if (penalty == 1.0) {
+        EXPECT_EQ(result.text, c.greedy_text) << c.name;
+      }
+      all++;
+      equal += result.token_ids == want ? 1 : 0;
+    }
+  }
+  parity_row(name(), model, dtype()).greedy =
+      std::to_string(equal) + " of " + std::to_string(all) + " equal";
+}
+
+TEST_P(ModelParity, StopsAtTheFirstOfSeveralEndTokens) {
+  if (!exact()) GTEST_SKIP() << "follows the greedy tokens";
+  Model model = load();
+  EXPECT_EQ(model.info().eos_token_ids, golden().end_tokens);
+  Request request = golden().cases[0].request();
+  request.options.max_tokens = 64;
+  const Result result = model.generate(request);
+  EXPECT_EQ(result.token_ids, golden().stopped);
+  EXPECT_EQ(result.finish_reason, "stop");
+}
+
+TEST_P(ModelParity, Scores) {
+  Model model = load();
+  for (const GoldenCase& c : golden().cases) {
+    const auto scores = model.score(c.request(), golden().answers);
+    ASSERT_EQ(scores.size(), c.scores.size());
+    for (std::size_t i = 0; i < scores.size(); i++) {
+      const auto length = double(model.tokenize(golden().answers[i], false).size());
+      // Logits are of the order of 5 to 20, so a token's log-probability moves by ten times the
+      // relative error at most.
+      const double tolerance = (exact() ? 1e-4 : 1e-1) * length;
+      EXPECT_NEAR(scores[i], c.scores[i], tolerance) << c.name << ", answer " << i;
+    }
+  }
+}
+
+TEST_P(ModelParity, TurnIsTheChatTemplates) {
+  Model model = load();
+  if (!golden().turn) GTEST_SKIP() << "a family without a turn format";
+  std::vector<ImageInput> images;
+  for (const auto& file : golden().turn->images) images.push_back(golden_picture(file));
+  EXPECT_EQ(model.prompt_ids(model.turn(golden().turn->words, images)), golden().turn->ids);
+}
+
+std::string test_name(const ::testing::TestParamInfo<ModelParity::ParamType>& test) {
+  return std::get<0>(test.param) + "_" + std::get<1>(test.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Small, ModelParity,
+    ::testing::Combine(::testing::Values("smolvlm_2x2", "smolvlm_side25", "idefics3_3x3",
+                                         "idefics3_side29", "llama_gqa", "llama_tied",
+                                         "llama31_old", "llama31_new", "llama_suppress"),
+                       ::testing::Values("float32")),
+    test_name);
+
+// Only checkpoints stored in 16 bits: the golden values are those of the rounded weights.
+INSTANTIATE_TEST_SUITE_P(Bfloat16, ModelParity,
+                         ::testing::Combine(::testing::Values("smolvlm_2x2", "idefics3_3x3",
+                                                              "idefics3_side29", "llama_gqa",
+                                                              "llama31_old", "llama31_new"),
+                                            ::testing::Values("bfloat16")),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Float16, ModelParity,
+                         ::testing::Combine(::testing::Values("llama_suppress"),
+                                            ::testing::Values("float16")),
+                         test_name);
+
+}  // namespace
+
+}  // namespace chiasm::testing
