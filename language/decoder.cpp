@@ -10,8 +10,8 @@
 namespace chiasm::language {
 
 DecoderConfig DecoderConfig::from_json(const Json& config) {
-  // Older folders leave out what equals transformers' LlamaConfig, hence the defaults; a wrong guess
-  // cannot pass, since every tensor's shape is checked.
+  // Older folders leave out what equals transformers' LlamaConfig, hence the defaults; a wrong
+  // guess cannot pass, since every tensor's shape is checked.
   DecoderConfig c{
       .hidden_size = config.integer("hidden_size", 4096),
       .intermediate_size = config.integer("intermediate_size", 11008),
@@ -29,10 +29,13 @@ DecoderConfig DecoderConfig::from_json(const Json& config) {
   };
   c.kv_heads = config.integer("num_key_value_heads", c.heads);
   c.head_dim = config.integer("head_dim", c.heads > 0 ? c.hidden_size / c.heads : 0);
-  const bool sane = c.hidden_size > 0 && c.intermediate_size > 0 && c.layers > 0 && c.heads > 0 &&
-                    c.kv_heads > 0 && c.heads % c.kv_heads == 0 && c.head_dim > 0 &&
-                    c.head_dim <= 256 && c.head_dim % 2 == 0 && c.vocab_size > 0 &&
-                    c.max_positions > 0;
+  // Upper bounds far over any published model keep products of sizes from overflowing.
+  const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
+  const bool sane = within(c.hidden_size, 1 << 20) && within(c.intermediate_size, 1 << 22) &&
+                    within(c.layers, 1 << 12) && within(c.heads, 1 << 12) &&
+                    within(c.kv_heads, c.heads) && c.heads % c.kv_heads == 0 &&
+                    within(c.head_dim, 256) && c.head_dim % 2 == 0 &&
+                    within(c.vocab_size, 1 << 24) && within(c.max_positions, 1 << 24);
   if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a decoder");
   c.rope = rope_frequencies(config, c.head_dim);
   return c;

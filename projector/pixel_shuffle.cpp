@@ -4,15 +4,25 @@
 
 namespace chiasm::projector {
 
+namespace {
+
+std::int64_t checked(std::int64_t factor) {
+  constexpr std::int64_t kLargest = 64;  // published models use 2 to 5
+  if (factor < 1 || factor > kLargest) {
+    fail<ModelError>("scale_factor is ", factor, ", expected between 1 and ", kLargest);
+  }
+  return factor;
+}
+
+}  // namespace
+
 PixelShuffleProjector::PixelShuffleProjector(const Context& ctx, const Weights& weights,
                                              std::int64_t vision_dim, std::int64_t language_dim,
                                              std::int64_t factor, kernels::WeightFormat format)
     : vision_dim_(vision_dim),
-      factor_(factor),
+      factor_(checked(factor)),
       projection_(ctx, weights.scope("modality_projection"), {{"proj", language_dim}},
-                  vision_dim * factor * factor, false, format) {
-  if (factor < 1) fail<ModelError>("scale_factor ", factor, ", expected at least 1");
-}
+                  vision_dim * factor * factor, false, format) {}
 
 void PixelShuffleProjector::forward(const Context& ctx, TensorView<const float> features,
                                     std::int64_t tiles, std::int64_t side, Arena& arena,

@@ -33,9 +33,13 @@ SiglipConfig SiglipConfig::from_json(const Json& config, const SiglipConfig& def
       .layer_norm_eps = float(config.number("layer_norm_eps", double(defaults.layer_norm_eps))),
       .activation = kernels::activation_from_name(config.str("hidden_act", "gelu_pytorch_tanh")),
   };
-  const bool sane = c.hidden_size > 0 && c.heads > 0 && c.hidden_size % c.heads == 0 &&
-                    c.hidden_size / c.heads <= 256 && c.layers > 0 && c.intermediate_size > 0 &&
-                    c.patch_size > 0 && c.image_size >= c.patch_size && c.channels == 3;
+  // Upper bounds far over any published model keep products of sizes from overflowing.
+  const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
+  const bool sane = within(c.hidden_size, 1 << 16) && within(c.heads, c.hidden_size) &&
+                    c.hidden_size % c.heads == 0 && c.hidden_size / c.heads <= 256 &&
+                    within(c.layers, 1 << 12) && within(c.intermediate_size, 1 << 20) &&
+                    within(c.image_size, 1 << 14) && within(c.patch_size, c.image_size) &&
+                    c.channels == 3;
   if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a vision transformer");
   return c;
 }
