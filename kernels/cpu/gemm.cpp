@@ -9,9 +9,9 @@ namespace chiasm::kernels::cpu {
 
 namespace {
 
-// Inputs of one block: 256 x 32 weights stay in the first-level cache while rows pass by. Cut at
+// Inputs of one block: 384 x 32 weights stay in the first-level cache while rows pass by. Cut at
 // the same places for every number of rows; cutting changes no bit anyway (see Tile).
-constexpr std::int64_t kBlockIn = 256;
+constexpr std::int64_t kBlockIn = 384;
 // Packed activations of one block of rows, meant for the second-level cache beside the weights.
 constexpr std::int64_t kBlockBytes = 384 * 1024;
 // Below this many products a second thread costs more than it brings.
@@ -110,13 +110,11 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
   }
 }
 
-// Cuts `count` things into a multiple of `threads` pieces of nearly equal size, up to four for each
-// thread as long as that leaves no thread with more to do.
+// Cuts `count` things into pieces of nearly equal size: two for each thread, or one where two would
+// leave a thread with more to do. More would balance better, but each piece packs its rows anew.
 std::int64_t balanced_grain(std::int64_t count, std::int64_t threads) {
   const std::int64_t share = (count + threads - 1) / threads;
-  std::int64_t pieces = std::min<std::int64_t>(4, share);
-  while (pieces > 1 && share % pieces != 0) pieces--;
-  return share / pieces;
+  return share % 2 == 0 ? share / 2 : share;
 }
 
 }  // namespace

@@ -162,6 +162,12 @@ template <int kInputs, class Load>
 inline __attribute__((always_inline)) void pack_units(const PackRows& p, const Load& load) {
   const std::int64_t units = (p.k + kInputs - 1) / kInputs;
   auto* out = static_cast<std::int32_t*>(p.out);
+  if (p.rows == 1) {  // already in order
+    for (std::int64_t u = 0; u < units; u += 16) {
+      _mm512_storeu_si512(out + u, load(p.x + u * kInputs, p.k - u * kInputs));
+    }
+    return;
+  }
   for (std::int64_t u = 0; u < units; u += 16) {
     __m512i m[16];
 #pragma GCC unroll 16
