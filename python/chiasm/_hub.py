@@ -59,9 +59,9 @@ def find_model(
 
 def _fetch(repo: str, revision: str | None, token: str | bool | None, offline: bool) -> pathlib.Path:
     import huggingface_hub
-    from huggingface_hub import errors
+    from huggingface_hub import constants, errors
 
-    offline = offline or huggingface_hub.constants.HF_HUB_OFFLINE
+    offline = offline or constants.HF_HUB_OFFLINE
     at = f"{repo}@{revision}" if revision else repo
     try:
         with _progress_bars(sys.stderr.isatty()):

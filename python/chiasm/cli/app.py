@@ -17,7 +17,7 @@ _app = typer.Typer(
 )
 
 Pictures = Annotated[
-    list[str], typer.Argument(metavar="PICTURE...", help="Picture files, or folders of them.")
+    list[str], typer.Argument(metavar="PICTURE", help="Picture files, or folders of them.")
 ]
 
 
@@ -80,11 +80,13 @@ def caption(
 
 @_app.command()
 def ask(
-    question: Annotated[str, typer.Argument(help="The question.")],
-    pictures: Annotated[
-        Optional[list[str]],
-        typer.Argument(metavar="[PICTURE...]", help="Picture files, or folders of them."),
-    ] = None,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="[PICTURE]... QUESTION",
+            help="Picture files, or folders of them; the question comes last.",
+        ),
+    ],
     model: o.ModelName = None,
     json: o.Json = False,
     out: o.Out = None,
@@ -108,8 +110,8 @@ def ask(
     from chiasm.cli import answer
 
     answer.run(
-        question,
-        pictures or [],
+        words[-1],
+        words[:-1],
         model=model,
         json=json,
         out=out,
@@ -163,7 +165,7 @@ def chat(
 @_app.command()
 def plan(
     pictures: Annotated[
-        Optional[list[str]], typer.Argument(metavar="[PICTURE...]", help="Pictures of one request.")
+        Optional[list[str]], typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
     ] = None,
     prompt: Annotated[str, typer.Option("--prompt", help="The words.")] = "Describe this image.",
     model: o.ModelName = None,
