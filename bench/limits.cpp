@@ -19,7 +19,7 @@ double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-Peak peak_loop(Isa isa, Arithmetic arithmetic) {
+Peak peak_loop([[maybe_unused]] Isa isa, Arithmetic arithmetic) {
   switch (arithmetic) {
     case Arithmetic::fp32:
 #if defined(__x86_64__)
