@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -99,9 +100,14 @@ inline Json smollm2_json() {
   return Json::parse(json.dump(), "tokenizer.json");
 }
 
+/// A tokenizer of the golden files, loaded once.
 inline language::Tokenizer golden_tokenizer(const std::string& name) {
-  if (name == "smollm2") return language::Tokenizer::from_json(smollm2_json());
-  return language::Tokenizer::from_json(Json::load(tokenizer_golden(name + ".json")));
+  static std::map<std::string, language::Tokenizer> loaded;
+  const auto it = loaded.find(name);
+  if (it != loaded.end()) return it->second;
+  const Json json =
+      name == "smollm2" ? smollm2_json() : Json::load(tokenizer_golden(name + ".json"));
+  return loaded.emplace(name, language::Tokenizer::from_json(json)).first->second;
 }
 
 }  // namespace chiasm::test

