@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
 
+#include "core/hash.h"
 #include "core/json.h"
+#include "core/mapped_file.h"
 #include "runtime/model.h"
 #include "tests/parity/golden_file.h"
 #include "tests/parity/hash_checkpoint.h"
@@ -63,6 +64,11 @@ void check_stages(Model& model, const GoldenCase& c, const std::string& dtype, d
   const auto errors = stage_errors(model, c);
   EXPECT_EQ(first_divergence(errors, bound), "") << "prompt " << c.name;
   note_errors(parity_row("smolvlm_256m", model, dtype), errors);
+}
+
+TEST(LargeParity, WeightsAreThoseOfTheReferenceRun) {
+  const MappedFile file(checkpoint() / "model.safetensors");
+  EXPECT_EQ(content_hash(file.bytes()).hex(), golden().weights_blake2b);
 }
 
 TEST(LargeParity, Float32SingleTileAndText) {

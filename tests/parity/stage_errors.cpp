@@ -47,10 +47,10 @@ class TablePrinter : public ::testing::Environment {
   void TearDown() override {
     if (rows().empty()) return;
     std::printf("\nRelative L2 error against transformers in float32, largest over the prompts:\n");
-    std::printf("%-16s %-9s %-34s %-9s %9s %9s %9s  %s\n", "checkpoint", "family", "shape", "dtype",
+    std::printf("%-16s %-9s %-40s %-9s %9s %9s %9s  %s\n", "checkpoint", "family", "shape", "dtype",
                 "encoder", "projector", "logits", "greedy");
     for (const auto& [name, r] : rows()) {
-      std::printf("%-16s %-9s %-34s %-9s %9s %9s %9s  %s\n", name.c_str(), r.family.c_str(),
+      std::printf("%-16s %-9s %-40s %-9s %9s %9s %9s  %s\n", name.c_str(), r.family.c_str(),
                   r.shape.c_str(), r.dtype.c_str(), number(r.encoder).c_str(),
                   number(r.projector).c_str(), number(r.logits).c_str(), r.greedy.c_str());
     }
