@@ -7,6 +7,7 @@
 
 namespace chiasm::vision {
 
+/// `nearest` is torchvision's "nearest-exact" where its arithmetic is followed, as in transformers.
 enum class Filter { nearest, bilinear, bicubic, lanczos };
 
 /// Whose arithmetic to follow. Both resize one axis after the other, round to 8 bits in between and

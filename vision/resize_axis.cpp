@@ -101,11 +101,11 @@ template Axis<std::int32_t> make_axis(std::int64_t, std::int64_t, Filter);
 
 std::vector<std::int32_t> nearest_pixels(std::int64_t in, std::int64_t out, ResizeOrder order) {
   std::vector<std::int32_t> pixels(static_cast<std::size_t>(out));
-  if (order == ResizeOrder::torchvision) {  // truncates in float32
+  if (order == ResizeOrder::torchvision) {  // the input pixel under the middle, in float32
     const float scale = float(in) / float(out);
     for (std::int64_t i = 0; i < out; i++) {
-      pixels[std::size_t(i)] =
-          std::int32_t(std::min<std::int64_t>(std::int64_t(float(i) * scale), in - 1));
+      const auto at = std::int64_t(std::floor(float((double(i) + 0.5) * double(scale))));
+      pixels[std::size_t(i)] = std::int32_t(std::min(at, in - 1));
     }
   } else {  // Pillow steps through the input from the middle of the first output pixel
     const double scale = double(in) / double(out);
