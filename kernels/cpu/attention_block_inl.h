@@ -275,8 +275,7 @@ void soften(float* scores, KeyRange range, float softcap, int pair, int padded, 
 #pragma GCC unroll 4
   for (int j = 0; j < kVectors; j++) {
     const int i = j * V::kLanes;
-    V e = exp(V::load(scores + i) - V::set(now));
-    if constexpr (kMasked) e = select(V::between(range.begin - i, range.end - i), e, V::zero());
+    const V e = exp(V::load(scores + i) - V::set(now));  // exp(-infinity) is exactly 0
     e.store(scores + i);
     added = added + e;
   }

@@ -80,7 +80,8 @@ inline V tanh(V x) {
 /// relative error in the lower tail too (6 ulp), where 1 + erf would cancel.
 template <class V>
 inline V normal_cdf(V x) {
-  const V a = min(abs(x), V::set(15.0f));  // Phi(-15) is below the smallest float32
+  // Phi(-15) is below the smallest float32. NaN passes, as the second argument.
+  const V a = min(V::set(15.0f), abs(x));
   // exp(-a^2 / 2): the square as a rounded value and its exact remainder.
   const V upper = upper_half(a), lower = a - upper;
   const V square = a * a;
@@ -94,8 +95,7 @@ inline V normal_cdf(V x) {
                               -0.00100228225f, -0.000180851493f};
   const V k = (a - V::set(3.0f)) / (a + V::set(3.0f));
   const V tail = bell * polynomial(k, kRatio) / (V::set(1.0f) + (a + a));
-  const V p = select(less(x, V::zero()), tail, V::set(1.0f) - tail);
-  return select(equal(x, x), p, x);  // NaN stays NaN
+  return select(less(x, V::zero()), tail, V::set(1.0f) - tail);
 }
 
 }  // namespace
