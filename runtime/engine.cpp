@@ -410,9 +410,8 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   if (s.tokens.empty()) {
     for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
   }
-  const kernels::SampleOptions sampling{
-      float(o.temperature), std::int32_t(o.top_k),       float(o.top_p),
-      float(o.min_p),       float(o.repetition_penalty), s.seed};
+  const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k),       o.top_p,
+                                        float(o.min_p),       float(o.repetition_penalty), s.seed};
   const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());
   if (log_sum) {
     report.id = token;
