@@ -291,6 +291,8 @@ class Model:
                 options=options,
             )
         data, pictures = read_messages(prompt, images)
+        if pictures and not self.info.image_token:
+            raise RequestError(f"family {self.info.family}: this model sees no pictures")
         inputs = [_media.image_input(p, name or f"image {i + 1}") for i, p in enumerate(pictures)]
         words = plain_turn(data)
         if self._template is None and words is not None:  # the family's own format
