@@ -34,6 +34,8 @@ def _run(argv: list[str]) -> int:
     try:
         code = command().main(args=argv, prog_name="chiasm", standalone_mode=False)
         sys.stdout.flush()
+        if code == INTERRUPTED:  # Typer swallows Ctrl-C
+            raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
     except Error as e:
         _complain(str(e))

@@ -1,0 +1,279 @@
+"""The command line as a user or a script meets it: output, exit codes, one line for each error."""
+
+import json
+import os
+import pathlib
+import pty
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from conftest import MODELS, PICTURES
+
+import chiasm
+
+MODEL = str(MODELS / "smolvlm_2x2")
+TEXT_MODEL = str(MODELS / "llama_gqa")
+WIDE = str(PICTURES / "wide.png")
+COMMAND = pathlib.Path(sys.executable).parent / "chiasm"
+
+
+def run(*arguments, stdin: str = "", code: int = 0, **settings) -> subprocess.CompletedProcess:
+    done = subprocess.run(
+        [COMMAND, *arguments], input=stdin, capture_output=True, text=True, timeout=60, **settings
+    )
+    assert done.returncode == code, done.stderr
+    if code:
+        assert done.stderr.startswith("chiasm: error: ") and done.stderr.count("\n") == 1
+    else:
+        assert done.stderr == "", "no bars and no chatter where nobody looks"
+    return done
+
+
+def test_version():
+    assert run("--version").stdout == f"chiasm {chiasm.__version__}\n"
+    module = subprocess.run(
+        [sys.executable, "-m", "chiasm", "--version"], capture_output=True, text=True
+    )
+    assert module.stdout == f"chiasm {chiasm.__version__}\n"
+
+
+def test_help_names_every_command():
+    text = run("--help").stdout
+    for name in ("caption", "ask", "chat", "plan", "inspect", "doctor"):
+        assert name in text and name in run(name, "--help").stdout
+
+
+def test_start_up_imports_little():
+    code = (
+        "import sys, chiasm; heavy = {'torch', 'PIL', 'typer', 'jinja2', 'huggingface_hub', 'rich'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout == "[]\n"
+
+
+def test_caption(model):
+    words = chiasm.load(MODEL).caption(WIDE, max_tokens=8)
+    assert run("caption", WIDE, "--model", MODEL, "--max-tokens", "8").stdout == words + "\n"
+
+
+def test_json_is_one_object_a_line():
+    pictures = [WIDE, str(PICTURES / "dot.png")]
+    out = run("caption", *pictures, "--model", MODEL, "--max-tokens", "5", "--json").stdout
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["picture"] for row in rows] == pictures
+    loaded = chiasm.load(MODEL)
+    for row in rows:
+        assert row["text"] == loaded.caption(row["picture"], max_tokens=5)
+        assert len(row["token_ids"]) == row["usage"]["completion_tokens"]
+        assert set(row["timings"]) == {"preprocess", "encode", "prefill", "decode"}
+
+
+def test_a_folder_of_pictures(tmp_path):
+    for i in range(11):  # more than one batch
+        shutil.copy(PICTURES / ("wide.png" if i % 2 else "tall.png"), tmp_path / f"{i:02}.png")
+    (tmp_path / "notes.txt").write_text("no picture")
+    out = run("caption", tmp_path, "--model", MODEL, "--max-tokens", "3").stdout
+    assert [line.split(": ")[0] for line in out.splitlines()] == [
+        str(tmp_path / f"{i:02}.png") for i in range(11)
+    ]
+
+
+def test_ask():
+    loaded = chiasm.load(MODEL)
+    common = ("--model", MODEL, "--max-tokens", "6")
+    words = loaded.ask(WIDE, "What?", max_tokens=6)
+    assert run("ask", WIDE, "What?", *common).stdout == words + "\n"
+    text = loaded.generate([{"role": "user", "content": "What?"}], max_tokens=6).text
+    assert run("ask", "What?", *common).stdout == text + "\n"
+    row = json.loads(run("ask", "What?", *common, "--json").stdout)
+    assert row["text"] == text and "picture" not in row
+
+
+def test_sampling_options_arrive():
+    sampled = ("--temperature", "1.2", "--seed", "3", "--top-k", "40", "--top-p", "0.9")
+    common = ("ask", "What?", "--model", MODEL, "--max-tokens", "12")
+    first = run(*common, *sampled).stdout
+    assert run(*common, *sampled).stdout == first != run(*common).stdout
+
+
+def test_out_is_written_whole(tmp_path):
+    file = tmp_path / "captions.jsonl"
+    common = ("--model", MODEL, "--max-tokens", "3", "--json", "--out", file)
+    assert run("caption", WIDE, *common).stdout == ""
+    assert json.loads(file.read_text())["picture"] == WIDE
+    kept = file.read_bytes()
+    (tmp_path / "bad.png").write_text("no picture")
+    many = [WIDE] * 9  # the bad one is in the second batch
+    run("caption", *many, tmp_path / "bad.png", *common, code=1)
+    assert file.read_bytes() == kept
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["bad.png", "captions.jsonl"]
+    run("caption", WIDE, "--model", MODEL, "--out", tmp_path / "no" / "file", code=1)
+
+
+def test_plan():
+    common = ("plan", WIDE, "--model", MODEL)
+    row = json.loads(run(*common, "--json").stdout)
+    assert row["image_tokens"] == 27 and row["tiles"] == 3
+    text = run(*common).stdout
+    assert f"{row['tokens']} tokens, 27 of them for pictures" in text and "peak memory" in text
+
+
+def test_inspect():
+    row = json.loads(run("inspect", "--model", MODEL, "--json").stdout)
+    assert row["family"] == "smolvlm" and row["tokens_per_tile"] == 9
+    shapes = {tensor["name"]: tensor["shape"] for tensor in row["tensors"]}
+    assert shapes["lm_head.weight"] == [411, 60]
+    text = run("inspect", "--model", MODEL).stdout
+    assert "9 a tile, from 36 patches" in text and "lm_head.weight" in text
+
+
+def test_doctor():
+    facts = json.loads(run("doctor", "--json").stdout)
+    assert facts["isa"] in facts["isa_available"] and facts["cpus"] >= 1
+    assert facts["version"] == chiasm.__version__ and "smolvlm" in facts["families"]
+    assert "CPU path" in run("doctor").stdout
+    forced = run("doctor", "--json", env={**os.environ, "CHIASM_FORCE_CPU": "portable"})
+    assert json.loads(forced.stdout)["isa"] == "portable"
+    run("doctor", env={**os.environ, "CHIASM_FORCE_CPU": "abacus"}, code=1)
+
+
+def test_chat_through_a_pipe():
+    lines = f"Hello\n/image {WIDE}\nWhat is this?\n/reset\nHello\n/exit\nnever read\n"
+    out = run("chat", "--model", MODEL, "--max-tokens", "4", "--json", stdin=lines).stdout
+    first, second, third = map(json.loads, out.splitlines())
+    assert first["text"] == third["text"]
+    assert second["usage"]["image_tokens"] == 27
+    assert second["usage"]["cached_tokens"] > 0 and third["usage"]["cached_tokens"] > 0
+
+
+def test_chat_says_what_generate_says():
+    loaded = chiasm.load(MODEL)
+    out = run("chat", "--model", MODEL, "--max-tokens", "4", "--system", "Be kind.", stdin="Hi\n")
+    messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
+    assert out.stdout == loaded.generate(messages, max_tokens=4).text + "\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("sing",),
+        ("caption",),
+        ("ask",),
+        ("caption", WIDE, "--no-such-option"),
+        ("caption", WIDE, "--max-tokens", "0"),
+        ("caption", WIDE, "--max-tokens", "many"),
+        ("caption", WIDE, "--temperature", "-1"),
+        ("caption", WIDE, "--temperature", "nan"),
+        ("caption", WIDE, "--threads", "0"),
+        ("caption", WIDE, "--seed", "-1"),
+        ("inspect", "extra"),
+    ],
+)
+def test_wrong_usage_exits_2(arguments):
+    run(*arguments, code=2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("caption", WIDE, "--model", "/no/such/model"), "/no/such/model"),
+        (("caption", "/no/such.png", "--model", MODEL), "/no/such.png"),
+        (("caption", __file__, "--model", MODEL), "text file"),
+        (("caption", str(MODELS), "--model", MODEL), "no pictures in this folder"),
+        (("caption", WIDE, "--model", TEXT_MODEL), "no pictures"),
+        (("caption", WIDE, "--model", MODEL, "--max-tokens", "5000"), "context of 2048"),
+        (("caption", WIDE, "--model", MODEL, "--min-p", "nan"), "min_p"),
+        (("caption", WIDE, "--model", MODEL, "--top-p", "2"), "top_p"),
+        (("caption", WIDE, "--model", MODEL, "--dtype", "int1"), "int1"),
+        (("plan", WIDE, "--model", MODEL, "--device", "cuda"), "cuda"),
+        (("inspect", "--model", "nobody/nothing", "--offline"), "offline mode"),
+    ],
+)
+def test_failures_exit_1(arguments, expected):
+    assert expected in run(*arguments, code=1).stderr
+
+
+def test_an_error_in_chat_exits_1():
+    lines = "/image /no/such.png\nWhat?\nMore?\n"
+    assert "/no/such.png" in run("chat", "--model", MODEL, stdin=lines, code=1).stderr
+
+
+def start(*arguments, **settings) -> subprocess.Popen:
+    return subprocess.Popen([COMMAND, *arguments], **settings)
+
+
+def test_ctrl_c_exits_130(tmp_path):
+    pictures = [WIDE] * 5000
+    out = tmp_path / "out"
+    process = start(
+        "caption", *pictures, "--model", MODEL, "--out", out, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.monotonic() + 30
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors == "chiasm: error: interrupted\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ctrl_c_at_the_prompt_exits_130():
+    process = start(
+        "chat", "--model", MODEL, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True,
+    )
+    process.stdin.write("hi\n")
+    process.stdin.flush()
+    process.stdout.read(1)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    assert process.returncode == 130
+
+
+def test_a_reader_that_leaves():
+    many = ("caption", *[WIDE] * 5000, "--model", MODEL)  # more than a pipe holds
+    process = start(*many, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(1)
+    process.stdout.close()
+    errors = process.stderr.read()
+    assert process.wait(timeout=30) == 1 and b"Traceback" not in errors
+
+
+def on_terminal(stream: str) -> str:
+    """What `chiasm ask` writes to a stream that is a terminal, the other one being a pipe."""
+    master, terminal = pty.openpty()
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: terminal}
+    process = start("ask", "go on", "--model", MODEL, "--max-tokens", "200", **streams)
+    os.close(terminal)
+    output = b""
+    while select.select([master], [], [], 30)[0]:
+        try:
+            piece = os.read(master, 4096)
+        except OSError:  # the other end is closed
+            break
+        if not piece:
+            break
+        output += piece
+    os.close(master)
+    assert process.wait(timeout=30) == 0
+    return output.decode(errors="replace").replace("\r\n", "\n")
+
+
+def test_a_terminal_gets_no_control_characters():
+    """A model may say anything, but not move the cursor."""
+    text = on_terminal("stdout")
+    assert len(text) > 20 and not any(ord(c) < 32 and c not in "\n\t" for c in text)
+
+
+def test_a_person_sees_a_bar():
+    assert "loading" in on_terminal("stderr")
