@@ -105,7 +105,7 @@ def _facts() -> dict[str, Any]:
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
         "plugins": [],
         "bundled_model": None if bundled is None else str(bundled),
-        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "") in ("1", "ON", "YES", "TRUE"),
+        "hub_offline": os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "installed_at": str(pathlib.Path(chiasm.__file__).parent),
