@@ -57,7 +57,9 @@ def find_model(
     return _fetch(name, revision, token, offline)
 
 
-def _fetch(repo: str, revision: str | None, token: str | bool | None, offline: bool) -> pathlib.Path:
+def _fetch(
+    repo: str, revision: str | None, token: str | bool | None, offline: bool
+) -> pathlib.Path:
     import huggingface_hub
     from huggingface_hub import constants, errors
 

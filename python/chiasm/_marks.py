@@ -3,13 +3,14 @@
 Before a template runs, characters of the users' words that a structure token would need are swapped
 for private-use characters: one for one, drawn anew for each call and absent from everything else in
 it. They are the rare signs without which there is no such token ("<", ...), and beginnings and ends
-of structure texts at the edges of a content, where the template may put the rest. In the rendered prompt they show which characters the users wrote; these become spans that the
-tokenizer reads as plain text. One character stands for one character, so trimming, slicing, joining,
-repeating or dropping contents keeps every mark where it belongs.
+of structure texts at the edges of a content, where the template may put the rest. In the rendered
+prompt they show which characters the users wrote; these become spans that the tokenizer reads as
+plain text. One character stands for one character, so trimming, slicing, joining, repeating or
+dropping contents keeps every mark where it belongs.
 
 Templates that look for such a character in a content ("</think>" in content) could take another
-branch. That shows as a prompt that differs from the plain one, and then only whole structure texts and
-those edges are swapped, so that a template sees all other words as they are.
+branch. That shows as a prompt that differs from the plain one, and then only whole structure texts
+and those edges are swapped, so that a template sees all other words as they are.
 """
 
 from __future__ import annotations
@@ -61,9 +62,7 @@ class WordGuard:
 
     def _mark(self, text: str, marks: dict[str, str], everywhere: set[str]) -> str:
         spots = self._spots(text)
-        return "".join(
-            marks[c] if i in spots or c in everywhere else c for i, c in enumerate(text)
-        )
+        return "".join(marks[c] if i in spots or c in everywhere else c for i, c in enumerate(text))
 
     def _spots(self, text: str) -> set[int]:
         """Characters of structure texts in `text`, in any case, and of beginnings and ends of them
@@ -102,9 +101,7 @@ def _needed_characters(structure: list[str]) -> set[str]:
     left = list(structure)
     while left:
         candidates = {c for text in left for c in text if not c.isspace()}
-        best = min(
-            candidates, key=lambda c: (c.isalnum(), -sum(c in text for text in left), c)
-        )
+        best = min(candidates, key=lambda c: (c.isalnum(), -sum(c in text for text in left), c))
         needed.add(best)
         left = [text for text in left if best not in text]
     return {v for c in needed for v in (c, c.lower(), c.upper()) if len(v) == 1}

@@ -88,7 +88,9 @@ def _path(value: str | os.PathLike[str]) -> str:
     try:
         path.encode()
     except UnicodeEncodeError:
-        raise MediaError(f"{path!r}: a path that is not UTF-8; read the file and give bytes") from None
+        raise MediaError(
+            f"{path!r}: a path that is not UTF-8; read the file and give bytes"
+        ) from None
     if os.path.isdir(path):
         raise MediaError(f"{path}: is a folder, expected a picture")
     return path
@@ -96,9 +98,7 @@ def _path(value: str | os.PathLike[str]) -> str:
 
 def _is_pil(value: Any) -> bool:
     """Without importing Pillow: a PIL image exists only where it is already imported."""
-    return any(
-        c.__name__ == "Image" and c.__module__ == "PIL.Image" for c in type(value).__mro__
-    )
+    return any(c.__name__ == "Image" and c.__module__ == "PIL.Image" for c in type(value).__mro__)
 
 
 def _pil_pixels(image: Any, name: str) -> np.ndarray[Any, Any]:

@@ -70,7 +70,7 @@ def plain_turn(messages: list[dict[str, Any]]) -> str | None:
 
 
 def fit_template(messages: list[dict[str, Any]], template: ChatTemplate) -> list[dict[str, Any]]:
-    """Contents as str or as a list of items, whichever the template shows; as given where both do."""
+    """Contents as str or as items, whichever the template shows; as given where both do."""
     out = []
     for message in messages:
         content, role = message.get("content"), message["role"]

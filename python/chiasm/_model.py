@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pathlib
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn, Union, overload
 
@@ -27,8 +26,8 @@ _CAPTION = "Describe this image."
 
 
 class Model:
-    """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one loop
-    and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
+    """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
+    loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.
 
     A *picture* is a path, the bytes of a file, a PIL image or a uint8 array `[height, width, 3]`
@@ -129,7 +128,7 @@ class Model:
             images: Pictures of the prompt, in order; in messages those of items without their own.
             audio: No model of this version hears sound.
             videos: No model of this version sees video.
-            max_tokens: At most this many tokens are made, and prompt and answer must fit the context.
+            max_tokens: The longest answer; with the prompt it must fit the context.
             temperature: 0 always takes the likeliest token; higher is more varied.
             top_k: Only the k likeliest tokens are drawn from; 0: all.
             top_p: Only the likeliest tokens that together reach this probability, in (0, 1].
@@ -140,8 +139,8 @@ class Model:
             stop: Texts that end the answer and are no part of it.
             logprobs: How many alternatives to report for each token; 0: no log-probabilities.
             json_schema: Not supported yet by this version, like `logit_bias`, `presence_penalty`,
-                `frequency_penalty`, `regex`, `choices`, `tools`, `num_beams`, `n`, `draft_model` and
-                `lora`.
+                `frequency_penalty`, `regex`, `choices`, `tools`, `num_beams`, `n`, `draft_model`
+                and `lora`.
 
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or
@@ -195,15 +194,15 @@ class Model:
         images: Sequence[Image] | None = None,
         max_tokens: int = 128,
     ) -> Plan:
-        """How long a request is and what memory it takes, before it runs. Reads picture headers only."""
+        """How long a request is and what memory it takes. Reads picture headers only."""
         options = generate_options(max_tokens=max_tokens)
         return plan_of(self._native.plan(self._request(prompt, images, options)))
 
     def score(
         self, prompt: Prompt, answers: Sequence[str], *, images: Sequence[Image] | None = None
     ) -> list[float]:
-        """The total log-probability of each answer after the prompt, in nats. An answer is tokenized
-        on its own, as plain words."""
+        """The total log-probability of each answer after the prompt, in nats. An answer is
+        tokenized on its own, as plain words."""
         if isinstance(answers, str):
             raise RequestError("answers: expected a list of str, got one str")
         words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
@@ -218,11 +217,15 @@ class Model:
         return self._native.encode_image(_media.image_input(image))
 
     def logits(
-        self, prompt: Prompt | Sequence[int], *, images: Sequence[Image] | None = None, audio: Any = None
+        self,
+        prompt: Prompt | Sequence[int],
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Any = None,
     ) -> FloatArray:
         """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
 
-        The prompt may also be token ids, with the model's image token in place once per image token.
+        The prompt may also be token ids, with every image token in place.
         """
         _media.no_other_media(audio, None)
         if _are_ids(prompt):
@@ -234,7 +237,7 @@ class Model:
         return self._native.logits(request)
 
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
-        """Token ids of a trusted text. `add_special_tokens`: with what the tokenizer puts around."""
+        """Token ids of a trusted text; `add_special_tokens`: with what goes around a text."""
         return self._native.tokenize(utf8("text", text), bool(add_special_tokens))
 
     def detokenize(self, ids: Iterable[int], skip_special_tokens: bool = True) -> str:
@@ -311,9 +314,9 @@ class Model:
         spans = self._guard.spans(template.render, fit_template(messages, template))
         # transformers: tokenizers add nothing around a rendered chat, processors what the template
         # has not already begun with.
-        begun = bool(template.bos_token) and "".join(
-            text for text, _ in spans[:1]
-        ).startswith(template.bos_token)
+        begun = bool(template.bos_token) and "".join(text for text, _ in spans[:1]).startswith(
+            template.bos_token
+        )
         return _chiasm.Request(
             spans,
             images=images,

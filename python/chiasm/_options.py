@@ -10,7 +10,7 @@ from typing import Any
 from chiasm import _chiasm
 from chiasm.errors import RequestError
 
-# Documented settings that no part of this version carries out, with the value that asks for nothing.
+# Documented settings that this version does not carry out, with the value that asks for nothing.
 _NOT_BUILT: dict[str, Any] = {
     "json_schema": None,
     "logit_bias": None,

@@ -14,8 +14,8 @@ from chiasm._results import Result, result_of
 class Stream:
     """Iterator over the pieces of an answer. A thread of its own runs the request.
 
-    Leaving the loop early, `close()` and the end of a `with` block cancel the request. After the last
-    piece `result` holds what `Model.generate` would have returned.
+    Leaving the loop early, `close()` and the end of a `with` block cancel the request. After the
+    last piece `result` holds what `Model.generate` would have returned.
     """
 
     def __init__(self, run: Callable[[Callable[[str], bool], _chiasm.CancelFlag], _chiasm.Result]):

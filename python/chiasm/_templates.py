@@ -1,7 +1,7 @@
 """Chat templates, rendered as transformers 5 renders them, in a sandbox.
 
-Templates come with a model from somebody else: they run in Jinja's immutable sandbox and see nothing
-but plain JSON data.
+Templates come with a model from somebody else: they run in Jinja's immutable sandbox and see
+nothing but plain JSON data.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ class ChatTemplate:
         source, where = found
         return cls(source, _named_tokens(folder), where)
 
-    def render(
-        self, messages: list[dict[str, Any]], *, add_generation_prompt: bool = True
-    ) -> str:
+    def render(self, messages: list[dict[str, Any]], *, add_generation_prompt: bool = True) -> str:
         """The prompt. RequestError when the template refuses the messages."""
         import jinja2
 
@@ -144,15 +142,15 @@ def _one_template(value: Any, file: pathlib.Path) -> str | None:
 
 
 def _named_tokens(folder: pathlib.Path) -> dict[str, str]:
-    merged = _read_json(folder / "special_tokens_map.json")
     config = _read_json(folder / "tokenizer_config.json")
     extra = config.get("extra_special_tokens")
-    names = [*_NAMED_TOKENS, *(extra if isinstance(extra, dict) else ())]
-    merged |= {name: value for name, value in (extra or {}).items()} if isinstance(extra, dict) else {}
-    merged |= {name: config[name] for name in _NAMED_TOKENS if config.get(name) is not None}
+    values = _read_json(folder / "special_tokens_map.json")
+    values |= {name: config[name] for name in _NAMED_TOKENS if config.get(name) is not None}
+    values = {name: value for name, value in values.items() if name in _NAMED_TOKENS}
+    if isinstance(extra, dict):  # a family's own names, such as image_token
+        values |= extra
     tokens = {}
-    for name in names:
-        value = merged.get(name)
+    for name, value in values.items():
         if isinstance(value, dict):  # an AddedToken
             value = value.get("content")
         if isinstance(value, str):
@@ -172,7 +170,7 @@ def _compile(source: str, where: str) -> jinja2.Template:
 
 @functools.lru_cache(maxsize=1)
 def _environment() -> jinja2.Environment:
-    """What transformers gives a template: loop controls, `generation` blocks, four globals, tojson."""
+    """What transformers gives a template: loop controls, `generation`, four globals, tojson."""
     import jinja2
     import jinja2.ext
     import jinja2.sandbox

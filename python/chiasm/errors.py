@@ -6,7 +6,7 @@ class Error(Exception):
 
 
 class ModelError(Error):
-    """The model is missing, incomplete, inconsistent, of an unsupported family or cannot be fetched."""
+    """The model is missing, damaged, of an unsupported family or cannot be fetched."""
 
 
 class MediaError(Error):
@@ -14,7 +14,7 @@ class MediaError(Error):
 
 
 class RequestError(Error):
-    """A request cannot be served as asked: a setting out of range, a prompt that is too long, ..."""
+    """A request cannot be served as asked: a setting out of range, a prompt too long, ..."""
 
 
 class DeviceError(Error):

@@ -1,4 +1,4 @@
-"""Small random checkpoints with golden values by transformers; see tests/reference/make_golden.py."""
+"""Small random checkpoints with golden values by transformers (tests/reference/make_golden.py)."""
 
 import json
 import pathlib

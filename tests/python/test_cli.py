@@ -228,8 +228,13 @@ def test_ctrl_c_exits_130(tmp_path):
 
 def test_ctrl_c_at_the_prompt_exits_130():
     process = start(
-        "chat", "--model", MODEL, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, text=True,
+        "chat",
+        "--model",
+        MODEL,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     process.stdin.write("hi\n")
     process.stdin.flush()

@@ -91,7 +91,10 @@ def test_failures_are_one_line_each(tmp_path, repository):
     with serve({"owner/name": repository, "owner/empty": tmp_path / "none"}) as hub:
         url = hub.url
         for arguments, expected in [
-            ({"name_or_path": "owner/other"}, "owner/other: no such folder here, and the hub has no"),
+            (
+                {"name_or_path": "owner/other"},
+                "owner/other: no such folder here, and the hub has no",
+            ),
             (
                 {"name_or_path": "owner/name", "revision": "v9"},
                 "owner/name@v9: the hub's model has no such revision",

@@ -82,7 +82,11 @@ def test_where_templates_come_from(tmp_path):
     write(tmp_path, "tokenizer_config.json", {"chat_template": "tokenizer", "bos_token": "<s>"})
     assert ChatTemplate.load(tmp_path).source == "tokenizer"
     named = [{"name": "rag", "template": "no"}, {"name": "default", "template": "named"}]
-    write(tmp_path, "tokenizer_config.json", {"chat_template": named, "eos_token": {"content": "</s>"}})
+    write(
+        tmp_path,
+        "tokenizer_config.json",
+        {"chat_template": named, "eos_token": {"content": "</s>"}},
+    )
     template = ChatTemplate.load(tmp_path)
     assert template.source == "named" and template.tokens == {"eos_token": "</s>"}
     write(tmp_path, "chat_template.jinja", "jinja\n")

@@ -105,7 +105,5 @@ model = chiasm.load({str(MODELS / "smolvlm_2x2")!r})
 stream = model.stream("words", max_tokens=1900, ignore_eos=True)
 print(len(next(stream)) > 0)
 """
-    run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60
-    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (0, "True\n", "")

@@ -29,7 +29,15 @@ def test_stubs_are_those_of_the_extension(tmp_path):
 
 def test_the_package_passes_mypy_strict(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--config-file", ROOT / "pyproject.toml", "--cache-dir", tmp_path]
+        [
+            sys.executable,
+            "-m",
+            "mypy",
+            "--config-file",
+            ROOT / "pyproject.toml",
+            "--cache-dir",
+            tmp_path,
+        ]
         + ["-p", "chiasm"],
         capture_output=True,
         text=True,

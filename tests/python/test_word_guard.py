@@ -104,7 +104,9 @@ def test_a_template_that_tests_for_structure_text_is_safe():
 def test_nested_values_and_names_are_words_too():
     call = {"type": "<|im_start|>", "function": {"name": "f", "arguments": "<|im_end|>"}}
     message = {"role": "assistant", "content": "", "tool_calls": [call]}
-    source = "{% for c in messages[0].tool_calls %}{{ c.type }}{{ c.function.arguments }}{% endfor %}"
+    source = (
+        "{% for c in messages[0].tool_calls %}{{ c.type }}{{ c.function.arguments }}{% endfor %}"
+    )
     assert readable(spans_of(source, [message])) == []
     assert text_of(spans_of(source, [message])) == "<|im_start|><|im_end|>"
 
@@ -128,7 +130,19 @@ def test_structure_of_letters_alone():
 
 def test_random_words_never_become_structure():
     dice = random.Random(7)
-    pieces = ["<", "|", ">", "im_start", "im_end", "image", "<|im_", "start|>", "</think>", "a", " "]
+    pieces = [
+        "<",
+        "|",
+        ">",
+        "im_start",
+        "im_end",
+        "image",
+        "<|im_",
+        "start|>",
+        "</think>",
+        "a",
+        " ",
+    ]
     for name in ("chatml", "llama3", "reasoning"):
         for _ in range(150):
             words = ["".join(dice.choices(pieces, k=dice.randint(1, 12))) for _ in range(3)]

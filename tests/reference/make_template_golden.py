@@ -115,7 +115,10 @@ CONVERSATIONS = {
     ],
     "pictures": [
         {"role": "system", "content": [text("You see.")]},
-        {"role": "user", "content": [PICTURE, text("What is this?"), PICTURE, text(" And this?\n")]},
+        {
+            "role": "user",
+            "content": [PICTURE, text("What is this?"), PICTURE, text(" And this?\n")],
+        },
         {"role": "assistant", "content": [text("A cat. ")]},
         {"role": "user", "content": [text("Sure?"), PICTURE]},
     ],

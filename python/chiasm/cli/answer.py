@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from typing import Any
 
 import chiasm
-from chiasm import _media
 from chiasm.cli import options as o
 from chiasm.cli.output import json_line, output, printable, progress
 from chiasm.errors import MediaError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _BATCH = 8
-"""Pictures that run together: enough to share the reading of the weights, soon enough a first answer."""
+"""Pictures that run together: enough to share the reading of the weights, few enough that a first
+answer comes soon."""
 
 
 def run(

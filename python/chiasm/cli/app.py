@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
@@ -126,9 +126,9 @@ def ask(
 def chat(
     model: o.ModelName = None,
     image: Annotated[
-        Optional[list[str]], typer.Option("--image", help="A picture of the first message.")
+        list[str] | None, typer.Option("--image", help="A picture of the first message.")
     ] = None,
-    system: Annotated[Optional[str], typer.Option("--system", help="A system message.")] = None,
+    system: Annotated[str | None, typer.Option("--system", help="A system message.")] = None,
     json: o.Json = False,
     max_tokens: o.MaxTokens = 256,
     temperature: o.Temperature = 0.0,
@@ -151,7 +151,8 @@ def chat(
 
     talk.run(
         o.load(
-            model, **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline)
+            model,
+            **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         ),
         image or [],
         system=system,
@@ -165,7 +166,7 @@ def chat(
 @_app.command()
 def plan(
     pictures: Annotated[
-        Optional[list[str]], typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
+        list[str] | None, typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
     ] = None,
     prompt: Annotated[str, typer.Option("--prompt", help="The words.")] = "Describe this image.",
     model: o.ModelName = None,
@@ -184,7 +185,8 @@ def plan(
 
     show.plan(
         o.load(
-            model, **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline)
+            model,
+            **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         ),
         pictures or [],
         prompt,

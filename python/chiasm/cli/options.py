@@ -3,39 +3,37 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Annotated, Any, Optional
+from typing import Annotated, Any
 
 import typer
 
 from chiasm.cli.output import progress
 
 ModelName = Annotated[
-    Optional[str],
+    str | None,
     typer.Option(
         "--model", help="Model folder or hub id; by default the bundled model.", show_default=False
     ),
 ]
 Device = Annotated[str, typer.Option("--device", help="auto or cpu.")]
-DType = Annotated[
-    str, typer.Option("--dtype", help="Weights: auto, float32, bfloat16 or float16.")
-]
+DType = Annotated[str, typer.Option("--dtype", help="Weights: auto, float32, bfloat16 or float16.")]
 KvCache = Annotated[
     str, typer.Option("--kv-cache", help="Keys and values: auto, float32 or bfloat16.")
 ]
 Threads = Annotated[
-    Optional[int],
+    int | None,
     typer.Option("--threads", min=1, max=1024, help="CPU threads; by default all."),
 ]
 MaxContext = Annotated[
-    Optional[int], typer.Option("--max-context", min=1, help="Tokens that a request may hold.")
+    int | None, typer.Option("--max-context", min=1, help="Tokens that a request may hold.")
 ]
 Offline = Annotated[bool, typer.Option("--offline", help="Fetch nothing from the hub.")]
 Revision = Annotated[
-    Optional[str], typer.Option("--revision", help="Branch, tag or commit on the hub.")
+    str | None, typer.Option("--revision", help="Branch, tag or commit on the hub.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="JSON for machines, one object a line.")]
 Out = Annotated[
-    Optional[pathlib.Path],
+    pathlib.Path | None,
     typer.Option("--out", help="Write to this file; it appears whole or not at all."),
 ]
 MaxTokens = Annotated[int, typer.Option("--max-tokens", min=1, help="Longest answer, in tokens.")]
@@ -45,14 +43,10 @@ Temperature = Annotated[
 TopK = Annotated[int, typer.Option("--top-k", min=0, help="Draw from the k likeliest; 0: all.")]
 TopP = Annotated[float, typer.Option("--top-p", help="Draw from the likeliest up to this sum.")]
 MinP = Annotated[float, typer.Option("--min-p", help="Least share of the likeliest's chance.")]
-Penalty = Annotated[
-    float, typer.Option("--repetition-penalty", help="Over 1: repeat less.")
-]
-Seed = Annotated[
-    Optional[int], typer.Option("--seed", min=0, help="The same seed, the same answer.")
-]
+Penalty = Annotated[float, typer.Option("--repetition-penalty", help="Over 1: repeat less.")]
+Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The same seed, the same answer.")]
 Stop = Annotated[
-    Optional[list[str]], typer.Option("--stop", help="Text that ends the answer; may be repeated.")
+    list[str] | None, typer.Option("--stop", help="Text that ends the answer; may be repeated.")
 ]
 
 
