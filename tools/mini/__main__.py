@@ -21,7 +21,7 @@ def main() -> None:
     for command in (tokenizer, joint, export, check, measure):
         command.add_argument("--model", type=Path, default=MODEL, help="the Hugging Face folder")
     _add_training_options(vision, photos=96, drawn=48)
-    _add_training_options(joint, photos=40, drawn=56)
+    _add_training_options(joint, photos=24, drawn=28)
     joint.add_argument("--init-from", type=Path, help="start from the weights of an exported folder")
     export.add_argument("--checkpoint", type=Path, required=True, help="averaged.pt or last.pt of the second stage")
     measure.add_argument("--data", type=Path, required=True, help="cifar10-train.tar.xz")

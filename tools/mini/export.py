@@ -21,6 +21,7 @@ def export(mini: Mini, folder: Path) -> None:
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     state = {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in mini.state_dict().items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
+    (folder / WEIGHTS).chmod(0o644)
     number = tokenizer.token_to_id
     _write(folder / "config.json", _config(mini.config, number))
     _write(folder / "generation_config.json", {

@@ -15,11 +15,11 @@ class Backend(Protocol):
     def ask(self, pictures: list[Image.Image], questions: list[str]) -> list[str]:
         """One answer for each pair."""
 
-    def embed_pictures(self, pictures: list[Image.Image]) -> np.ndarray:
-        """float32 [pictures, size], rows of length 1."""
+    def embed_pictures(self, pictures: list[Image.Image]) -> np.ndarray | None:
+        """float32 [pictures, size], rows of length 1; None where the runtime has no search."""
 
-    def embed_texts(self, texts: list[str]) -> np.ndarray:
-        """float32 [texts, size], rows of length 1."""
+    def embed_texts(self, texts: list[str]) -> np.ndarray | None:
+        """float32 [texts, size], rows of length 1; None where the runtime has no search."""
 
 
 class TransformersBackend:
@@ -70,26 +70,31 @@ class TransformersBackend:
 
 
 class ChiasmBackend:
-    """Chiasm's Python package; `dtype` is passed on, so quantised weights can be measured too."""
+    """Chiasm's Python package. `dtype` may also name a quantisation, such as int8."""
 
     def __init__(self, folder: Path, dtype: str):
         import chiasm
 
-        self.model = chiasm.load(str(folder), dtype=dtype)
-        self.embedder = chiasm.load_embedder(str(folder))
+        format_of_weights = {"quantize": dtype} if dtype.startswith("int") else {"dtype": dtype}
+        self.model = chiasm.load(folder, **format_of_weights)
+        try:
+            self.embedder = chiasm.load_embedder(folder)
+        except chiasm.ModelError as error:
+            print(f"search is not measured: {error}")
+            self.embedder = None
 
     def ask(self, pictures, questions):
-        """Greedy answers, one after another."""
-        return [str(self.model.ask(np.asarray(picture), question, max_tokens=MAX_TOKENS)).strip()
-                for picture, question in zip(pictures, questions)]
+        """Greedy answers, all pairs in one batch."""
+        answers = self.model.ask([np.asarray(picture) for picture in pictures], questions, max_tokens=MAX_TOKENS)
+        return [answer.strip() for answer in answers]
 
     def embed_pictures(self, pictures):
         """Rows of the search head."""
-        return np.stack([self.embedder.embed_image(np.asarray(picture)) for picture in pictures])
+        return self.embedder.embed_images([np.asarray(picture) for picture in pictures]) if self.embedder else None
 
     def embed_texts(self, texts):
         """Rows of the search head."""
-        return np.stack([self.embedder.embed_text(text) for text in texts])
+        return self.embedder.embed_texts(texts) if self.embedder else None
 
 
 BACKENDS = {"transformers": TransformersBackend, "chiasm": ChiasmBackend}

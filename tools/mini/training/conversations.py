@@ -14,7 +14,7 @@ from ..tokenizer import END, FAKE, GLOBAL, IMAGE, PAD, START
 from .batches import patch_labels_of, pixels_of
 
 IMAGE_ROWS = 16
-ROOM = 96  # tokens of questions and answers after each picture
+ROOM = 72  # tokens of questions and answers after each picture
 TWO_TURNS = 0.12  # how often a question follows another in one conversation
 FIRST_ROW = 5  # tokens before the picture's rows: start, "User", ":", fake, global
 

@@ -20,7 +20,7 @@ from .vision_stage import ENDLESS
 
 PATCH_WEIGHT = 0.3  # of the first stage's losses, which go on helping
 SEARCH_WEIGHT = 0.15
-VALIDATED = {"photo": 500, "scene": 200, "text": 150, "chart": 60, "display": 40}
+VALIDATED = {"photo": 200, "scene": 160, "text": 80, "chart": 40, "display": 20}
 
 
 class JointModel(nn.Module):

@@ -29,10 +29,10 @@ class LoopOptions:
     matrix_lr: float = 0.02
     other_lr: float = 1e-3
     weight_decay: float = 0.02
-    warmup: int = 100  # steps
+    warmup: int = 60  # steps
     average: float = 0.999
     save_every: float = 5.0  # minutes
-    validate_every: float = 12.0  # minutes
+    validate_every: float = 10.0  # minutes
 
 
 def train(stage, options: LoopOptions) -> None:

@@ -25,7 +25,10 @@ def orthogonalise(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov momentum and decoupled weight decay; matrices of one shape step together."""
+    """Muon with Nesterov momentum and decoupled weight decay; matrices of one shape step together.
+
+    A convolution counts as the matrix from its inputs to its outputs.
+    """
 
     def __init__(self, matrices, lr: float, momentum: float = 0.95, weight_decay: float = 0.0):
         super().__init__(matrices, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
@@ -39,24 +42,31 @@ class Muon(torch.optim.Optimizer):
                 if matrix.grad is not None:
                     by_shape[matrix.shape].append(matrix)
             for shape, members in by_shape.items():
-                for matrix in members:
-                    if not self.state[matrix]:
-                        self.state[matrix]["momentum"] = torch.zeros_like(matrix)
-                momenta = [self.state[matrix]["momentum"] for matrix in members]
-                gradients = [matrix.grad for matrix in members]
-                torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
-                ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
-                updates = orthogonalise(torch.stack(ahead))
-                torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
-                size = max(1.0, shape[0] / shape[1]) ** 0.5
-                torch._foreach_add_(members, list(updates), alpha=-group["lr"] * size)
+                self._step_together(members, shape, group)
+
+    def _step_together(self, members: list[Tensor], shape: torch.Size, group: dict) -> None:
+        for matrix in members:
+            if not self.state[matrix]:
+                self.state[matrix]["momentum"] = torch.zeros_like(matrix)
+        momenta = [self.state[matrix]["momentum"] for matrix in members]
+        gradients = [matrix.grad for matrix in members]
+        torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+        ahead = torch._foreach_lerp(gradients, momenta, group["momentum"])
+        updates = orthogonalise(torch.stack(ahead).flatten(2)).unflatten(2, shape[1:])
+        torch._foreach_mul_(members, 1 - group["lr"] * group["weight_decay"])
+        size = max(1.0, shape[0] / shape[1:].numel()) ** 0.5
+        torch._foreach_add_(members, list(updates), alpha=-group["lr"] * size)
 
 
 def make_optimisers(model: nn.Module, matrix_lr: float, other_lr: float, decay: float) -> list[torch.optim.Optimizer]:
-    """Muon for the weights of the blocks; AdamW for embeddings, heads, norms and biases."""
+    """Muon for the weights of blocks and patches; AdamW for embeddings, heads, norms and biases.
+
+    Pixels next to each other are alike, so plain gradients of the patch matrix mostly teach it flat
+    colours; Muon's equal steps in all directions let it see the strokes of letters as soon.
+    """
     matrices, plain, bare = [], [], []
     for name, parameter in model.named_parameters():
-        if parameter.ndim == 2 and ".layers." in name:
+        if parameter.ndim >= 2 and (".layers." in name or "patch_embedding" in name):
             matrices.append(parameter)
         elif parameter.ndim >= 2:
             plain.append(parameter)
