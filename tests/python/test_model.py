@@ -2,13 +2,16 @@
 
 import io
 import itertools
+import json
+import struct
 
 import numpy as np
 import PIL.Image
 import pytest
-from conftest import MODELS, PICTURES, VISION, golden
+from conftest import GOLDEN, MODELS, PICTURES, VISION, golden
 
 import chiasm
+from chiasm import _hub
 
 # float32 noise of these small models is about 1e-6; the issue asks for 1e-4.
 LOGITS_ERROR = 1e-4
@@ -16,9 +19,6 @@ LOGITS_ERROR = 1e-4
 
 def safetensors(name: str) -> dict[str, np.ndarray]:
     """The float32 arrays of a model's golden.safetensors."""
-    import json
-    import struct
-
     raw = (MODELS / name / "golden.safetensors").read_bytes()
     (length,) = struct.unpack("<Q", raw[:8])
     header = json.loads(raw[8 : 8 + length])
@@ -273,3 +273,21 @@ def test_an_error_in_a_progress_callback_comes_through():
 
     with pytest.raises(KeyError, match="enough"):
         chiasm.load(MODELS / "smolvlm_2x2", progress=stop)
+
+
+@pytest.mark.parametrize("name", VISION)
+def test_messages_tokenize_as_in_transformers(models, name):
+    cases = json.loads((GOLDEN / "templates" / "cases.json").read_text(encoding="utf-8"))
+    chat = cases["chat"]
+    for item in chat[1]["content"]:
+        if item["type"] == "image":
+            item["image"] = str(PICTURES / item["image"])
+    assert models(name).prompt_ids(chat) == cases["chat_ids"][name]
+
+
+def test_the_bundled_model(picture):
+    if _hub.bundled_model() is None:
+        with pytest.raises(chiasm.ModelError, match="no bundled model"):
+            chiasm.load()
+    else:
+        assert chiasm.load().caption(picture, max_tokens=30).strip()

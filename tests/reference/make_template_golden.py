@@ -1,7 +1,7 @@
 """Renders conversations with several styles of chat template by transformers, for tests of ours.
 
 Writes tests/golden/templates/cases.json: {"templates": {name: source}, "conversations": {name: ...},
-"rendered": [{"template", "conversation", "add_generation_prompt", "text" or "error"}]}.
+"rendered": [{"template", "conversation", "add_generation_prompt", "text" or "error"}], "chat_ids": {model: ids}, ...}.
 Run with transformers 5.23: python tests/reference/make_template_golden.py
 """
 
@@ -10,9 +10,12 @@ import json
 import pathlib
 
 import transformers
+from PIL import Image
 from transformers.utils.chat_template_utils import render_jinja_template
 
-OUT = pathlib.Path(__file__).parents[1] / "golden" / "templates" / "cases.json"
+GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
+OUT = GOLDEN / "templates" / "cases.json"
+VISION_MODELS = ("smolvlm_2x2", "smolvlm_side25", "idefics3_3x3", "idefics3_side29")
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 
 TEMPLATES = {
@@ -136,6 +139,36 @@ CONVERSATIONS = {
 }
 
 
+# Signs that structure has, but no structure text: our ids must be transformers' own.
+CHAT = [
+    {"role": "system", "content": [text("Be < good [x] 안녕")]},
+    {
+        "role": "user",
+        "content": [
+            {"type": "image", "image": "wide.png"},
+            text(" What <is> this|>?  "),
+            {"type": "image", "image": "dot.png"},
+            text("and</that>"),
+        ],
+    },
+    {"role": "assistant", "content": [text("A cat\n")]},
+    {"role": "user", "content": [text("sure?")]},
+]
+
+
+def chat_ids(name):
+    """Token ids of CHAT by the processor of a small checkpoint (see make_golden.py)."""
+    chat = copy.deepcopy(CHAT)
+    for item in chat[1]["content"]:
+        if item["type"] == "image":
+            item["image"] = Image.open(GOLDEN / "models" / "pictures" / item["image"])
+    processor = transformers.AutoProcessor.from_pretrained(GOLDEN / "models" / name)
+    out = processor.apply_chat_template(
+        chat, tokenize=True, add_generation_prompt=True, return_dict=True
+    )
+    return [int(id) for id in out["input_ids"][0]]
+
+
 def render(template, conversation, add_generation_prompt):
     chat = [{k: v for k, v in m.items() if v is not None} for m in copy.deepcopy(conversation)]
     try:
@@ -165,6 +198,8 @@ def main():
         "templates": TEMPLATES,
         "conversations": CONVERSATIONS,
         "rendered": rendered,
+        "chat": CHAT,
+        "chat_ids": {name: chat_ids(name) for name in VISION_MODELS},
     }
     OUT.write_text(json.dumps(data, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     print(f"{OUT.name}: {len(rendered)} renderings, {sum('error' in r for r in rendered)} refused")

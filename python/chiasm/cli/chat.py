@@ -55,6 +55,8 @@ def run(
     talk = Conversation(model, system)
     talk.pictures = list(pictures)
     person = sys.stdin.isatty() and sys.stdout.isatty()
+    if person:
+        import readline  # noqa: F401: input() then edits lines and remembers them
     failed: Error | None = None
     while True:
         try:
