@@ -236,7 +236,8 @@ std::vector<std::int32_t> Model::tokenize(const std::string& text, bool add_spec
 
 std::string Model::detokenize(const std::vector<std::int32_t>& ids,
                               bool skip_special_tokens) const {
-  const std::int64_t vocab = impl_->tokenizer().vocab_size();
+  // A model may have rows without a token; they decode to nothing, as in transformers.
+  const std::int64_t vocab = std::max(impl_->tokenizer().vocab_size(), info().vocab_size);
   for (const std::int32_t id : ids) {
     if (id < 0 || id >= vocab) {
       fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
