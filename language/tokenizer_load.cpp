@@ -106,13 +106,6 @@ Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
     const Tokenizer tokenizer(parts);
     parts->bos = named_token(tokenizer, config, "bos_token");
     parts->eos = named_token(tokenizer, config, "eos_token");
-    // transformers 5 replaces the post-processor where the file names either of these.
-    if (config.has("add_bos_token") || config.has("add_eos_token")) {
-      parts->before.clear();
-      parts->after.clear();
-      if (config.boolean("add_bos_token", false) && parts->bos) parts->before = {*parts->bos};
-      if (config.boolean("add_eos_token", false) && parts->eos) parts->after = {*parts->eos};
-    }
     return tokenizer;
   });
 }

@@ -158,10 +158,12 @@ def smollm2():
     return Tokenizer.from_str(json.dumps(value))
 
 
+def sources():
+    return [path.read_text() for path in sorted(pathlib.Path(json.__file__).parent.glob("*.py"))]
+
+
 def corpus():
-    sources = sorted(pathlib.Path(json.__file__).parent.glob("*.py"))
-    for source in sources:
-        yield source.read_text()
+    yield from sources()
     for index in range(1_000_000, 1_003_000):
         yield text(index)
 
@@ -226,9 +228,9 @@ def sentence():
     specials = ["<unk>", "<s>", "</s>"] + [f"<0x{b:02X}>" for b in range(256)]
     # Words end at spaces while training, so that merges stay within them.
     t.pre_tokenizer = pre_tokenizers.Split("▁", "merged_with_next")
-    trainer = trainers.BpeTrainer(vocab_size=1600, show_progress=False, special_tokens=specials,
-                                  limit_alphabet=150)
-    t.train_from_iterator(corpus(), trainer)
+    trainer = trainers.BpeTrainer(vocab_size=1600, show_progress=False, special_tokens=specials)
+    # Without random code points: they are for byte fallback, not for the alphabet.
+    t.train_from_iterator([*sources(), " ".join(PIECES)], trainer)
     t.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="$A $B", special_tokens=[("<s>", 1), ("</s>", 2)])
     value = json.loads(t.to_str())
@@ -267,7 +269,7 @@ def split_cases():
     """Pre-tokenizers and the words they cut texts into."""
     sample = ["", "a", " ", "the-final--countdown",
               "How are you  doing?\n\n  I'm  fine.\r\n 1234567",
-              "  안녕 ٣٤५\u180e½x²\u3000\t日本語!?", "a\u0301b'S 'ſ we'll\n"] + \
+              "  안녕 ٣٤५\u180e½x²\u3000\t日本語!?", "a\u0301b'S 'ſ we'll\n", "kK\u212a 'ſa 1ſ2S"] + \
              [text(i) for i in range(2_000_000, 2_000_008)]
     configs = []
     for behavior in ("Removed", "Isolated", "MergedWithPrevious", "MergedWithNext", "Contiguous"):
@@ -279,7 +281,8 @@ def split_cases():
                     r"\p{N}{1,3}+", r"a{,2}", r"$", r"^", r"\b", r"\B", r"[a-z&&[^aeiou]]+",
                     r"[[a-c]x-z]+", r"\h+", r".", r"\A\S+", r"\S+\z", r"\s+\Z", r"(?>a|an)d",
                     r"(?<=\s)\S", r"(?<!\s)\S+", r"(o|\p{Han})+?", r"\p{^L}+", r"\P{L}+", r"[^\S\n]+",
-                    r"\x{1F600}|\u0041|\x41", r"[\p{Lu}\-\]]+", r"(?i)the|HELLO", r"\W+", r"\D+\d",
+                    r"\x{1F600}|\u0041|\x41", r"[\p{Lu}\-\]]+", r"(?i)the|HELLO", r"(?i:'s|k|[^k-t]S)",
+                    r"\W+", r"\D+\d",
                     r"[\w.]+", r"[^\p{M}]\p{M}+", r"\p{Zs}+|\p{Cc}|\p{Cf}+|\p{Cn}", r"\v|\f|\e|\a"):
         configs.append({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Removed",
                         "invert": True})

@@ -139,10 +139,8 @@ TEST(TokenizerInput, FolderWithConfig) {
   EXPECT_EQ(named.bos_token(), 5);
   EXPECT_EQ(named.eos_token(), 1);
   EXPECT_EQ(named.encode("a"), Ids{0});
-  const auto added = with_config(
-      R"({"bos_token": "<s>", "eos_token": "b", "add_bos_token": true, "add_eos_token": true})");
-  EXPECT_EQ(added.encode("a"), (Ids{5, 0, 1}));
-  EXPECT_EQ(added.encode("a", false), Ids{0});
+  // transformers 5 leaves this to the post-processor of tokenizer.json.
+  EXPECT_EQ(with_config(R"({"bos_token": "<s>", "add_bos_token": true})").encode("a"), Ids{0});
   EXPECT_THROW(with_config("{"), ModelError);
   EXPECT_THROW(with_config(R"({"bos_token": 3})"), ModelError);
   std::filesystem::remove_all(folder);
