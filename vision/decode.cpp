@@ -10,26 +10,16 @@ namespace chiasm::vision {
 namespace {
 
 Image decode_stored(std::span<const std::byte> bytes, const PictureInfo& info) {
+  if (info.format == Format::bmp) return decode_bmp(bytes, info);
+  if (info.format == Format::pnm) return decode_pnm(bytes, info);
 #ifdef CHIASM_PICTURES_STB
   return decode_stb(bytes, info);
 #else
-  switch (info.format) {
-    case Format::jpeg:
-      return decode_jpeg(bytes, info);
-    case Format::png:
-      return decode_png(bytes, info);
-    case Format::gif:
-      return decode_gif(bytes, info);
-    case Format::webp:
-      return decode_webp(bytes, info);
-    case Format::tiff:
-      return decode_tiff(bytes, info);
-    case Format::bmp:
-      return decode_bmp(bytes, info);
-    case Format::pnm:
-      return decode_pnm(bytes, info);
-  }
-  fail<MediaError>("unknown format");
+  if (info.format == Format::jpeg) return decode_jpeg(bytes, info);
+  if (info.format == Format::png) return decode_png(bytes, info);
+  if (info.format == Format::gif) return decode_gif(bytes, info);
+  if (info.format == Format::webp) return decode_webp(bytes, info);
+  return decode_tiff(bytes, info);
 #endif
 }
 
@@ -50,6 +40,14 @@ Image decode(std::span<const std::byte> bytes, const MediaLimits& limits) {
     fail<MediaError>("not enough memory for a picture of ", info.width, " x ", info.height,
                      " pixels");
   }
+}
+
+std::string_view picture_decoder() {
+#ifdef CHIASM_PICTURES_STB
+  return "stb";
+#else
+  return "native";
+#endif
 }
 
 Image decode_file(const std::filesystem::path& path, const MediaLimits& limits) {

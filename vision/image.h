@@ -57,4 +57,7 @@ Image decode(std::span<const std::byte> bytes, const MediaLimits& limits = {});
 /// The same for a file; errors name its path.
 Image decode_file(const std::filesystem::path& path, const MediaLimits& limits = {});
 
+/// What `decode` is built on: "native" (exact to Pillow) or "stb".
+std::string_view picture_decoder();
+
 }  // namespace chiasm::vision

@@ -70,12 +70,6 @@ inline Context vision_context(Isa isa = best_isa()) {
 }
 
 /// Whether this build promises Pillow's pixels.
-inline bool exact_pictures() {
-#ifdef CHIASM_PICTURES_STB
-  return false;
-#else
-  return true;
-#endif
-}
+inline bool exact_pictures() { return vision::picture_decoder() == "native"; }
 
 }  // namespace chiasm::testing

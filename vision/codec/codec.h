@@ -16,7 +16,7 @@ Image decode_webp(std::span<const std::byte> bytes, const PictureInfo& info);
 Image decode_tiff(std::span<const std::byte> bytes, const PictureInfo& info);
 Image decode_bmp(std::span<const std::byte> bytes, const PictureInfo& info);
 Image decode_pnm(std::span<const std::byte> bytes, const PictureInfo& info);
-/// Any format that stb_image reads; present where CHIASM_PICTURES=stb and in fuzz builds.
+/// JPEG, PNG and GIF; present where CHIASM_PICTURES=stb and in fuzz builds.
 Image decode_stb(std::span<const std::byte> bytes, const PictureInfo& info);
 
 /// A black picture of the size in `info`.
