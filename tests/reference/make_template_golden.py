@@ -1,7 +1,7 @@
 """Renders conversations with several styles of chat template by transformers, for tests of ours.
 
 Writes tests/golden/templates/cases.json: {"templates": {name: source}, "conversations": {name: ...},
-"rendered": [{"template", "conversation", "add_generation_prompt", "text" or "error"}], "chat_ids": {model: ids}, ...}.
+"rendered": [{"template", "conversation", "add_generation_prompt", "text" or "error"}], "chat_ids": {model: "id id ..."}, ...}.
 Run with transformers 5.23: python tests/reference/make_template_golden.py
 """
 
@@ -166,7 +166,7 @@ def chat_ids(name):
     out = processor.apply_chat_template(
         chat, tokenize=True, add_generation_prompt=True, return_dict=True
     )
-    return [int(id) for id in out["input_ids"][0]]
+    return " ".join(str(int(id)) for id in out["input_ids"][0])
 
 
 def render(template, conversation, add_generation_prompt):
