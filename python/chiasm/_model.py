@@ -77,15 +77,15 @@ class Model:
         self, image: Image | Iterable[Image], question: str | Sequence[str], **settings: Any
     ) -> str | list[str]:
         """Answers a question about a picture. Several pictures are one batch, with one question for
-        all or one for each.
+        all or one for each. Without the white space around the answer.
         """
         if _media.is_image(image) and isinstance(question, str):
-            return self.answers([image], [question], **settings)[0].text
+            return self.answers([image], [question], **settings)[0].text.strip()
         images: list[Any] = [image] if _media.is_image(image) else _listed(image)
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         if len(images) == 1:
             images *= len(questions)
-        return [result.text for result in self.answers(images, questions, **settings)]
+        return [result.text.strip() for result in self.answers(images, questions, **settings)]
 
     def answers(
         self, images: Iterable[Image], questions: str | Sequence[str] = _CAPTION, **settings: Any

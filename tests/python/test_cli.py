@@ -15,6 +15,7 @@ import pytest
 from conftest import MODELS, PICTURES
 
 import chiasm
+from chiasm.cli.output import stripped
 
 MODEL = str(MODELS / "smolvlm_2x2")
 TEXT_MODEL = str(MODELS / "llama_gqa")
@@ -69,7 +70,7 @@ def test_json_is_one_object_a_line():
     assert [row["picture"] for row in rows] == pictures
     loaded = chiasm.load(MODEL)
     for row in rows:
-        assert row["text"] == loaded.caption(row["picture"], max_tokens=5)
+        assert row["text"].strip() == loaded.caption(row["picture"], max_tokens=5)
         assert len(row["token_ids"]) == row["usage"]["completion_tokens"]
         assert set(row["timings"]) == {"preprocess", "encode", "prefill", "decode"}
 
@@ -90,7 +91,7 @@ def test_ask():
     words = loaded.ask(WIDE, "What?", max_tokens=6)
     assert run("ask", WIDE, "What?", *common).stdout == words + "\n"
     text = loaded.generate([{"role": "user", "content": "What?"}], max_tokens=6).text
-    assert run("ask", "What?", *common).stdout == text + "\n"
+    assert run("ask", "What?", *common).stdout == text.strip() + "\n"
     row = json.loads(run("ask", "What?", *common, "--json").stdout)
     assert row["text"] == text and "picture" not in row
 
@@ -156,7 +157,7 @@ def test_chat_says_what_generate_says():
     loaded = chiasm.load(MODEL)
     out = run("chat", "--model", MODEL, "--max-tokens", "4", "--system", "Be kind.", stdin="Hi\n")
     messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"}]
-    assert out.stdout == loaded.generate(messages, max_tokens=4).text + "\n"
+    assert out.stdout == loaded.generate(messages, max_tokens=4).text.strip() + "\n"
 
 
 @pytest.mark.parametrize(
@@ -282,3 +283,8 @@ def test_a_terminal_gets_no_control_characters():
 
 def test_a_person_sees_a_bar():
     assert "loading" in on_terminal("stderr")
+
+
+def test_white_space_around_an_answer_is_not_shown():
+    for pieces in ([" a", " b", " ", "\n", "c ", " "], [" ", "\n"], [], ["a"], ["  a  "]):
+        assert "".join(stripped(pieces)) == "".join(pieces).strip()

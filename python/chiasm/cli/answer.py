@@ -8,7 +8,7 @@ from typing import Any
 
 import chiasm
 from chiasm.cli import options as o
-from chiasm.cli.output import json_line, output, printable, progress
+from chiasm.cli.output import json_line, output, printable, progress, stripped
 from chiasm.errors import MediaError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -31,7 +31,7 @@ def run(
     loaded = o.load(model, **load)
     with output(out) as to:
         if len(pictures) <= 1 and not json:
-            for piece in _pieces(loaded, question, pictures, settings):
+            for piece in stripped(_pieces(loaded, question, pictures, settings)):
                 to.write(printable(piece, to))
                 to.flush()
             to.write("\n")

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import chiasm
-from chiasm.cli.output import json_line, printable
+from chiasm.cli.output import json_line, printable, stripped
 from chiasm.errors import Error
 
 _HELP = """/image FILE  put a picture into the next message
@@ -90,7 +90,7 @@ def _answer(
     said = ""
     with talk.say(line, settings) as stream:
         try:
-            for piece in stream:
+            for piece in stripped(stream):
                 said += piece
                 if not json:
                     sys.stdout.write(printable(piece, sys.stdout))

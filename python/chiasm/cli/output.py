@@ -9,7 +9,7 @@ import pathlib
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
 # A model may say anything, escape sequences of a terminal too.
@@ -19,6 +19,20 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 def printable(text: str, to: TextIO) -> str:
     """`text` without control characters where `to` is a terminal."""
     return _CONTROL.sub("", text) if to.isatty() else text
+
+
+def stripped(pieces: Iterable[str]) -> Iterator[str]:
+    """The pieces of a text without the white space around it, each as soon as it can be told."""
+    held, begun = "", False
+    for piece in pieces:
+        text = held + piece
+        if not begun:
+            text = text.lstrip()
+        body = text.rstrip()
+        held = text[len(body) :]
+        if body:
+            begun = True
+            yield body
 
 
 def json_line(data: Any) -> str:
