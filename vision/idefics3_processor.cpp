@@ -205,12 +205,14 @@ Tiles Idefics3Processor::operator()(const Context& ctx, const Image& image) cons
   const std::int64_t bytes = tile_ * tile_ * 3;
   out.tiles.resize(std::size_t(out.count() * bytes));
 
+  ctx.poll();
   const Size first = resized({image.width, image.height});
   Image picture = resize(ctx, image, first.width, first.height, filter_, order_);
   if (do_split_) {
     const Size second = squared(first);
     picture = resize(ctx, picture, second.width, second.height, filter_, order_);
   }
+  ctx.poll();
   std::uint8_t* to = out.tiles.data();
   for (std::int64_t r = 0; r < grid.rows; r++) {
     for (std::int64_t c = 0; c < grid.cols; c++, to += bytes) {

@@ -18,7 +18,7 @@ namespace {
 
 /// A progressive picture needs about ten scans; thousands of them over a large picture would keep
 /// the decoder busy for hours.
-constexpr int kMostScans = 500;
+constexpr int kMostScans = 100;
 
 /// libjpeg's state. Its errors leave by longjmp, so the functions that call it, `start` and
 /// `read_rows`, keep nothing that needs destroying.
