@@ -43,7 +43,25 @@ std::vector<float> random_floats(std::int64_t count) {
   return values;
 }
 
+// Quantizing as many copies as `copies` makes would take minutes: random blocks are as good.
+Matrix pack_random_blocks(const Context& ctx, const Problem& p) {
+  using chiasm::kernels::BlockType;
+  const BlockType type = p.format == WeightFormat::q8 ? BlockType::q8_0 : BlockType::q4_1;
+  const std::size_t bytes = chiasm::kernels::block_bytes(type);
+  std::vector<std::byte> blocks(static_cast<std::size_t>(p.out * p.in / 32) * bytes);
+  std::mt19937 random(1);
+  for (std::byte& b : blocks) b = std::byte(random());
+  for (std::size_t i = 0; i < blocks.size(); i += bytes) {
+    blocks[i + 1] = blocks[i + 3] = std::byte(0x1c);  // scale and minimum of about 0.005
+  }
+  const chiasm::kernels::BlockRows part{blocks.data(), type, p.out};
+  return Matrix::pack_blocks(ctx, {&part, 1}, p.in);
+}
+
 Matrix pack(const Context& ctx, const Problem& p) {
+  if (p.format == WeightFormat::q8 || p.format == WeightFormat::q4) {
+    return pack_random_blocks(ctx, p);
+  }
   const auto values = random_floats(p.out * p.in);
   const chiasm::kernels::WeightRows part{reinterpret_cast<const std::byte*>(values.data()),
                                          chiasm::DType::f32, p.out};
@@ -57,8 +75,13 @@ std::deque<Matrix> copies(const Context& ctx, const Problem& p) {
   do {
     all.push_back(pack(ctx, p));
     bytes += all.back().bytes();
-  } while (p.rows < 64 && bytes < std::size_t(256) << 20);
+  } while (p.rows < 64 && bytes < std::size_t(128) << 20);
   return all;
+}
+
+Arithmetic arithmetic(WeightFormat format) {
+  if (format == WeightFormat::q8 || format == WeightFormat::q4) return Arithmetic::int8;
+  return format == WeightFormat::bf16 ? Arithmetic::bf16 : Arithmetic::fp32;
 }
 
 void run(benchmark::State& state, const Problem& p) {
@@ -70,9 +93,7 @@ void run(benchmark::State& state, const Problem& p) {
   std::vector<float> y(static_cast<std::size_t>(p.rows * p.out));
   const TensorView<const float> xv(x.data(), {p.rows, p.in}, "x");
   const TensorView<float> yv(y.data(), {p.rows, p.out}, "y");
-  const bool bf16 = p.format == WeightFormat::bf16;
-  auto peak =
-      chiasm::bench::peak_rate(*ctx.pool, p.isa, bf16 ? Arithmetic::bf16 : Arithmetic::fp32);
+  auto peak = chiasm::bench::peak_rate(*ctx.pool, p.isa, arithmetic(p.format));
   if (!peak) peak = chiasm::bench::peak_rate(*ctx.pool, p.isa, Arithmetic::fp32);
   std::size_t next = 0;
   const auto start = std::chrono::steady_clock::now();
@@ -90,7 +111,19 @@ void run(benchmark::State& state, const Problem& p) {
 }
 
 const char* format_name(WeightFormat format) {
-  return format == WeightFormat::f32 ? "f32" : format == WeightFormat::bf16 ? "bf16" : "f16";
+  switch (format) {
+    case WeightFormat::f32:
+      return "f32";
+    case WeightFormat::bf16:
+      return "bf16";
+    case WeightFormat::f16:
+      return "f16";
+    case WeightFormat::q8:
+      return "q8";
+    case WeightFormat::q4:
+      return "q4";
+  }
+  return "unknown";
 }
 
 void add(const Problem& p) {
@@ -113,7 +146,8 @@ int main(int argc, char** argv) {
                                       {1, 576, 960},   {4, 576, 3072}, {8, 576, 3072}};
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::portable}) {
     if (!supported(isa)) continue;
-    for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::f32, WeightFormat::f16}) {
+    for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::f32, WeightFormat::f16,
+                                      WeightFormat::q8, WeightFormat::q4}) {
       for (const auto& s : kMany) add({s[0], s[1], s[2], format, isa});
       for (const auto& s : kFew) add({s[0], s[1], s[2], format, isa});
     }

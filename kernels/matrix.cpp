@@ -11,6 +11,7 @@
 #include "core/isa.h"
 #include "core/shape.h"
 #include "kernels/cpu/gemm_driver.h"
+#include "kernels/cpu/pack_quant.h"
 #include "kernels/cpu/packed.h"
 #include "kernels/reference/linear.h"
 
@@ -95,6 +96,27 @@ std::byte* allocate(std::size_t bytes) {
   return static_cast<std::byte*>(memory);
 }
 
+// Sets the sizes of a matrix of these parts and takes its memory.
+template <class Rows>
+void allocate_for(Matrix::Packed& packed, std::span<const Rows> parts, std::int64_t in,
+                  WeightFormat format) {
+  packed.format = format;
+  packed.in = in;
+  for (const Rows& part : parts) {
+    if (part.rows < 0) fail<ShapeError>("Matrix::pack: a part of ", part.rows, " rows");
+    packed.out += part.rows;
+  }
+  if (in <= 0) fail<ShapeError>("Matrix::pack: ", in, " inputs; at least 1 is needed");
+  const std::int64_t panels = packed.panels();
+  if (panels == 0) return;
+  // The last panel may be narrow; Shape::count refuses what overflows.
+  const std::int64_t columns = (panels - 1) * cpu::kPanel + packed.width(panels - 1);
+  packed.bytes = std::size_t(
+      Shape{columns / cpu::kLanes, packed.padded_in() / packed.unit_inputs(), packed.unit_bytes()}
+          .count());
+  packed.data.reset(allocate(packed.bytes));
+}
+
 template <class From>
 void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   const std::int64_t panel = output / cpu::kPanel, width = packed.width(panel);
@@ -104,8 +126,20 @@ void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   }
 }
 
+const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
+  const int index = format == WeightFormat::q8 ? 0 : 1;
+#if defined(__x86_64__)
+  if (isa == Isa::avx512) return cpu::kGemmQuantAvx512[index];
+  if (isa == Isa::avx2) return cpu::kGemmQuantAvx2[index];
+#endif
+  if (isa == Isa::portable) return cpu::kGemmQuantPortable[index];
+  fail<DeviceError>("linear: this build has no path for ", name(isa));
+}
+
 // The only place that chooses; null for the reference.
 const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
+  const bool quantized = format == WeightFormat::q8 || format == WeightFormat::q4;
+  if (quantized && isa != Isa::reference) return &quant_kernel(isa, format);
   switch (isa) {
     case Isa::reference:
       return nullptr;
@@ -144,20 +178,8 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
                     WeightFormat format) {
   Matrix matrix;
   Packed& packed = *matrix.packed_;
-  packed.format = format;
-  packed.in = in;
-  for (const WeightRows& part : parts) {
-    if (part.rows < 0) fail<ShapeError>("Matrix::pack: a part of ", part.rows, " rows");
-    packed.out += part.rows;
-  }
-  if (in <= 0) fail<ShapeError>("Matrix::pack: ", in, " inputs; at least 1 is needed");
-  const std::int64_t panels = packed.panels();
-  if (panels == 0) return matrix;
-  // The last panel may be narrow; Shape::count refuses what overflows.
-  const std::int64_t columns = (panels - 1) * cpu::kPanel + packed.width(panels - 1);
-  packed.bytes = std::size_t(Shape{columns, packed.padded_in(), packed.element_bytes()}.count());
-  packed.data.reset(allocate(packed.bytes));
-  ctx.pool->parallel_for(panels, 1, [&](std::int64_t begin, std::int64_t end) {
+  allocate_for(packed, parts, in, format);
+  ctx.pool->parallel_for(packed.panels(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; p++) {
       switch (format) {
         case WeightFormat::f32:
@@ -169,8 +191,37 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
         case WeightFormat::f16:
           pack_panel<f16>(packed, parts, p);
           break;
+        case WeightFormat::q8:
+        case WeightFormat::q4:
+          cpu::quantize_panel(packed, parts, p);
+          break;
       }
     }
+  });
+  return matrix;
+}
+
+Matrix Matrix::pack_blocks(const Context& ctx, std::span<const BlockRows> parts, std::int64_t in) {
+  Matrix matrix;
+  Packed& packed = *matrix.packed_;
+  if (parts.empty()) fail<ShapeError>("Matrix::pack_blocks: no parts");
+  if (in % cpu::kGroup != 0) {
+    fail<ShapeError>("Matrix::pack_blocks: ", in, " inputs, expected a multiple of ", cpu::kGroup);
+  }
+  const WeightFormat format = format_of(parts[0].type);
+  for (const BlockRows& part : parts) {
+    if (format_of(part.type) != format) {
+      fail<ShapeError>("Matrix::pack_blocks: parts of 4 and of 8 bits do not make one matrix");
+    }
+    if (part.interleaved < 0 || part.interleaved % 2 != 0 ||
+        (part.interleaved > 0 && part.rows % part.interleaved != 0)) {
+      fail<ShapeError>("Matrix::pack_blocks: ", part.rows, " rows interleaved by ",
+                       part.interleaved);
+    }
+  }
+  allocate_for(packed, parts, in, format);
+  ctx.pool->parallel_for(packed.panels(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; p++) cpu::pack_block_panel(packed, parts, p);
   });
   return matrix;
 }
@@ -184,6 +235,9 @@ void Matrix::row(std::int64_t i, float* y) const {
       return widen_row<bf16>(*packed_, i, y);
     case WeightFormat::f16:
       return widen_row<f16>(*packed_, i, y);
+    case WeightFormat::q8:
+    case WeightFormat::q4:
+      return cpu::widen_quant_row(*packed_, i, y);
   }
 }
 

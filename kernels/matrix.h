@@ -16,13 +16,38 @@ namespace chiasm::kernels {
 ///   bf16: bfloat16 weights; float32 accumulation. Activations are narrowed to bfloat16 where the
 ///         CPU multiplies bfloat16 (AVX-512 BF16), else stay float32
 ///   f16:  float16 weights widened on the way; float32 arithmetic
-enum class WeightFormat { f32, bf16, f16 };
+///   q8:   8 bits in groups of 32 inputs, w = scale * q, scale float16, q = -128..127
+///   q4:   4 bits in groups of 32 inputs, w = scale * q + min, scale and min float16, q = 0..15
+/// The quantized formats narrow activations to 8 bits too, with a float32 scale for each row and
+/// group of 32 (on the reference path they stay float32), multiply integers exactly, and add the
+/// groups in float32.
+enum class WeightFormat { f32, bf16, f16, q8, q4 };
 
 /// Rows of a weight as they lie in a file: row-major [rows, in], dtype f32, bf16 or f16.
 struct WeightRows {
   const std::byte* data = nullptr;
   DType dtype = DType::f32;
   std::int64_t rows = 0;
+};
+
+/// GGUF's block types that a quantized Matrix holds without loss. A block is 32 inputs of one row.
+///   q4_0:  float16 d, 16 bytes; w = d * (q - 8)        bytes: low nibbles are inputs 0..15,
+///   q4_1:  float16 d, float16 m, 16 bytes; w = d * q + m      high ones inputs 16..31
+///   q8_0:  float16 d, 32 int8; w = d * q
+enum class BlockType { q4_0, q4_1, q8_0 };
+
+/// Bytes of one block, and the format that holds such blocks.
+std::size_t block_bytes(BlockType type);
+WeightFormat format_of(BlockType type);
+
+/// Rows of quantized blocks as they lie in a file: [rows][in / 32] blocks.
+struct BlockRows {
+  const std::byte* data = nullptr;
+  BlockType type = BlockType::q4_0;
+  std::int64_t rows = 0;
+  /// Above 0: the rows of each `interleaved` (a head) lie as 0, h, 1, h + 1, ... with h half of it,
+  /// as GGUF's llama keeps q and k; they are packed as 0, 1, 2, ...
+  std::int64_t interleaved = 0;
 };
 
 /// An opaque packed weight [out, in], as torch.nn.Linear stores it. Immutable, shareable,
@@ -34,9 +59,16 @@ class Matrix {
   Matrix(Matrix&&) noexcept;
   Matrix& operator=(Matrix&&) noexcept;
 
-  /// Packs the parts one below the other (q, k, v into one product). Threaded.
+  /// Packs the parts one below the other (q, k, v into one product). Threaded. The quantized
+  /// formats choose each group's scale (and minimum) by its extremes; q4 also tries narrower ranges
+  /// and keeps the one of least squared error. ModelError for weights that float16 scales cannot
+  /// hold.
   static Matrix pack(const Context& ctx, std::span<const WeightRows> parts, std::int64_t in,
                      WeightFormat format);
+
+  /// Packs blocks of a file without requantizing. All parts must go into one format; `in` is a
+  /// multiple of 32.
+  static Matrix pack_blocks(const Context& ctx, std::span<const BlockRows> parts, std::int64_t in);
 
   std::int64_t out() const;
   std::int64_t in() const;

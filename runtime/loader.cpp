@@ -47,6 +47,10 @@ std::string_view name(kernels::WeightFormat format) {
       return "bfloat16";
     case kernels::WeightFormat::f16:
       return "float16";
+    case kernels::WeightFormat::q8:
+      return "int8";
+    case kernels::WeightFormat::q4:
+      return "int4";
   }
   return "unknown";
 }

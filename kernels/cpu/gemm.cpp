@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/gemm_driver.h"
 #include "kernels/cpu/packed.h"
+#include "kernels/cpu/quant_layout.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -14,6 +15,7 @@ namespace {
 constexpr std::int64_t kBlockIn = 384;
 // Packed activations of one block of rows, meant for the second-level cache beside the weights.
 constexpr std::int64_t kBlockBytes = 384 * 1024;
+static_assert(kBlockIn % kGroup == 0);
 // Below this many products a second thread costs more than it brings.
 constexpr std::int64_t kMinProductsPerPiece = 64 * 1024;
 
@@ -57,6 +59,11 @@ std::int64_t count_tiles(const Job& job, std::int64_t rows) {
   return (rows + job.kernel.tile_rows - 1) / job.kernel.tile_rows;
 }
 
+// Bytes that so many inputs of one packed row take.
+std::int64_t packed_bytes(const Job& job, std::int64_t inputs) {
+  return inputs / job.kernel.unit_inputs * job.kernel.unit_bytes;
+}
+
 // The sums of one tile become rows of y.
 void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
                  std::int64_t panel) {
@@ -73,14 +80,14 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
   static thread_local Scratch scratch;
   const GemmKernel& kernel = job.kernel;
   const std::int64_t in = job.w.in, tiles = count_tiles(job, rows);
-  const std::int64_t row_bytes = job.w.padded_in() * kernel.a_bytes;
-  const std::int64_t packed_bytes = (rows * row_bytes + kPackSlack + 63) / 64 * 64;
+  const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
+  const std::int64_t all_bytes = (rows * row_bytes + kPackSlack + 63) / 64 * 64;
   std::byte* const memory =
-      scratch.get(std::size_t(packed_bytes + rows * kPanel * std::int64_t(sizeof(float))));
-  float* const sums = reinterpret_cast<float*>(memory + packed_bytes);
+      scratch.get(std::size_t(all_bytes + rows * kPanel * std::int64_t(sizeof(float))));
+  float* const sums = reinterpret_cast<float*>(memory + all_bytes);
 
   const std::byte* packed = memory;
-  if (rows == 1 && kernel.a_bytes == 4) {
+  if (rows == 1 && kernel.unit_inputs == 1 && kernel.unit_bytes == 4) {
     packed = reinterpret_cast<const std::byte*>(job.x.row(row));  // already in the right order
   } else {
     for (std::int64_t t = 0; t < tiles; t++) {
@@ -93,13 +100,13 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
   for (; panel < panel_end; panel++) {
     const std::int64_t width = job.w.width(panel);
     for (std::int64_t k = 0; k < in; k += kBlockIn) {
-      const std::byte* b = job.w.panel(panel) + k * width * job.w.element_bytes();
+      const std::byte* b = job.w.panel(panel) + job.w.panel_bytes(width, k);
       for (std::int64_t t = 0; t < tiles; t++) {
         const std::int64_t r = first_row(rows, tiles, t);
         const int height = int(first_row(rows, tiles, t + 1) - r);
         // The first tile brings the weights in, the others find them in the cache.
         const auto multiply = t == 0 ? kernel.stream : kernel.tile;
-        multiply({packed + r * row_bytes + k * height * kernel.a_bytes, b,
+        multiply({packed + r * row_bytes + height * packed_bytes(job, k), b,
                   std::min(kBlockIn, in - k), sums + r * kPanel, height, int(width), k > 0});
       }
     }
@@ -124,7 +131,7 @@ void gemm(const Context& ctx, const GemmKernel& kernel, const Matrix::Packed& w,
   const Job job{kernel, w, x, epilogue, y};
   const std::int64_t rows = x.rows(), panels = w.panels();
   const std::int64_t tiles = count_tiles(job, rows);
-  const std::int64_t tile_bytes = kernel.tile_rows * w.padded_in() * kernel.a_bytes;
+  const std::int64_t tile_bytes = kernel.tile_rows * packed_bytes(job, w.padded_in());
   const std::int64_t tiles_per_block = std::max<std::int64_t>(1, kBlockBytes / tile_bytes);
   const std::int64_t threads =
       std::clamp<std::int64_t>(rows * w.out * w.in / kMinProductsPerPiece, 1, ctx.pool->threads());

@@ -13,10 +13,11 @@ inline constexpr int kMaxTileRows = 12;
 
 /// A few rows of activations times a block of inputs of one panel:
 /// c[r, :] = (resume ? c[r, :] : 0) + sum over k of a[k, r] * b[k, :], added one k after the other
-/// (bf16 pairs: one pair after the other), so that cutting K anywhere changes no bit.
+/// (bf16: one pair, quantized weights: one group after the other), so that cutting K anywhere
+/// changes no bit.
 struct Tile {
-  const void* a;  // packed activations: [k][rows]
-  const void* b;  // packed weights of the panel, at the block's first k (even for bf16)
+  const void* a;  // packed activations
+  const void* b;  // packed weights of the panel, at the block's first k (a multiple of 32)
   std::int64_t k;
   float* c;   // [rows][kPanel]
   int rows;   // 1 .. tile_rows
@@ -35,19 +36,22 @@ struct Finish {
   Activation activation;
 };
 
-/// Rows of activations into the order and format that `tile` reads.
+/// Rows of activations into the order and format that `tile` reads: one unit after the other (see
+/// GemmKernel), in each unit the rows side by side.
 struct PackRows {
   const float* x;
   std::int64_t x_stride;
   std::int64_t k;
   int rows;
-  void* out;  // [k][rows] (padded to whole pairs for bf16 products) + kPackSlack bytes
+  void* out;  // [units][rows] + kPackSlack bytes
 };
 inline constexpr std::int64_t kPackSlack = 64;
 
 struct GemmKernel {
   int tile_rows;
-  int a_bytes;  // of one packed activation: 4 float32, 2 bfloat16
+  // Activations are packed in units of so many inputs and bytes: 1 and 4 float32, 1 and 2 bfloat16,
+  // 32 and 40 for groups of int8 (quant_layout.h).
+  int unit_inputs, unit_bytes;
   void (*pack_rows)(const PackRows&);
   void (*tile)(const Tile&);    // the weights are in a cache
   void (*stream)(const Tile&);  // the weights come from memory and are read once
@@ -59,5 +63,9 @@ extern const GemmKernel kGemmPortable[3];
 extern const GemmKernel kGemmAvx2[3];
 extern const GemmKernel kGemmAvx512[3];
 extern const GemmKernel kGemmAvx512Bf16;  // bf16 weights and activations
+// Quantized weights, in the order q8, q4.
+extern const GemmKernel kGemmQuantPortable[2];
+extern const GemmKernel kGemmQuantAvx2[2];
+extern const GemmKernel kGemmQuantAvx512[2];
 
 }  // namespace chiasm::kernels::cpu

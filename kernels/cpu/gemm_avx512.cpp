@@ -13,7 +13,7 @@ void pack_rows(const PackRows& p) {
 
 template <class W>
 constexpr GemmKernel kKernel = {
-    kRows, 4, pack_rows, tile<W, false>, tile<W, true>, finish<VecAvx512>};
+    kRows, 1, 4, pack_rows, tile<W, false>, tile<W, true>, finish<VecAvx512>};
 
 }  // namespace
 

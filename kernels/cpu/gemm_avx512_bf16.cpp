@@ -29,6 +29,6 @@ void pack_rows(const PackRows& p) {
 }  // namespace
 
 const GemmKernel kGemmAvx512Bf16 = {
-    kRows, 2, pack_rows, tile<Bf16Pairs, false>, tile<Bf16Pairs, true>, finish<VecAvx512>};
+    kRows, 1, 2, pack_rows, tile<Bf16Pairs, false>, tile<Bf16Pairs, true>, finish<VecAvx512>};
 
 }  // namespace chiasm::kernels::cpu

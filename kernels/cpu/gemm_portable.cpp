@@ -88,7 +88,7 @@ void tile(const Tile& t) {
 }
 
 template <class Weights>
-constexpr GemmKernel kKernel = {kTileRows,          4, pack_rows, tile<Weights>, tile<Weights>,
+constexpr GemmKernel kKernel = {kTileRows,          1, 4, pack_rows, tile<Weights>, tile<Weights>,
                                 finish<VecPortable>};
 
 }  // namespace

@@ -7,11 +7,13 @@
 /// the same order, and one row streams a panel from its first byte to its last.
 ///   f32, f16:  [panel][in][width]
 ///   bf16:      [panel][ceil(in / 2)][width][2]    pairs of inputs, as VDPBF16PS takes them
+///   q8, q4:    [panel][ceil(in / 32)][width / 16][block]    groups of 16 outputs, quant_layout.h
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/quant_layout.h"
 #include "kernels/matrix.h"
 
 namespace chiasm::kernels {
@@ -26,19 +28,34 @@ struct Matrix::Packed {
   std::size_t bytes = 0;
   std::unique_ptr<std::byte, Free> data;
 
-  std::int64_t element_bytes() const { return format == WeightFormat::f32 ? 4 : 2; }
+  bool quantized() const { return format == WeightFormat::q8 || format == WeightFormat::q4; }
+  /// Inputs that stand together, and the bytes that 16 outputs of them take.
+  std::int64_t unit_inputs() const {
+    return quantized() ? cpu::kGroup : format == WeightFormat::bf16 ? 2 : 1;
+  }
+  std::int64_t unit_bytes() const {
+    if (format == WeightFormat::q8) return cpu::kQ8Block;
+    if (format == WeightFormat::q4) return cpu::kQ4Block;
+    return cpu::kLanes * unit_inputs() * (format == WeightFormat::f32 ? 4 : 2);
+  }
   /// Inputs with padding.
-  std::int64_t padded_in() const { return format == WeightFormat::bf16 ? (in + 1) / 2 * 2 : in; }
+  std::int64_t padded_in() const {
+    return (in + unit_inputs() - 1) / unit_inputs() * unit_inputs();
+  }
+  /// Bytes of the first `inputs` inputs (whole units) of a panel.
+  std::int64_t panel_bytes(std::int64_t panel_width, std::int64_t inputs) const {
+    return panel_width / cpu::kLanes * (inputs / unit_inputs()) * unit_bytes();
+  }
   std::int64_t panels() const { return (out + cpu::kPanel - 1) / cpu::kPanel; }
   /// Outputs of a panel, padding included: 16 or 32.
   std::int64_t width(std::int64_t panel) const {
     return out - panel * cpu::kPanel > cpu::kLanes ? cpu::kPanel : cpu::kLanes;
   }
   const std::byte* panel(std::int64_t index) const {
-    return data.get() + index * cpu::kPanel * padded_in() * element_bytes();
+    return data.get() + index * panel_bytes(cpu::kPanel, padded_in());
   }
   /// Where the weight of an output (counted inside its panel) and an input stands, in elements from
-  /// the panel's begin.
+  /// the panel's begin. Not for quantized formats.
   std::int64_t offset(std::int64_t panel_width, std::int64_t output, std::int64_t input) const {
     if (format != WeightFormat::bf16) return input * panel_width + output;
     return (input / 2 * panel_width + output) * 2 + input % 2;

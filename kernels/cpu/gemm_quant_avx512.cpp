@@ -1,0 +1,208 @@
+// Product of quantized weights and int8 activations by VPDPBUSD. Integer sums inside a group are
+// exact, so only the order of groups matters, and that is the same for every number of rows.
+#include <immintrin.h>
+
+#include "kernels/cpu/finish_inl.h"
+#include "kernels/cpu/gemm.h"
+#include "kernels/cpu/quant_layout.h"
+#include "kernels/cpu/simd_avx512.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+
+// 12 rows x 1 vector: 12 chains of integer and 12 of float sums; each step loads the weights once
+// and takes the activations as broadcast operands.
+constexpr int kRows = 12;
+constexpr int kFewRows = 4;            // x 2 vectors: one stream over a panel
+constexpr std::int64_t kAhead = 8192;  // bytes that a stream prefetches ahead
+constexpr int kSteps = kGroup / 4;     // dot products of 4 in a group
+
+struct Q8 {
+  static constexpr int kBlock = kQ8Block, kScales = kQ8Scales;
+  static constexpr bool kHasMin = false;
+  // Unsigned weights are 128 too large; the correction starts the sum.
+  static __m512i start(const char* correction) {
+    return _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(correction));
+  }
+  template <int J>
+  static __m512i load(const char* block) {
+    return _mm512_loadu_si512(block + 64 * J);
+  }
+};
+
+struct Q4 {
+  static constexpr int kBlock = kQ4Block, kScales = kQ4Scales;
+  static constexpr bool kHasMin = true;
+  static __m512i start(const char*) { return _mm512_setzero_si512(); }
+  template <int J>
+  static __m512i load(const char* block) {
+    const __m512i pairs = _mm512_loadu_si512(block + 64 * (J / 2));
+    return _mm512_and_si512(J % 2 == 0 ? pairs : _mm512_srli_epi16(pairs, 4), _mm512_set1_epi8(15));
+  }
+};
+
+__m512 load_halves(const char* p) {
+  return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
+}
+
+template <class Q, int J, int R, int V>
+inline __attribute__((always_inline)) void step(const std::int32_t* x, const char* b,
+                                                __m512i (&dot)[R][V]) {
+  __m512i w[V];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; v++) w[v] = Q::template load<J>(b + v * Q::kBlock);
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w[v], _mm512_set1_epi32(x[r * kSteps + J]));
+    }
+  }
+}
+
+// One group: sum += (scale of weights * scale of activations) * dot (+ min * their sum).
+template <class Q, int R, int V>
+inline __attribute__((always_inline)) void group(const char* a, const char* b,
+                                                 __m512 (&sum)[R][V]) {
+  const auto* x = reinterpret_cast<const std::int32_t*>(a);
+  const auto* scales = reinterpret_cast<const float*>(a + R * kGroup);
+  const char* corrections = a + R * (kGroup + 4);
+  __m512i dot[R][V];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) dot[r][v] = Q::start(corrections + 4 * r);
+  }
+  step<Q, 0>(x, b, dot);
+  step<Q, 1>(x, b, dot);
+  step<Q, 2>(x, b, dot);
+  step<Q, 3>(x, b, dot);
+  step<Q, 4>(x, b, dot);
+  step<Q, 5>(x, b, dot);
+  step<Q, 6>(x, b, dot);
+  step<Q, 7>(x, b, dot);
+#pragma GCC unroll 2
+  for (int v = 0; v < V; v++) {
+    const char* const block = b + v * Q::kBlock;
+    const __m512 scale = load_halves(block + Q::kScales);
+#pragma GCC unroll 12
+    for (int r = 0; r < R; r++) {
+      const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[r]));
+      sum[r][v] = _mm512_fmadd_ps(both, _mm512_cvtepi32_ps(dot[r][v]), sum[r][v]);
+    }
+    if constexpr (Q::kHasMin) {
+      const __m512 min = load_halves(block + kQ4Minima);
+      const auto* sums = reinterpret_cast<const float*>(corrections);
+#pragma GCC unroll 12
+      for (int r = 0; r < R; r++) {
+        sum[r][v] = _mm512_fmadd_ps(min, _mm512_set1_ps(sums[r]), sum[r][v]);
+      }
+    }
+  }
+}
+
+// R rows times V vectors of a panel, beginning at vector `first`; see Tile.
+template <class Q, int R, int V, bool kStream>
+void multiply(const Tile& t, int first) {
+  float* const c = t.c + first * kLanes;
+  __m512 sum[R][V];
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) {
+      sum[r][v] = t.resume ? _mm512_loadu_ps(c + r * kPanel + v * kLanes) : _mm512_setzero_ps();
+    }
+  }
+  const auto* a = static_cast<const char*>(t.a);
+  const auto* b = static_cast<const char*>(t.b) + first * Q::kBlock;
+  const std::int64_t groups = (t.k + kGroup - 1) / kGroup;
+  const std::int64_t b_step = std::int64_t(t.width / kLanes) * Q::kBlock;
+  for (std::int64_t g = 0; g < groups; g++, a += R * kQuantUnit, b += b_step) {
+    if constexpr (kStream) {
+#pragma GCC unroll 18
+      for (int line = 0; line < V * Q::kBlock; line += 64) {
+        _mm_prefetch(b + kAhead + line, _MM_HINT_T0);
+      }
+    }
+    group<Q>(a, b, sum);
+  }
+#pragma GCC unroll 12
+  for (int r = 0; r < R; r++) {
+#pragma GCC unroll 2
+    for (int v = 0; v < V; v++) _mm512_storeu_ps(c + r * kPanel + v * kLanes, sum[r][v]);
+  }
+}
+
+template <class Q, int R, bool kStream>
+void multiply_rows(const Tile& t) {
+  if constexpr (R <= kFewRows) {
+    if (t.width == kPanel) return multiply<Q, R, 2, kStream>(t, 0);
+  }
+  for (int first = 0; first < t.width / kLanes; first++) multiply<Q, R, 1, kStream>(t, first);
+}
+
+template <class Q, bool kStream>
+void tile(const Tile& t) {
+  using Multiply = void (*)(const Tile&);
+  static constexpr Multiply kByRows[kRows] = {
+      multiply_rows<Q, 1, kStream>,  multiply_rows<Q, 2, kStream>,  multiply_rows<Q, 3, kStream>,
+      multiply_rows<Q, 4, kStream>,  multiply_rows<Q, 5, kStream>,  multiply_rows<Q, 6, kStream>,
+      multiply_rows<Q, 7, kStream>,  multiply_rows<Q, 8, kStream>,  multiply_rows<Q, 9, kStream>,
+      multiply_rows<Q, 10, kStream>, multiply_rows<Q, 11, kStream>, multiply_rows<Q, 12, kStream>};
+  kByRows[t.rows - 1](t);
+}
+
+__mmask16 first_lanes(std::int64_t count) {
+  return count >= kLanes ? __mmask16(0xffff)
+         : count <= 0    ? __mmask16(0)
+                         : __mmask16((1 << count) - 1);
+}
+
+// One group of one row; what lies beyond the row's end counts as zeros. The largest magnitude is
+// found among bit patterns, where NaN is the largest: the group's scale becomes NaN, its numbers 0.
+template <class Q>
+void quantize(const float* x, std::int64_t left, char* q, float* scale, char* correction) {
+  const __m512 low = _mm512_maskz_loadu_ps(first_lanes(left), x);
+  const __m512 high = _mm512_maskz_loadu_ps(first_lanes(left - 16), x + 16);
+  const __m512i bits = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(low)),
+                                        _mm512_castps_si512(_mm512_abs_ps(high)));
+  const float top =
+      _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(bits))));
+  const __m512 inverse = _mm512_set1_ps(top > kSmallestGroup ? 127.0f / top : 0.0f);
+  const __mmask16 finite = top <= kLargestFloat ? __mmask16(0xffff) : __mmask16(0);
+  const __m512i a = _mm512_maskz_cvtps_epi32(finite, _mm512_mul_ps(low, inverse));
+  const __m512i b = _mm512_maskz_cvtps_epi32(finite, _mm512_mul_ps(high, inverse));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtsepi32_epi8(a));
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtsepi32_epi8(b));
+  const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
+  *scale = top / 127.0f;
+  if constexpr (Q::kHasMin) {
+    *reinterpret_cast<float*>(correction) = *scale * float(sum);
+  } else {
+    *reinterpret_cast<std::int32_t*>(correction) = -kQ8Offset * sum;
+  }
+}
+
+template <class Q>
+void pack_rows(const PackRows& p) {
+  char* out = static_cast<char*>(p.out);
+  for (std::int64_t k = 0; k < p.k; k += kGroup, out += p.rows * kQuantUnit) {
+    auto* const scales = reinterpret_cast<float*>(out + p.rows * kGroup);
+    char* const corrections = out + p.rows * (kGroup + 4);
+    for (int r = 0; r < p.rows; r++) {
+      quantize<Q>(p.x + r * p.x_stride + k, p.k - k, out + r * kGroup, scales + r,
+                  corrections + 4 * r);
+    }
+  }
+}
+
+template <class Q>
+constexpr GemmKernel kKernel = {kRows,          kGroup,        kQuantUnit,       pack_rows<Q>,
+                                tile<Q, false>, tile<Q, true>, finish<VecAvx512>};
+
+}  // namespace
+
+const GemmKernel kGemmQuantAvx512[2] = {kKernel<Q8>, kKernel<Q4>};
+
+}  // namespace chiasm::kernels::cpu

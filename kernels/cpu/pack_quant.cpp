@@ -1,0 +1,153 @@
+#include "kernels/cpu/pack_quant.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/weights.h"
+#include "kernels/cpu/quant_group.h"
+
+namespace chiasm::kernels {
+
+std::size_t block_bytes(BlockType type) {
+  switch (type) {
+    case BlockType::q4_0:
+      return 2 + 16;
+    case BlockType::q4_1:
+      return 4 + 16;
+    case BlockType::q8_0:
+      return 2 + 32;
+  }
+  return 0;
+}
+
+WeightFormat format_of(BlockType type) {
+  return type == BlockType::q8_0 ? WeightFormat::q8 : WeightFormat::q4;
+}
+
+namespace cpu {
+
+namespace {
+
+std::byte* block_at(const Matrix::Packed& packed, std::int64_t output, std::int64_t group) {
+  const std::int64_t panel = output / kPanel, width = packed.width(panel);
+  const std::int64_t block = group * (width / kLanes) + output % kPanel / kLanes;
+  return const_cast<std::byte*>(packed.panel(panel)) + block * packed.unit_bytes();
+}
+
+void put_half(std::byte* block, int offset, std::int64_t lane, f16 v) {
+  std::memcpy(block + offset + 2 * lane, &v, sizeof v);
+}
+
+f16 half_at(const std::byte* block, int offset, std::int64_t lane) {
+  f16 v;
+  std::memcpy(&v, block + offset + 2 * lane, sizeof v);
+  return v;
+}
+
+// See quant_layout.h for where each byte goes.
+void put_group(const Matrix::Packed& packed, std::int64_t output, std::int64_t index,
+               const QuantGroup& group) {
+  std::byte* const block = block_at(packed, output, index);
+  const std::int64_t lane = output % kLanes;
+  if (packed.format == WeightFormat::q8) {
+    for (int k = 0; k < kGroup; k += 4) std::memcpy(block + k * 16 + lane * 4, group.q + k, 4);
+    put_half(block, kQ8Scales, lane, group.scale);
+    return;
+  }
+  for (int k = 0; k < kGroup; k += 8) {
+    for (int i = 0; i < 4; i++) {
+      block[k * 8 + lane * 4 + i] = std::byte(group.q[k + i] | group.q[k + 4 + i] << 4);
+    }
+  }
+  put_half(block, kQ4Scales, lane, group.scale);
+  put_half(block, kQ4Minima, lane, group.min);
+}
+
+QuantGroup get_group(const Matrix::Packed& packed, std::int64_t output, std::int64_t index) {
+  const std::byte* const block = block_at(packed, output, index);
+  const std::int64_t lane = output % kLanes;
+  QuantGroup group{};
+  if (packed.format == WeightFormat::q8) {
+    for (int k = 0; k < kGroup; k += 4) std::memcpy(group.q + k, block + k * 16 + lane * 4, 4);
+    group.scale = half_at(block, kQ8Scales, lane);
+    return group;
+  }
+  for (int k = 0; k < kGroup; k += 8) {
+    for (int i = 0; i < 4; i++) {
+      const auto pair = std::to_integer<int>(block[k * 8 + lane * 4 + i]);
+      group.q[k + i] = std::uint8_t(pair & 15);
+      group.q[k + 4 + i] = std::uint8_t(pair >> 4);
+    }
+  }
+  group.scale = half_at(block, kQ4Scales, lane);
+  group.min = half_at(block, kQ4Minima, lane);
+  return group;
+}
+
+// Calls fill(part, row of the part, output) for the panel's outputs.
+template <class Rows, class Fill>
+void each_row(const Matrix::Packed& packed, std::span<const Rows> parts, std::int64_t panel,
+              const Fill& fill) {
+  const std::int64_t first = panel * kPanel, end = std::min(first + kPanel, packed.out);
+  // Outputs that do not exist are zeros: they are multiplied, but never stored.
+  std::memset(const_cast<std::byte*>(packed.panel(panel)), 0,
+              std::size_t(packed.panel_bytes(packed.width(panel), packed.padded_in())));
+  std::int64_t row = first;
+  const Rows* part = parts.data();
+  for (std::int64_t output = first; output < end; output++, row++) {
+    while (row >= part->rows) row -= (part++)->rows;
+    fill(*part, row, output);
+  }
+}
+
+// Row of the file that becomes row `row`.
+std::int64_t file_row(const BlockRows& part, std::int64_t row) {
+  if (part.interleaved == 0) return row;
+  const std::int64_t in_head = row % part.interleaved, half = part.interleaved / 2;
+  return row - in_head + in_head % half * 2 + in_head / half;
+}
+
+}  // namespace
+
+void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
+                    std::int64_t panel) {
+  float weights[kGroup];
+  each_row(
+      packed, parts, panel, [&](const WeightRows& part, std::int64_t row, std::int64_t output) {
+        const auto element = std::int64_t(size_of(part.dtype));
+        for (std::int64_t k = 0; k < packed.in; k += kGroup) {
+          const std::int64_t count = std::min<std::int64_t>(kGroup, packed.in - k);
+          to_floats(part.data + (row * packed.in + k) * element, part.dtype, count, weights);
+          const std::span<const float> group(weights, std::size_t(count));
+          put_group(packed, output, k / kGroup,
+                    packed.format == WeightFormat::q8 ? quantize_q8(group) : quantize_q4(group));
+        }
+      });
+}
+
+void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
+                      std::int64_t panel) {
+  const std::int64_t groups = packed.in / kGroup;
+  each_row(packed, parts, panel, [&](const BlockRows& part, std::int64_t row, std::int64_t output) {
+    const auto bytes = std::int64_t(block_bytes(part.type));
+    const std::byte* block = part.data + file_row(part, row) * groups * bytes;
+    for (std::int64_t g = 0; g < groups; g++, block += bytes) {
+      put_group(packed, output, g, group_from_block(part.type, block));
+    }
+  });
+}
+
+void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
+  for (std::int64_t k = 0; k < packed.in; k += kGroup) {
+    const QuantGroup group = get_group(packed, output, k / kGroup);
+    const bool signed_weights = packed.format == WeightFormat::q8;
+    const float scale = to_float(group.scale), min = signed_weights ? 0 : to_float(group.min);
+    const int offset = signed_weights ? kQ8Offset : 0;
+    for (std::int64_t i = 0; i < std::min<std::int64_t>(kGroup, packed.in - k); i++) {
+      y[k + i] = scale * float(int(group.q[i]) - offset) + min;
+    }
+  }
+}
+
+}  // namespace cpu
+}  // namespace chiasm::kernels

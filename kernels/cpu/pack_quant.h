@@ -1,0 +1,19 @@
+#pragma once
+/// Filling and reading the quantized form of a Matrix.
+#include <cstdint>
+#include <span>
+
+#include "kernels/cpu/packed.h"
+
+namespace chiasm::kernels::cpu {
+
+/// Quantizes the rows of one panel into `packed` (format q8 or q4, memory taken).
+void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
+                    std::int64_t panel);
+/// Copies the blocks of one panel into `packed`, value for value.
+void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
+                      std::int64_t panel);
+/// y[0..in) = scale * q + min of one output, each product and sum rounded once.
+void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y);
+
+}  // namespace chiasm::kernels::cpu

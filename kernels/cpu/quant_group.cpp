@@ -1,0 +1,146 @@
+#include "kernels/cpu/quant_group.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "core/error.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+
+constexpr int kHighest8 = 127, kHighest4 = 15;
+// Parts of a group's range that q4 tries: cutting off its extremes makes finer steps for the rest.
+constexpr float kRanges[] = {1.0f, 0.92f, 0.84f, 0.76f};
+
+// A finite number that float16 cannot hold is an error; NaN and infinity stay what they are.
+f16 narrow(float v) {
+  const f16 half = to_f16(v);
+  if (std::isfinite(v) && !std::isfinite(to_float(half))) {
+    fail<ModelError>("a weight's scale of ", v, " is beyond float16; load it without quantizing");
+  }
+  return half;
+}
+
+struct Fit {
+  float scale, min;
+};
+
+// q = round((w - min) / scale), clamped, as floats; returns the squared error of scale * q + min.
+float round_to(std::span<const float> w, Fit fit, float* q) {
+  const float inverse = fit.scale > 0 ? 1.0f / fit.scale : 0.0f;
+  float error = 0;
+  for (std::size_t i = 0; i < w.size(); i++) {
+    const float steps = std::min(std::max((w[i] - fit.min) * inverse, 0.0f), float(kHighest4));
+    q[i] = float(int(steps + 0.5f));
+    const float off = fit.scale * q[i] + fit.min - w[i];
+    error += off * off;
+  }
+  return error;
+}
+
+// The line through (q, w) of least squares; `fit` itself where all q are equal.
+Fit least_squares(std::span<const float> w, const float* q, Fit fit) {
+  const auto n = float(w.size());
+  float sq = 0, sw = 0, sqq = 0, sqw = 0;
+  for (std::size_t i = 0; i < w.size(); i++) {
+    sq += q[i];
+    sw += w[i];
+    sqq += q[i] * q[i];
+    sqw += q[i] * w[i];
+  }
+  const float determinant = n * sqq - sq * sq;
+  if (!(determinant > 0)) return fit;
+  const float scale = (n * sqw - sq * sw) / determinant;
+  return scale > 0 ? Fit{scale, (sw - scale * sq) / n} : fit;
+}
+
+Fit as_stored(Fit fit) { return {to_float(narrow(fit.scale)), to_float(narrow(fit.min))}; }
+
+f16 half_at(const std::byte* p) {
+  f16 v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+
+}  // namespace
+
+QuantGroup quantize_q8(std::span<const float> weights) {
+  QuantGroup group{};
+  std::fill(std::begin(group.q), std::end(group.q), std::uint8_t(kQ8Offset));
+  float top = 0;
+  bool finite = true;
+  for (const float w : weights) {
+    finite = finite && std::isfinite(w);
+    top = std::max(top, std::fabs(w));
+  }
+  if (!finite) {
+    group.scale = to_f16(NAN);
+    return group;
+  }
+  group.scale = narrow(top / float(kHighest8));
+  const float scale = to_float(group.scale);
+  const float inverse = scale > 0 ? 1.0f / scale : 0.0f;
+  for (std::size_t i = 0; i < weights.size(); i++) {
+    const float q = std::nearbyint(weights[i] * inverse);
+    group.q[i] = std::uint8_t(int(std::clamp(q, -float(kHighest8), float(kHighest8))) + kQ8Offset);
+  }
+  return group;
+}
+
+QuantGroup quantize_q4(std::span<const float> weights) {
+  QuantGroup group{};
+  float low = weights[0], high = weights[0];
+  bool finite = true;
+  for (const float w : weights) {
+    finite = finite && std::isfinite(w);
+    low = std::min(low, w);
+    high = std::max(high, w);
+  }
+  if (!finite) {
+    group.scale = group.min = to_f16(NAN);
+    return group;
+  }
+  const float middle = low / 2 + high / 2, half = high / 2 - low / 2;
+  float best_error = HUGE_VALF, best[kGroup] = {}, q[kGroup];
+  Fit best_fit{};
+  const auto consider = [&](Fit fit) {
+    const float error = round_to(weights, fit, q);
+    if (!(error < best_error)) return;
+    best_error = error;
+    best_fit = fit;
+    std::copy_n(q, weights.size(), best);
+  };
+  for (const float range : kRanges) {
+    const Fit fit = as_stored({2 * half * range / float(kHighest4), middle - half * range});
+    consider(fit);
+    consider(as_stored(least_squares(weights, q, fit)));
+  }
+  group.scale = to_f16(best_fit.scale);
+  group.min = to_f16(best_fit.min);
+  for (std::size_t i = 0; i < weights.size(); i++) group.q[i] = std::uint8_t(best[i]);
+  return group;
+}
+
+QuantGroup group_from_block(BlockType type, const std::byte* block) {
+  QuantGroup group{};
+  group.scale = half_at(block);
+  if (type == BlockType::q8_0) {
+    for (int i = 0; i < kGroup; i++) {
+      group.q[i] = std::uint8_t(std::to_integer<int>(block[2 + i]) ^ kQ8Offset);
+    }
+    return group;
+  }
+  const bool has_min = type == BlockType::q4_1;
+  // Eight times a float16 is exact unless it overflows.
+  group.min = has_min ? half_at(block + 2) : narrow(-8 * to_float(group.scale));
+  const std::byte* const nibbles = block + (has_min ? 4 : 2);
+  for (int i = 0; i < kGroup / 2; i++) {
+    group.q[i] = std::to_integer<std::uint8_t>(nibbles[i] & std::byte(15));
+    group.q[i + kGroup / 2] = std::to_integer<std::uint8_t>(nibbles[i] >> 4);
+  }
+  return group;
+}
+
+}  // namespace chiasm::kernels::cpu

@@ -1,0 +1,35 @@
+#pragma once
+/// Bytes of quantized weights and activations. Plain constants: files compiled with instruction-set
+/// flags include this header.
+///
+/// Weights: w = scale * q + min, in groups of 32 inputs of one output, q unsigned, scale and min
+/// float16. A block is one group of 16 outputs, the 16 lanes of a vector:
+///   q8:  q = 0..255, min = -128 * scale (not stored)
+///        [8][16][4] uint8: step j holds inputs 4j..4j+3; then 16 scales
+///   q4:  q = 0..15
+///        [4][16][4] bytes: the low nibbles of step j are inputs 8j..8j+3, the high ones inputs
+///        8j+4..8j+7; then 16 scales, then 16 minima
+/// Groups of 16 inputs (of some GGUF types) fit as two sets of scales and minima behind the same 32
+/// inputs; no format uses that yet.
+///
+/// Activations: x = scale * q, q = -127..127, in the same groups. A unit of R rows is
+/// [R][32] int8, [R] float32 scales, [R] corrections:
+///   for q8  int32   -128 * sum(q): what the offset of unsigned weights adds to a dot product
+///   for q4  float32 scale * sum(q): what `min` is multiplied by
+#include <cstdint>
+
+namespace chiasm::kernels::cpu {
+
+inline constexpr int kGroup = 32;
+inline constexpr int kQ8Scales = 512, kQ8Block = 512 + 32;
+inline constexpr int kQ4Scales = 256, kQ4Minima = 288, kQ4Block = 256 + 64;
+inline constexpr int kQ8Offset = 128;
+inline constexpr int kQuantUnit = kGroup + 8;  // bytes of one row's group of activations
+
+/// Below this largest magnitude a group of activations counts as zeros: 127 / magnitude would
+/// overflow.
+inline constexpr float kSmallestGroup = 0x1p-100f;
+/// Above it stand infinity and NaN.
+inline constexpr float kLargestFloat = 0x1.fffffep127f;
+
+}  // namespace chiasm::kernels::cpu
