@@ -140,7 +140,7 @@ void DecoderChain::apply(const Step& step, std::vector<std::string>& tokens) {
       std::string bytes, text;
       for (const auto& token : tokens) bytes += level_bytes(token);
       append_utf8_lossy(bytes, false, text);
-      tokens.assign(1, std::move(text));
+      tokens.assign(1, text);
       return;
     }
     case Kind::byte_fallback:

@@ -103,7 +103,7 @@ Tokenizer Tokenizer::from_json(const Json& tokenizer_json) {
 Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
   return as_model_error([&] {
     auto parts = std::make_shared<Parts>(tokenizer_json);
-    const Tokenizer tokenizer(parts);
+    Tokenizer tokenizer(parts);
     parts->bos = named_token(tokenizer, config, "bos_token");
     parts->eos = named_token(tokenizer, config, "eos_token");
     return tokenizer;

@@ -67,11 +67,11 @@ void Normalizer::add(const Json& json) {
 
 std::string Normalizer::run(std::string_view text) const {
   std::string out(text);
-  for (const auto& step : steps_) out = apply(step, std::move(out));
+  for (const auto& step : steps_) out = apply(step, out);
   return out;
 }
 
-std::string Normalizer::apply(const Step& step, std::string text) {
+std::string Normalizer::apply(const Step& step, const std::string& text) {
   switch (step.kind) {
     case Kind::nfc:
       return normalize(text, NormalForm::nfc);

@@ -30,7 +30,7 @@ class Normalizer {
   };
 
   void add(const Json& json);
-  static std::string apply(const Step& step, std::string text);
+  static std::string apply(const Step& step, const std::string& text);
 
   std::vector<Step> steps_;
 };

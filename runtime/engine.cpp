@@ -171,8 +171,8 @@ void Engine::start(Sequence& s) {
   }
   if (s.options.repetition_penalty != 1) {
     s.seen = s.prompt.ids;
-    std::ranges::sort(s.seen);
-    s.seen.erase(std::ranges::unique(s.seen).begin(), s.seen.end());
+    std::sort(s.seen.begin(), s.seen.end());
+    s.seen.erase(std::unique(s.seen.begin(), s.seen.end()), s.seen.end());
   }
 }
 
