@@ -11,10 +11,9 @@ namespace chiasm::kernels::cpu {
 
 namespace {
 
-// 12 rows x 1 vector: 12 chains of integer and 12 of float sums; each step loads the weights once
-// and takes the activations as broadcast operands.
-constexpr int kRows = 12;
-constexpr int kFewRows = 4;            // x 2 vectors: one stream over a panel
+// 6 rows x 2 vectors: 12 chains of integer and 12 of float sums. 12 rows x 1 vector broadcast twice
+// as many activations, and were held up by the load units.
+constexpr int kRows = 6;
 constexpr std::int64_t kAhead = 8192;  // bytes that a stream prefetches ahead
 constexpr int kSteps = kGroup / 4;     // dot products of 4 in a group
 
@@ -52,7 +51,7 @@ inline __attribute__((always_inline)) void step(const std::int32_t* x, const cha
   __m512i w[V];
 #pragma GCC unroll 2
   for (int v = 0; v < V; v++) w[v] = Q::template load<J>(b + v * Q::kBlock);
-#pragma GCC unroll 12
+#pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) {
@@ -69,7 +68,7 @@ inline __attribute__((always_inline)) void group(const char* a, const char* b,
   const auto* scales = reinterpret_cast<const float*>(a + R * kGroup);
   const char* corrections = a + R * (kGroup + 4);
   __m512i dot[R][V];
-#pragma GCC unroll 12
+#pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) dot[r][v] = Q::start(corrections + 4 * r);
@@ -86,7 +85,7 @@ inline __attribute__((always_inline)) void group(const char* a, const char* b,
   for (int v = 0; v < V; v++) {
     const char* const block = b + v * Q::kBlock;
     const __m512 scale = load_halves(block + Q::kScales);
-#pragma GCC unroll 12
+#pragma GCC unroll 6
     for (int r = 0; r < R; r++) {
       const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[r]));
       sum[r][v] = _mm512_fmadd_ps(both, _mm512_cvtepi32_ps(dot[r][v]), sum[r][v]);
@@ -94,7 +93,7 @@ inline __attribute__((always_inline)) void group(const char* a, const char* b,
     if constexpr (Q::kHasMin) {
       const __m512 min = load_halves(block + kQ4Minima);
       const auto* sums = reinterpret_cast<const float*>(corrections);
-#pragma GCC unroll 12
+#pragma GCC unroll 6
       for (int r = 0; r < R; r++) {
         sum[r][v] = _mm512_fmadd_ps(min, _mm512_set1_ps(sums[r]), sum[r][v]);
       }
@@ -102,12 +101,12 @@ inline __attribute__((always_inline)) void group(const char* a, const char* b,
   }
 }
 
-// R rows times V vectors of a panel, beginning at vector `first`; see Tile.
+// R rows times the V vectors of a panel; see Tile.
 template <class Q, int R, int V, bool kStream>
-void multiply(const Tile& t, int first) {
-  float* const c = t.c + first * kLanes;
+void multiply(const Tile& t) {
+  float* const c = t.c;
   __m512 sum[R][V];
-#pragma GCC unroll 12
+#pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) {
@@ -115,10 +114,9 @@ void multiply(const Tile& t, int first) {
     }
   }
   const auto* a = static_cast<const char*>(t.a);
-  const auto* b = static_cast<const char*>(t.b) + first * Q::kBlock;
+  const auto* b = static_cast<const char*>(t.b);
   const std::int64_t groups = (t.k + kGroup - 1) / kGroup;
-  const std::int64_t b_step = std::int64_t(t.width / kLanes) * Q::kBlock;
-  for (std::int64_t g = 0; g < groups; g++, a += R * kQuantUnit, b += b_step) {
+  for (std::int64_t g = 0; g < groups; g++, a += R * kQuantUnit, b += V * Q::kBlock) {
     if constexpr (kStream) {
 #pragma GCC unroll 18
       for (int line = 0; line < V * Q::kBlock; line += 64) {
@@ -127,30 +125,22 @@ void multiply(const Tile& t, int first) {
     }
     group<Q>(a, b, sum);
   }
-#pragma GCC unroll 12
+#pragma GCC unroll 6
   for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
     for (int v = 0; v < V; v++) _mm512_storeu_ps(c + r * kPanel + v * kLanes, sum[r][v]);
   }
 }
 
-template <class Q, int R, bool kStream>
-void multiply_rows(const Tile& t) {
-  if constexpr (R <= kFewRows) {
-    if (t.width == kPanel) return multiply<Q, R, 2, kStream>(t, 0);
-  }
-  for (int first = 0; first < t.width / kLanes; first++) multiply<Q, R, 1, kStream>(t, first);
-}
-
 template <class Q, bool kStream>
 void tile(const Tile& t) {
   using Multiply = void (*)(const Tile&);
-  static constexpr Multiply kByRows[kRows] = {
-      multiply_rows<Q, 1, kStream>,  multiply_rows<Q, 2, kStream>,  multiply_rows<Q, 3, kStream>,
-      multiply_rows<Q, 4, kStream>,  multiply_rows<Q, 5, kStream>,  multiply_rows<Q, 6, kStream>,
-      multiply_rows<Q, 7, kStream>,  multiply_rows<Q, 8, kStream>,  multiply_rows<Q, 9, kStream>,
-      multiply_rows<Q, 10, kStream>, multiply_rows<Q, 11, kStream>, multiply_rows<Q, 12, kStream>};
-  kByRows[t.rows - 1](t);
+  static constexpr Multiply kByRows[2][kRows] = {
+      {multiply<Q, 1, 1, kStream>, multiply<Q, 2, 1, kStream>, multiply<Q, 3, 1, kStream>,
+       multiply<Q, 4, 1, kStream>, multiply<Q, 5, 1, kStream>, multiply<Q, 6, 1, kStream>},
+      {multiply<Q, 1, 2, kStream>, multiply<Q, 2, 2, kStream>, multiply<Q, 3, 2, kStream>,
+       multiply<Q, 4, 2, kStream>, multiply<Q, 5, 2, kStream>, multiply<Q, 6, 2, kStream>}};
+  kByRows[t.width / kLanes - 1][t.rows - 1](t);
 }
 
 __mmask16 first_lanes(std::int64_t count) {

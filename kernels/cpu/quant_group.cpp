@@ -12,7 +12,7 @@ namespace {
 
 constexpr int kHighest8 = 127, kHighest4 = 15;
 // Parts of a group's range that q4 tries: cutting off its extremes makes finer steps for the rest.
-constexpr float kRanges[] = {1.0f, 0.92f, 0.84f, 0.76f};
+constexpr float kRanges[] = {0.98f, 0.86f};
 
 // A finite number that float16 cannot hold is an error; NaN and infinity stay what they are.
 f16 narrow(float v) {
@@ -27,33 +27,54 @@ struct Fit {
   float scale, min;
 };
 
+// A group filled up with zeros, which `counts` (1 or 0) leaves out of all sums. Sums run in kLanes
+// parts, so that compilers make vectors of them.
+struct Padded {
+  float w[kGroup] = {}, counts[kGroup] = {};
+};
+constexpr int kLanes = 8;
+
+float total(const float (&parts)[kLanes]) {
+  float sum = 0;
+  for (const float part : parts) sum += part;
+  return sum;
+}
+
 // q = round((w - min) / scale), clamped, as floats; returns the squared error of scale * q + min.
-float round_to(std::span<const float> w, Fit fit, float* q) {
+float round_to(const Padded& p, Fit fit, float* q) {
   const float inverse = fit.scale > 0 ? 1.0f / fit.scale : 0.0f;
-  float error = 0;
-  for (std::size_t i = 0; i < w.size(); i++) {
-    const float steps = std::min(std::max((w[i] - fit.min) * inverse, 0.0f), float(kHighest4));
-    q[i] = float(int(steps + 0.5f));
-    const float off = fit.scale * q[i] + fit.min - w[i];
-    error += off * off;
+  float error[kLanes] = {};
+  for (int i = 0; i < kGroup; i += kLanes) {
+    for (int j = 0; j < kLanes; j++) {
+      float steps = (p.w[i + j] - fit.min) * inverse;
+      steps = steps > 0.0f ? steps : 0.0f;
+      steps = steps < float(kHighest4) ? steps : float(kHighest4);
+      q[i + j] = float(int(steps + 0.5f));
+      const float off = (fit.scale * q[i + j] + fit.min - p.w[i + j]) * p.counts[i + j];
+      error[j] += off * off;
+    }
   }
-  return error;
+  return total(error);
 }
 
 // The line through (q, w) of least squares; `fit` itself where all q are equal.
-Fit least_squares(std::span<const float> w, const float* q, Fit fit) {
-  const auto n = float(w.size());
-  float sq = 0, sw = 0, sqq = 0, sqw = 0;
-  for (std::size_t i = 0; i < w.size(); i++) {
-    sq += q[i];
-    sw += w[i];
-    sqq += q[i] * q[i];
-    sqw += q[i] * w[i];
+Fit least_squares(const Padded& p, const float* q, Fit fit) {
+  float n[kLanes] = {}, sq[kLanes] = {}, sw[kLanes] = {}, sqq[kLanes] = {}, sqw[kLanes] = {};
+  for (int i = 0; i < kGroup; i += kLanes) {
+    for (int j = 0; j < kLanes; j++) {
+      const float counted = q[i + j] * p.counts[i + j];
+      n[j] += p.counts[i + j];
+      sq[j] += counted;
+      sw[j] += p.w[i + j];
+      sqq[j] += counted * counted;
+      sqw[j] += counted * p.w[i + j];
+    }
   }
-  const float determinant = n * sqq - sq * sq;
+  const float q_sum = total(sq), w_sum = total(sw), count = total(n);
+  const float determinant = count * total(sqq) - q_sum * q_sum;
   if (!(determinant > 0)) return fit;
-  const float scale = (n * sqw - sq * sw) / determinant;
-  return scale > 0 ? Fit{scale, (sw - scale * sq) / n} : fit;
+  const float scale = (count * total(sqw) - q_sum * w_sum) / determinant;
+  return scale > 0 ? Fit{scale, (w_sum - scale * q_sum) / count} : fit;
 }
 
 Fit as_stored(Fit fit) { return {to_float(narrow(fit.scale)), to_float(narrow(fit.min))}; }
@@ -102,20 +123,23 @@ QuantGroup quantize_q4(std::span<const float> weights) {
     group.scale = group.min = to_f16(NAN);
     return group;
   }
+  Padded padded;
+  std::copy(weights.begin(), weights.end(), padded.w);
+  std::fill_n(padded.counts, weights.size(), 1.0f);
   const float middle = low / 2 + high / 2, half = high / 2 - low / 2;
   float best_error = HUGE_VALF, best[kGroup] = {}, q[kGroup];
   Fit best_fit{};
   const auto consider = [&](Fit fit) {
-    const float error = round_to(weights, fit, q);
+    const float error = round_to(padded, fit, q);
     if (!(error < best_error)) return;
     best_error = error;
     best_fit = fit;
-    std::copy_n(q, weights.size(), best);
+    std::copy_n(q, kGroup, best);
   };
   for (const float range : kRanges) {
     const Fit fit = as_stored({2 * half * range / float(kHighest4), middle - half * range});
     consider(fit);
-    consider(as_stored(least_squares(weights, q, fit)));
+    consider(as_stored(least_squares(padded, q, fit)));
   }
   group.scale = to_f16(best_fit.scale);
   group.min = to_f16(best_fit.min);
