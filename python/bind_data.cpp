@@ -79,6 +79,7 @@ void bind_data(py::module_& m) {
       .def_property_readonly("family", text_of(&ModelInfo::family))
       .def_property_readonly("path", text_of(&ModelInfo::path))
       .def_property_readonly("dtype", text_of(&ModelInfo::dtype))
+      .def_property_readonly("quantize", text_of(&ModelInfo::quantize))
       .def_property_readonly("kv_dtype", text_of(&ModelInfo::kv_dtype))
       .def_property_readonly("isa", text_of(&ModelInfo::isa))
       .def_property_readonly("image_token", text_of(&ModelInfo::image_token))

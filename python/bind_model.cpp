@@ -15,11 +15,13 @@ using Arrays = py::typing::Dict<py::str, py::array>;
 using Floats = py::array_t<float>;
 
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
-                            const std::string& dtype, const std::string& kv_cache, int threads,
-                            std::int64_t max_context, const Progress& progress) {
+                            const std::string& dtype, const std::string& quantize,
+                            const std::string& kv_cache, int threads, std::int64_t max_context,
+                            const Progress& progress) {
   LoadOptions o;
   o.device = device;
   o.dtype = dtype;
+  o.quantize = quantize;
   o.kv_cache = kv_cache;
   o.threads = threads;
   o.max_context = max_context;
@@ -58,8 +60,9 @@ Arrays preprocess_image(const Model& model, const ImageInput& image) {
 void bind_model(py::module_& m) {
   py::class_<Model>(m, "Model", "A loaded model. Thread-safe.")
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
-                  py::arg("dtype") = "auto", py::arg("kv_cache") = "auto", py::arg("threads") = 0,
-                  py::arg("max_context") = 0, py::arg("progress") = py::none(),
+                  py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
+                  py::arg("threads") = 0, py::arg("max_context") = 0,
+                  py::arg("progress") = py::none(),
                   "Loads a Hugging Face folder. `progress` hears the fraction read.")
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
            py::arg("cancel") = py::none(),

@@ -70,13 +70,20 @@ class Family {
                                                       std::size_t pictures) const;
 };
 
+/// How a family's weights are kept. Norms, biases and position tables are float32 always.
+struct WeightFormats {
+  kernels::WeightFormat plain;   // of what is too sensitive to quantize (patch embeddings)
+  kernels::WeightFormat text;    // the decoder's matrices, embedding and head
+  kernels::WeightFormat vision;  // the encoder's layers and the projector
+};
+
 /// What a family is made from.
 struct FamilyParts {
   const Context& ctx;
   std::filesystem::path folder;
   Json config;
   Weights weights;
-  kernels::WeightFormat format;
+  WeightFormats formats;
   const language::Tokenizer& tokenizer;
 };
 

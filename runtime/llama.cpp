@@ -9,7 +9,7 @@ class Llama : public Family {
  public:
   explicit Llama(const FamilyParts& p)
       : decoder_(p.ctx, language::DecoderConfig::from_json(p.config), p.weights.scope("model"),
-                 p.weights, p.config.boolean("tie_word_embeddings", false), p.format) {
+                 p.weights, p.config.boolean("tie_word_embeddings", false), p.formats.text) {
     const bool tied = p.config.boolean("tie_word_embeddings", false);
     p.weights.finish([&](std::string_view name) {
       return name.ends_with("rotary_emb.inv_freq") || (tied && name == "lm_head.weight");

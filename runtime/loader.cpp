@@ -39,6 +39,14 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
   fail<RequestError>("dtype \"", dtype, "\" is not known; use auto, float32, bfloat16 or float16");
 }
 
+WeightFormats weight_formats(const LoadOptions& options, kernels::WeightFormat plain) {
+  using kernels::WeightFormat;
+  if (options.quantize.empty()) return {plain, plain, plain};
+  if (options.quantize == "int8") return {plain, WeightFormat::q8, WeightFormat::q8};
+  if (options.quantize == "int4") return {plain, WeightFormat::q4, WeightFormat::q8};
+  fail<RequestError>("quantize \"", options.quantize, "\" is not known; use int8 or int4");
+}
+
 std::string_view name(kernels::WeightFormat format) {
   switch (format) {
     case kernels::WeightFormat::f32:
@@ -137,8 +145,12 @@ LoadedModel load_model(const std::filesystem::path& folder, const LoadOptions& o
     const kernels::WeightFormat format = weight_format(options, config, checkpoint);
     model.tokenizer = std::make_unique<language::Tokenizer>(language::Tokenizer::load(folder));
     const Context ctx = model.context();
-    const FamilyParts parts{ctx,    folder,          config, Weights(checkpoint, options.progress),
-                            format, *model.tokenizer};
+    const FamilyParts parts{ctx,
+                            folder,
+                            config,
+                            Weights(checkpoint, options.progress),
+                            weight_formats(options, format),
+                            *model.tokenizer};
     model.family = make_family(parts);
 
     const auto& decoder = model.family->decoder();
@@ -152,6 +164,7 @@ LoadedModel load_model(const std::filesystem::path& folder, const LoadOptions& o
     engine.suppressed = generation.suppressed;
     engine.suppressed_first = generation.suppressed_first;
     describe(model, folder, checkpoint, format);
+    model.info.quantize = options.quantize;
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
     return model;

@@ -16,8 +16,11 @@
 namespace chiasm {
 
 struct LoadOptions {
-  std::string device = "auto";    // auto, cpu
-  std::string dtype = "auto";     // auto (as the checkpoint), float32, bfloat16, float16
+  std::string device = "auto";  // auto, cpu
+  std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
+  // "" (none), int8, int4: the decoder's matrices in 8 or 4 bits, the vision encoder and projector
+  // in 8 bits either way; dtype then says what the rest is kept in.
+  std::string quantize;
   std::string kv_cache = "auto";  // auto (float32 under float32, else bfloat16), float32, bfloat16
   int threads = 0;                // 0: every CPU this process may use
   std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
@@ -27,7 +30,7 @@ struct LoadOptions {
 
 /// What `inspect` shows.
 struct ModelInfo {
-  std::string family, path, dtype, kv_dtype, isa, image_token;
+  std::string family, path, dtype, quantize, kv_dtype, isa, image_token;
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
   std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;

@@ -29,11 +29,12 @@ class SmolVlm : public Family {
         tied_(p.config.boolean("tie_word_embeddings", false)),
         processor_(vision::Idefics3Processor::load(p.folder)),
         encoder_(p.ctx, vision::SiglipConfig::from_json(p.config["vision_config"], kVisionDefaults),
-                 p.weights.scope("model.vision_model"), p.format),
+                 p.weights.scope("model.vision_model"), p.formats.vision, p.formats.plain),
         decoder_(p.ctx, language::DecoderConfig::from_json(p.config["text_config"]),
-                 p.weights.scope("model.text_model"), p.weights, tied_, p.format),
+                 p.weights.scope("model.text_model"), p.weights, tied_, p.formats.text),
         projector_(p.ctx, p.weights.scope("model.connector"), encoder_.config().hidden_size,
-                   decoder_.config().hidden_size, p.config.integer("scale_factor", 2), p.format),
+                   decoder_.config().hidden_size, p.config.integer("scale_factor", 2),
+                   p.formats.vision),
         image_token_(std::int32_t(p.config["image_token_id"].integer())) {
     const std::int64_t side = tile_side(p.config) / projector_.factor();
     tokens_per_tile_ = side * side;

@@ -111,11 +111,11 @@ std::size_t SiglipLayer::bytes() const {
 }
 
 SiglipEncoder::SiglipEncoder(const Context& ctx, const SiglipConfig& c, const Weights& w,
-                             kernels::WeightFormat format)
+                             kernels::WeightFormat format, kernels::WeightFormat patch_format)
     : config_(c),
       patch_embedding_(kernels::LinearLayer::from_convolution(
           ctx, w.scope("embeddings.patch_embedding"),
-          {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, format)),
+          {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, patch_format)),
       position_embedding_(
           w.floats("embeddings.position_embedding.weight", {c.side() * c.side(), c.hidden_size})),
       norm_weight_(w.floats("post_layernorm.weight", {c.hidden_size})),

@@ -52,9 +52,10 @@ class SiglipLayer {
 /// Tiles in, features out. Immutable after construction; safe to share between threads.
 class SiglipEncoder {
  public:
-  /// `weights` has scope "model.vision_model".
+  /// `weights` has scope "model.vision_model". `format` is that of the layers; the patch embedding,
+  /// whose inputs are raw pixels, has its own.
   SiglipEncoder(const Context& ctx, const SiglipConfig& config, const Weights& weights,
-                kernels::WeightFormat format);
+                kernels::WeightFormat format, kernels::WeightFormat patch_format);
 
   /// Features after the last norm, the patches of all tiles one below the other in row-major order.
   /// All tiles run as one packed batch; no tile sees another. out: [patches of all tiles, hidden].

@@ -162,6 +162,9 @@ class ModelInfo:
     def path(self) -> str:
         ...
     @property
+    def quantize(self) -> str:
+        ...
+    @property
     def threads(self) -> int:
         ...
     @property
@@ -222,7 +225,7 @@ class Model:
     A loaded model. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
         """

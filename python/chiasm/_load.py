@@ -36,7 +36,8 @@ def load(
         device: "auto" or "cpu".
         dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
             "float16".
-        quantize: Not supported yet by this version.
+        quantize: None, or "int8" or "int4": the language model's matrices in 8 or 4 bits, the vision
+            encoder's and the projector's in 8 bits either way.
         threads: CPU threads; None: all that this process may use.
         max_context: Tokens that a request may hold; None: what the model was made for.
         kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
@@ -51,15 +52,12 @@ def load(
         RequestError: A setting is out of range.
         DeviceError: The device is absent from this build.
     """
-    if quantize is not None:
-        raise RequestError(
-            f"quantize={quantize!r} is not supported yet; dtype may be float32, bfloat16 or float16"
-        )
     if lora is not None:
         raise RequestError("lora is not supported yet by this version")
     settings = {
         "device": utf8("device", device),
         "dtype": utf8("dtype", dtype),
+        "quantize": "" if quantize is None else utf8("quantize", quantize),
         "kv_cache": utf8("kv_cache", kv_cache),
         "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),

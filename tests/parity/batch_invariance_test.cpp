@@ -17,9 +17,9 @@ namespace chiasm::testing {
 namespace {
 
 struct Setting {
-  std::string folder, dtype;
+  std::string folder, dtype, quantize = "";
   friend std::ostream& operator<<(std::ostream& out, const Setting& s) {
-    return out << s.folder << "_" << s.dtype;
+    return out << s.folder << "_" << s.dtype << s.quantize;
   }
 };
 
@@ -46,6 +46,7 @@ class BatchInvariance : public ::testing::TestWithParam<Setting> {
   LoadOptions options(int threads) const {
     LoadOptions o;
     o.dtype = GetParam().dtype;
+    o.quantize = GetParam().quantize;
     o.threads = threads;
     return o;
   }
@@ -139,6 +140,8 @@ TEST_P(BatchInvariance, SplitInChunks) {
 INSTANTIATE_TEST_SUITE_P(Small, BatchInvariance,
                          ::testing::Values(Setting{"smolvlm_2x2", "float32"},
                                            Setting{"smolvlm_2x2", "bfloat16"},
+                                           Setting{"smolvlm_2x2", "bfloat16", "int8"},
+                                           Setting{"smolvlm_2x2", "bfloat16", "int4"},
                                            Setting{"smolvlm_side25", "float32"},
                                            Setting{"llama31_old", "bfloat16"},
                                            Setting{"llama_suppress", "float16"}),

@@ -139,7 +139,7 @@ def test_a_damaged_chat_template(folder):
         ({"threads": 1.5}, RequestError, "threads"),
         ({"max_context": -5}, RequestError, "max_context"),
         ({"max_context": 10**9}, RequestError, "max_context"),
-        ({"quantize": "int4"}, RequestError, "quantize='int4' is not supported yet"),
+        ({"quantize": "int5"}, RequestError, 'quantize "int5" is not known'),
         ({"lora": "x"}, RequestError, "lora is not supported yet"),
     ],
 )
