@@ -16,7 +16,9 @@ def draw_assets(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     cat = Image.fromarray(data.chelsea())
     side = cat.height
-    cat.crop((70, 0, 70 + side, side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS).quantize(128).save(folder / "photo.png")
+    cat.crop((70, 0, 70 + side, side)).resize((SIDE, SIDE), Image.Resampling.LANCZOS).quantize(
+        128
+    ).save(folder / "photo.png")
     _scene().save(folder / "scene.png", optimize=True)
     _sign().save(folder / "sign.png", optimize=True)
 
@@ -36,5 +38,11 @@ def _sign() -> Image.Image:
     draw = ImageDraw.Draw(sign)
     draw.rectangle((8, 8, SIDE - 9, SIDE - 9), outline=(245, 245, 245), width=4)
     bold = next(path for path in font_files() if path.endswith("DejaVuSans-Bold.ttf"))
-    draw.text((SIDE / 2, SIDE / 2), "OPEN", fill=(245, 245, 245), font=ImageFont.truetype(bold, 64), anchor="mm")
+    draw.text(
+        (SIDE / 2, SIDE / 2),
+        "OPEN",
+        fill=(245, 245, 245),
+        font=ImageFont.truetype(bold, 64),
+        anchor="mm",
+    )
     return sign

@@ -25,16 +25,27 @@ def tokenizer(arguments) -> None:
 def vision(arguments) -> None:
     """Trains the first stage."""
     _prepare(arguments)
-    stage = VisionStage(Photos(arguments.data), BatchShape(arguments.photos, arguments.drawn), arguments.seed,
-                        arguments.workers, arguments.device)
+    stage = VisionStage(
+        Photos(arguments.data),
+        BatchShape(arguments.photos, arguments.drawn),
+        arguments.seed,
+        arguments.workers,
+        arguments.device,
+    )
     train(stage, _options(arguments, "vision"))
 
 
 def joint(arguments) -> None:
     """Trains the second stage: resumed, else from exported weights, else from the first stage."""
     _prepare(arguments)
-    stage = JointStage(Photos(arguments.data), BatchShape(arguments.photos, arguments.drawn), arguments.seed,
-                       arguments.workers, arguments.device, Tokenizer.from_file(str(arguments.model / "tokenizer.json")))
+    stage = JointStage(
+        Photos(arguments.data),
+        BatchShape(arguments.photos, arguments.drawn),
+        arguments.seed,
+        arguments.workers,
+        arguments.device,
+        Tokenizer.from_file(str(arguments.model / "tokenizer.json")),
+    )
     if arguments.init_from:
         load_weights(stage.model.mini, arguments.init_from)
     else:
@@ -63,7 +74,14 @@ def verify(arguments) -> None:
 
 def evaluate(arguments) -> None:
     """Measures the folder."""
-    measure(arguments.model, arguments.data, arguments.backend, arguments.dtype, arguments.pictures, arguments.output)
+    measure(
+        arguments.model,
+        arguments.data,
+        arguments.backend,
+        arguments.dtype,
+        arguments.pictures,
+        arguments.output,
+    )
 
 
 def assets(arguments) -> None:
@@ -79,5 +97,11 @@ def _prepare(arguments) -> None:
 def _options(arguments, stage: str) -> LoopOptions:
     folder = arguments.work / stage
     folder.mkdir(parents=True, exist_ok=True)
-    return LoopOptions(folder, arguments.minutes, arguments.cooldown, arguments.pause or arguments.work / "PAUSE",
-                       arguments.matrix_lr, arguments.other_lr)
+    return LoopOptions(
+        folder,
+        arguments.minutes,
+        arguments.cooldown,
+        arguments.pause or arguments.work / "PAUSE",
+        arguments.matrix_lr,
+        arguments.other_lr,
+    )

@@ -1,4 +1,4 @@
-"""Shows that transformers loads the exported folder and computes the same: pixels, tokens, logits."""
+"""Shows that transformers loads the folder and computes the same: pixels, tokens, logits."""
 
 from pathlib import Path
 
@@ -22,7 +22,9 @@ def verify(folder: Path, pictures: int = 20) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
-    reference = AutoModelForImageTextToText.from_pretrained(folder, local_files_only=True, dtype=torch.float32).eval()
+    reference = AutoModelForImageTextToText.from_pretrained(
+        folder, local_files_only=True, dtype=torch.float32
+    ).eval()
     mini = Mini().eval()
     load_weights(mini, folder)
     conversations = Conversations(Tokenizer.from_file(str(folder / "tokenizer.json")))
@@ -30,18 +32,29 @@ def verify(folder: Path, pictures: int = 20) -> None:
     for number in range(pictures):
         sample = drawn_picture(77, number)
         turn = ask(np.random.default_rng(number), sample)
-        messages = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": turn.question}]}]
+        messages = [
+            {
+                "role": "user",
+                "content": [{"type": "image"}, {"type": "text", "text": turn.question}],
+            }
+        ]
         prompt = processor.apply_chat_template(messages, add_generation_prompt=True)
         inputs = processor(text=prompt, images=[Image.fromarray(sample.image)], return_tensors="pt")
         asked, wanted = conversations.exchange(turn)
-        ours = (conversations.prefix + asked)[:inputs.input_ids.shape[1]]
-        assert inputs.input_ids[0].tolist() == ours, f"picture {number}: the prompt is tokenized differently"
+        ours = (conversations.prefix + asked)[: inputs.input_ids.shape[1]]
+        assert inputs.input_ids[0].tolist() == ours, (
+            f"picture {number}: the prompt is tokenized differently"
+        )
         pixels = normalise(pixels_of([sample]))
-        assert torch.allclose(inputs.pixel_values[0, 0], pixels[0], atol=1e-6), f"picture {number}: pixels differ"
+        assert torch.allclose(inputs.pixel_values[0, 0], pixels[0], atol=1e-6), (
+            f"picture {number}: pixels differ"
+        )
         with torch.no_grad():
             theirs = reference(**inputs).logits
             tokens = torch.tensor([ours])
-            hidden = mini.read(tokens, torch.arange(len(ours))[None], None, mini.see(pixels), FIRST_ROW)
+            hidden = mini.read(
+                tokens, torch.arange(len(ours))[None], None, mini.see(pixels), FIRST_ROW
+            )
             worst = max(worst, (mini.logits(hidden) - theirs).abs().max().item())
     assert worst < LOGIT_BOUND, f"logits differ by {worst}"
     print(f"transformers agrees on {pictures} pictures; largest difference of a logit {worst:.2e}")
@@ -55,9 +68,22 @@ def verify_geometry(folder: Path) -> None:
 
     processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
     rng = np.random.default_rng(5)
-    for height, width in ((32, 32), (128, 128), (256, 256), (100, 201), (201, 100), (64, 48), (97, 128), (300, 451)):
+    for height, width in (
+        (32, 32),
+        (128, 128),
+        (256, 256),
+        (100, 201),
+        (201, 100),
+        (64, 48),
+        (97, 128),
+        (300, 451),
+    ):
         picture = rng.integers(0, 256, (height, width, 3), np.uint8)
-        pixels = processor.image_processor([Image.fromarray(picture)], return_tensors="pt").pixel_values[0, 0]
+        pixels = processor.image_processor(
+            [Image.fromarray(picture)], return_tensors="pt"
+        ).pixel_values[0, 0]
         ours = torch.from_numpy(squash(picture)).permute(2, 0, 1)
-        assert torch.allclose(normalise(ours), pixels, atol=1e-6), f"{height} x {width}: the resize differs"
+        assert torch.allclose(normalise(ours), pixels, atol=1e-6), (
+            f"{height} x {width}: the resize differs"
+        )
     print("the processor's geometry is that of training")

@@ -36,32 +36,52 @@ class TransformersBackend:
         self.torch = torch
         self.processor = AutoProcessor.from_pretrained(folder, local_files_only=True)
         self.model = AutoModelForImageTextToText.from_pretrained(
-            folder, local_files_only=True, dtype=getattr(torch, dtype)).eval()
+            folder, local_files_only=True, dtype=getattr(torch, dtype)
+        ).eval()
         self.mini = Mini().eval()
         load_weights(self.mini, folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
     def ask(self, pictures, questions):
         """Greedy answers, all pairs in one batch."""
-        prompts = [self.processor.apply_chat_template(
-            [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": question}]}],
-            add_generation_prompt=True) for question in questions]
-        inputs = self.processor(text=prompts, images=[[picture] for picture in pictures], padding=True,
-                                return_tensors="pt").to(self.model.dtype)
+        prompts = [
+            self.processor.apply_chat_template(
+                [
+                    {
+                        "role": "user",
+                        "content": [{"type": "image"}, {"type": "text", "text": question}],
+                    }
+                ],
+                add_generation_prompt=True,
+            )
+            for question in questions
+        ]
+        inputs = self.processor(
+            text=prompts,
+            images=[[picture] for picture in pictures],
+            padding=True,
+            return_tensors="pt",
+        ).to(self.model.dtype)
         with self.torch.no_grad():
             output = self.model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
-        answers = output[:, inputs.input_ids.shape[1]:]
-        return [text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)]
+        answers = output[:, inputs.input_ids.shape[1] :]
+        return [
+            text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)
+        ]
 
     def embed_pictures(self, pictures):
         """Mean of the patch rows, projected (see the README)."""
-        pixels = self.processor.image_processor([[picture] for picture in pictures], return_tensors="pt").pixel_values
+        pixels = self.processor.image_processor(
+            [[picture] for picture in pictures], return_tensors="pt"
+        ).pixel_values
         with self.torch.no_grad():
             return self.mini.picture_row(self.mini.see(pixels[:, 0])).numpy()
 
     def embed_texts(self, texts):
         """The last hidden row of each text, projected."""
-        rows = [self.tokenizer.encode(f"<|im_start|>{text}<end_of_utterance>").ids for text in texts]
+        rows = [
+            self.tokenizer.encode(f"<|im_start|>{text}<end_of_utterance>").ids for text in texts
+        ]
         width = max(map(len, rows))
         tokens = self.torch.tensor([row + [0] * (width - len(row)) for row in rows])
         ends = self.torch.tensor([len(row) - 1 for row in rows])
@@ -85,12 +105,18 @@ class ChiasmBackend:
 
     def ask(self, pictures, questions):
         """Greedy answers, all pairs in one batch."""
-        answers = self.model.ask([np.asarray(picture) for picture in pictures], questions, max_tokens=MAX_TOKENS)
+        answers = self.model.ask(
+            [np.asarray(picture) for picture in pictures], questions, max_tokens=MAX_TOKENS
+        )
         return [answer.strip() for answer in answers]
 
     def embed_pictures(self, pictures):
         """Rows of the search head."""
-        return self.embedder.embed_images([np.asarray(picture) for picture in pictures]) if self.embedder else None
+        return (
+            self.embedder.embed_images([np.asarray(picture) for picture in pictures])
+            if self.embedder
+            else None
+        )
 
     def embed_texts(self, texts):
         """Rows of the search head."""

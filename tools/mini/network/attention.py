@@ -12,8 +12,9 @@ HIDDEN = -1e4  # added to the score of a token that must not be seen
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None) -> Tensor:
     """softmax(q k' / sqrt(head_dim) + bias) v.
 
-    q: [batch, heads, tokens, head_dim]; k, v: [batch, fewer heads, tokens, head_dim], each shared by
-    neighbouring query heads; bias: broadcast to [batch, heads, tokens, tokens]. Returns the shape of q.
+    q: [batch, heads, tokens, head_dim]; k, v: [batch, fewer heads, tokens, head_dim], each shared
+    by neighbouring query heads; bias: broadcast to [batch, heads, tokens, tokens]. Returns the
+    shape of q.
     """
     batch, heads, length, width = q.shape
     shared = k.shape[1]

@@ -27,13 +27,15 @@ class RMSNorm(nn.Module):
 def rotary_table(config: TextConfig) -> tuple[Tensor, Tensor]:
     """Cosine and sine for every position: [positions, head_dim] each, the two halves alike."""
     exponents = torch.arange(0, config.head_dim, 2).float() / config.head_dim
-    angles = torch.outer(torch.arange(config.max_position_embeddings).float(), config.rope_theta ** -exponents)
+    angles = torch.outer(
+        torch.arange(config.max_position_embeddings).float(), config.rope_theta**-exponents
+    )
     angles = torch.cat([angles, angles], dim=-1)
     return angles.cos(), angles.sin()
 
 
 def rotate(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Turns the pairs (i, i + head_dim/2) of x [batch, heads, tokens, head_dim] by their positions."""
+    """Turns the pairs (i, i + head_dim/2) of x [batch, heads, tokens, head_dim] by position."""
     first, second = x.chunk(2, dim=-1)
     return x * cosine + torch.cat([-second, first], dim=-1) * sine
 
@@ -44,7 +46,10 @@ class Attention(nn.Module):
     def __init__(self, config: TextConfig):
         super().__init__()
         self.head_dim = config.head_dim
-        queries, keys = config.num_attention_heads * self.head_dim, config.num_key_value_heads * self.head_dim
+        queries, keys = (
+            config.num_attention_heads * self.head_dim,
+            config.num_key_value_heads * self.head_dim,
+        )
         self.q_proj = nn.Linear(config.hidden_size, queries, bias=False)
         self.k_proj = nn.Linear(config.hidden_size, keys, bias=False)
         self.v_proj = nn.Linear(config.hidden_size, keys, bias=False)
@@ -52,8 +57,10 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, turns: tuple[Tensor, Tensor], bias: Tensor) -> Tensor:
         """[batch, tokens, hidden] -> the same. bias: see `attend`."""
-        q, k, v = (project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
-                   for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            project(x).unflatten(-1, (-1, self.head_dim)).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
         q, k = rotate(q, *turns), rotate(k, *turns)
         mixed = attend(q, k, v, bias)
         return self.o_proj(mixed.transpose(1, 2).flatten(2))
@@ -103,13 +110,19 @@ class Decoder(nn.Module):
         self.register_buffer("sine", sine, persistent=False)
 
     def forward(self, x: Tensor, positions: Tensor, mask: Tensor | None) -> Tensor:
-        """x [batch, tokens, hidden], positions int64 [batch, tokens] -> [batch, tokens, hidden], normalised.
+        """x [batch, tokens, hidden], positions int64 [batch, tokens] -> normalised rows like x.
 
         mask: bool [batch, 1, tokens, tokens], whom each token sees; None for all before it.
         """
-        low = torch.get_autocast_dtype(x.device.type) if torch.is_autocast_enabled(x.device.type) else x.dtype
+        low = (
+            torch.get_autocast_dtype(x.device.type)
+            if torch.is_autocast_enabled(x.device.type)
+            else x.dtype
+        )
         if mask is None:
-            mask = torch.ones(1, 1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device).tril()
+            mask = torch.ones(
+                1, 1, x.shape[1], x.shape[1], dtype=torch.bool, device=x.device
+            ).tril()
         bias = bias_of(mask, low)
         turns = tuple(table[positions][:, None].to(low) for table in (self.cosine, self.sine))
         for layer in self.layers:

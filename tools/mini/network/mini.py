@@ -14,7 +14,9 @@ class ModalityProjection(nn.Module):
 
     def __init__(self, config: MiniConfig):
         super().__init__()
-        self.proj = nn.Linear(config.vision.hidden_size * config.scale_factor**2, config.text.hidden_size, bias=False)
+        self.proj = nn.Linear(
+            config.vision.hidden_size * config.scale_factor**2, config.text.hidden_size, bias=False
+        )
 
 
 class Connector(nn.Module):
@@ -26,7 +28,7 @@ class Connector(nn.Module):
         self.scale = config.scale_factor
 
     def forward(self, patches: Tensor) -> Tensor:
-        """[batch, 64, hidden] -> [batch, 16, text hidden]; each row holds a 2 x 2 block, row by row."""
+        """[batch, 64, hidden] -> [batch, 16, text hidden]; each row is a 2 x 2 block."""
         batch, count, width = patches.shape
         side, scale = int(count**0.5), self.scale
         blocks = patches.view(batch, side // scale, scale, side // scale, scale, width)
@@ -72,15 +74,22 @@ class Mini(nn.Module):
         self.chiasm = Extras(config)
 
     def see(self, pixels: Tensor) -> Tensor:
-        """[batch, 3, 128, 128] from -1 to 1 -> patch rows [batch, 64, hidden] after post_layernorm."""
+        """[batch, 3, 128, 128] from -1 to 1 -> rows [batch, 64, hidden] after post_layernorm."""
         return self.model.vision_model(pixels)
 
-    def read(self, tokens: Tensor, positions: Tensor, mask: Tensor | None, patches: Tensor | None, first: int) -> Tensor:
-        """Hidden rows [batch, tokens, hidden]; the picture's 16 rows replace tokens `first` to `first` + 15."""
+    def read(
+        self,
+        tokens: Tensor,
+        positions: Tensor,
+        mask: Tensor | None,
+        patches: Tensor | None,
+        first: int,
+    ) -> Tensor:
+        """Hidden rows [batch, tokens, hidden]; the picture's 16 rows replace those from `first`."""
         x = self.model.text_model.embed_tokens(tokens)
         if patches is not None:
             rows = self.model.connector(patches)
-            x = torch.cat([x[:, :first], rows.to(x.dtype), x[:, first + rows.shape[1]:]], dim=1)
+            x = torch.cat([x[:, :first], rows.to(x.dtype), x[:, first + rows.shape[1] :]], dim=1)
         return self.model.text_model(x, positions, mask)
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -92,9 +101,9 @@ class Mini(nn.Module):
         return F.normalize(self.chiasm.embed.image(patches.mean(dim=1)).float(), dim=-1)
 
     def text_row(self, tokens: Tensor, last: Tensor) -> Tensor:
-        """The unit vector of a text: the hidden row of its <end_of_utterance> (place `last`), projected.
+        """The unit vector of a text: the hidden row of its last token (place `last`), projected.
 
-        tokens: int64 [batch, tokens], "<|im_start|>" text "<end_of_utterance>", padded on the right.
+        tokens: int64 [batch, tokens], "<|im_start|>" text "<end_of_utterance>", padded at the end.
         """
         positions = torch.arange(tokens.shape[1], device=tokens.device).expand_as(tokens)
         hidden = self.read(tokens, positions, None, None, 0)

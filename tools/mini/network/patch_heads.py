@@ -13,7 +13,12 @@ from ..pictures.photos import CLASSES
 from ..pictures.sample import CHAR_SLOTS, CHARACTERS
 
 PHOTO = "photo"
-OUTPUTS = {"shape": BAR + 1, "colour": len(COLOURS) + 1, "centre": 2, "characters": CHAR_SLOTS * (len(CHARACTERS) + 1)}
+OUTPUTS = {
+    "shape": BAR + 1,
+    "colour": len(COLOURS) + 1,
+    "centre": 2,
+    "characters": CHAR_SLOTS * (len(CHARACTERS) + 1),
+}
 
 
 class PatchHeads(nn.Module):
@@ -25,7 +30,7 @@ class PatchHeads(nn.Module):
         self.photo = nn.Linear(width, len(CLASSES))
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """[batch, patches, hidden] -> logits by kind: [batch, patches, classes], photo [batch, classes]."""
+        """[batch, patches, hidden] -> logits [batch, patches, classes] by kind; photo per picture."""
         split = torch.split(self.patches(features), list(OUTPUTS.values()), dim=-1)
         logits = dict(zip(OUTPUTS, split))
         logits["characters"] = logits["characters"].unflatten(-1, (CHAR_SLOTS, -1))

@@ -11,14 +11,30 @@ from .attention import attend
 from .config import VisionConfig
 
 
+def waves(side: int, width: int) -> Tensor:
+    """[side * side, width]: sines and cosines of row and column, where the learnt positions start.
+
+    A neighbour is then a fixed rotation away, so that attention need not learn for each place anew
+    where the other half of a letter lies. Wavelengths run from 3 to 32 patches.
+    """
+    lengths = 3 * (32 / 3) ** torch.linspace(0, 1, width // 4)
+    angles = torch.arange(side)[:, None] * 2 * torch.pi / lengths
+    along = torch.cat([angles.sin(), angles.cos()], dim=1)  # [side, width / 2]
+    rows, columns = along[:, None].expand(-1, side, -1), along[None].expand(side, -1, -1)
+    return torch.cat([rows, columns], dim=-1).flatten(0, 1)
+
+
 class VisionEmbeddings(nn.Module):
     """Pixels to patch rows: a strided convolution plus one learnt row for each place."""
 
     def __init__(self, config: VisionConfig):
         super().__init__()
         side = config.image_size // config.patch_size
-        self.patch_embedding = nn.Conv2d(3, config.hidden_size, config.patch_size, config.patch_size)
+        self.patch_embedding = nn.Conv2d(
+            3, config.hidden_size, config.patch_size, config.patch_size
+        )
         self.position_embedding = nn.Embedding(side * side, config.hidden_size)
+        self.position_embedding.weight.data.copy_(waves(side, config.hidden_size))
         self.patch_size = config.patch_size
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -46,7 +62,10 @@ class VisionAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[batch, patches, hidden] -> the same."""
         shape = (*x.shape[:2], self.heads, -1)
-        q, k, v = (project(x).view(shape).transpose(1, 2) for project in (self.q_proj, self.k_proj, self.v_proj))
+        q, k, v = (
+            project(x).view(shape).transpose(1, 2)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
         mixed = attend(q, k, v)
         return self.out_proj(mixed.transpose(1, 2).flatten(2))
 
@@ -65,7 +84,7 @@ class VisionMLP(nn.Module):
 
 
 class VisionLayer(nn.Module):
-    """One block; in training, each picture skips each branch with probability `skip` (stochastic depth)."""
+    """One block; in training, pictures skip branches with probability `skip` (stochastic depth)."""
 
     def __init__(self, config: VisionConfig, skip: float):
         super().__init__()
@@ -94,7 +113,8 @@ class VisionEncoder(nn.Module):
         super().__init__()
         last = max(config.num_hidden_layers - 1, 1)
         self.layers = nn.ModuleList(
-            VisionLayer(config, skip * number / last) for number in range(config.num_hidden_layers))
+            VisionLayer(config, skip * number / last) for number in range(config.num_hidden_layers)
+        )
 
 
 class VisionModel(nn.Module):

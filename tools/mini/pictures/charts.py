@@ -11,15 +11,26 @@ from .shapes import SHAPE_NAMES
 
 BAR = len(SHAPE_NAMES) + 1  # the shape label of a patch on a bar, after those of the scenes
 SEGMENTS = {  # top, upper right, lower right, bottom, lower left, upper left, middle
-    "0": "1111110", "1": "0110000", "2": "1101101", "3": "1111001", "4": "0110011",
-    "5": "1011011", "6": "1011111", "7": "1110000", "8": "1111111", "9": "1111011",
+    "0": "1111110",
+    "1": "0110000",
+    "2": "1101101",
+    "3": "1111001",
+    "4": "0110011",
+    "5": "1011011",
+    "6": "1011111",
+    "7": "1110000",
+    "8": "1111111",
+    "9": "1111011",
 }
 
 
 def draw_chart(rng: np.random.Generator) -> Sample:
-    """A bar chart. facts: `bars`, a list of (letter or "", colour, height from 0 to 1), left to right."""
+    """A bar chart. facts: `bars`, (letter or "", colour, height from 0 to 1), left to right."""
     paper_name = "white" if rng.random() < 0.8 else "black"
-    paper, ink = draw_colour(rng, paper_name), (0, 0, 0) if paper_name == "white" else (255, 255, 255)
+    paper, ink = (
+        draw_colour(rng, paper_name),
+        (0, 0, 0) if paper_name == "white" else (255, 255, 255),
+    )
     canvas = Image.new("RGB", (SIDE, SIDE), paper)
     draw = ImageDraw.Draw(canvas)
     count = int(rng.integers(2, 7))
@@ -34,7 +45,11 @@ def draw_chart(rng: np.random.Generator) -> Sample:
     pitch = (right - left) / count
     thick = pitch * rng.uniform(0.5, 0.85)
     if rng.random() < 0.6:
-        draw.line((left - 3, top - 3, left - 3, floor, right, floor), fill=ink, width=int(rng.integers(1, 3)))
+        draw.line(
+            (left - 3, top - 3, left - 3, floor, right, floor),
+            fill=ink,
+            width=int(rng.integers(1, 3)),
+        )
     font = load_font(draw_font(rng), int(rng.integers(12, 17)))
     shape, colour = np.zeros((GRID, GRID), np.int64), np.zeros((GRID, GRID), np.int64)
     middles = (np.arange(GRID) + 0.5) * SIDE / GRID
@@ -43,13 +58,21 @@ def draw_chart(rng: np.random.Generator) -> Sample:
         x0 = left + pitch * number + (pitch - thick) / 2
         y0 = floor - height * (floor - top)
         draw.rectangle((x0, y0, x0 + thick, floor), fill=draw_colour(rng, str(name)))
-        on = ((middles >= y0) & (middles <= floor))[:, None] & ((middles >= x0 - 4) & (middles <= x0 + thick + 4))[None]
+        on = ((middles >= y0) & (middles <= floor))[:, None] & (
+            (middles >= x0 - 4) & (middles <= x0 + thick + 4)
+        )[None]
         shape[on], colour[on] = BAR, COLOURS.index(str(name)) + 1
         if named:
-            draw.text((x0 + thick / 2, floor + 10), letters[number], fill=ink, font=font, anchor="mm")
+            draw.text(
+                (x0 + thick / 2, floor + 10), letters[number], fill=ink, font=font, anchor="mm"
+            )
             placed.append((letters[number], (x0 + thick / 2) / SIDE, (floor + 10) / SIDE))
-    labels = PatchLabels(shape.ravel(), colour.ravel(), np.zeros(GRID * GRID, np.int64), character_labels(placed))
-    bars = [(letter, str(name), float(height)) for letter, name, height in zip(letters, chosen, heights)]
+    labels = PatchLabels(
+        shape.ravel(), colour.ravel(), np.zeros(GRID * GRID, np.int64), character_labels(placed)
+    )
+    bars = [
+        (letter, str(name), float(height)) for letter, name, height in zip(letters, chosen, heights)
+    ]
     return Sample("chart", np.asarray(canvas), {"bars": bars}, labels)
 
 
@@ -63,9 +86,18 @@ def _distinct_heights(rng: np.random.Generator, count: int) -> np.ndarray:
 def draw_display(rng: np.random.Generator) -> Sample:
     """A seven-segment display with one to five digits. facts: `digits`."""
     digits = "".join(str(digit) for digit in rng.integers(0, 10, int(rng.integers(1, 6))))
-    lit_name, dark_name = [("red", "black"), ("green", "black"), ("cyan", "black"), ("yellow", "black"),
-                           ("white", "black"), ("black", "gray"), ("black", "white"), ("orange", "black"),
-                           ("white", "blue"), ("black", "green")][rng.integers(10)]
+    lit_name, dark_name = [
+        ("red", "black"),
+        ("green", "black"),
+        ("cyan", "black"),
+        ("yellow", "black"),
+        ("white", "black"),
+        ("black", "gray"),
+        ("black", "white"),
+        ("orange", "black"),
+        ("white", "blue"),
+        ("black", "green"),
+    ][rng.integers(10)]
     lit, dark = draw_colour(rng, lit_name), draw_colour(rng, dark_name)
     canvas = Image.new("RGB", (SIDE * 2, SIDE * 2), dark)
     draw = ImageDraw.Draw(canvas)
@@ -81,16 +113,23 @@ def draw_display(rng: np.random.Generator) -> Sample:
         x += pitch
     zeros = np.zeros(GRID * GRID, np.int64)
     labels = PatchLabels(zeros, zeros, zeros, character_labels(placed))
-    return Sample("display", np.asarray(canvas.reduce(2)), {"digits": digits, "colour": lit_name}, labels)
+    return Sample(
+        "display", np.asarray(canvas.reduce(2)), {"digits": digits, "colour": lit_name}, labels
+    )
 
 
 def _segments(draw, x, y, wide, tall, line, lit, rgb) -> None:
     gap = line * 0.6
     middle, bottom, right = y + tall / 2, y + tall, x + wide
     strokes = (
-        (x + gap, y, right - gap, y), (right, y + gap, right, middle - gap), (right, middle + gap, right, bottom - gap),
-        (x + gap, bottom, right - gap, bottom), (x, middle + gap, x, bottom - gap), (x, y + gap, x, middle - gap),
-        (x + gap, middle, right - gap, middle))
+        (x + gap, y, right - gap, y),
+        (right, y + gap, right, middle - gap),
+        (right, middle + gap, right, bottom - gap),
+        (x + gap, bottom, right - gap, bottom),
+        (x, middle + gap, x, bottom - gap),
+        (x, y + gap, x, middle - gap),
+        (x + gap, middle, right - gap, middle),
+    )
     for stroke, on in zip(strokes, lit):
         if on == "1":
             draw.line(stroke, fill=rgb, width=line)

@@ -1,4 +1,4 @@
-"""The fonts found on this machine that draw Latin letters; Debian's font packages give several hundred."""
+"""The fonts of this machine that draw Latin letters; Debian's packages give several hundred."""
 
 import functools
 from pathlib import Path
@@ -8,7 +8,16 @@ from PIL import ImageFont
 
 FOLDERS = (Path("/usr/share/fonts/truetype"), Path("/usr/share/fonts/opentype"))
 # Symbols, scripts without Latin letters, and display faces that people cannot read at 14 pixels.
-_SKIPPED = ("emoji", "symbol", "math", "ornament", "dingbat", "opens___", "libertine_k", "libertine_i")
+_SKIPPED = (
+    "emoji",
+    "symbol",
+    "math",
+    "ornament",
+    "dingbat",
+    "opens___",
+    "libertine_k",
+    "libertine_i",
+)
 _LATIN_NOTO = ("NotoSans-", "NotoSerif-", "NotoSansMono-", "NotoSansDisplay-", "NotoSerifDisplay-")
 _KEPT = 100  # opened fonts and sizes
 
@@ -16,10 +25,14 @@ _KEPT = 100  # opened fonts and sizes
 @functools.cache
 def font_files() -> tuple[str, ...]:
     """Readable Latin fonts, in a fixed order."""
-    files = sorted(path for folder in FOLDERS if folder.is_dir() for path in folder.rglob("*.[to]tf"))
+    files = sorted(
+        path for folder in FOLDERS if folder.is_dir() for path in folder.rglob("*.[to]tf")
+    )
     chosen = tuple(str(path) for path in files if _is_latin(path))
     if not chosen:
-        raise RuntimeError(f"no fonts below {', '.join(map(str, FOLDERS))}: install fonts-dejavu and fonts-liberation")
+        raise RuntimeError(
+            f"no fonts below {', '.join(map(str, FOLDERS))}: see tools/mini/README.md"
+        )
     return chosen
 
 
@@ -41,7 +54,7 @@ def load_font(path: str, size: int) -> ImageFont.FreeTypeFont:
 
 
 def draw_font(rng: np.random.Generator) -> str:
-    """The path of a font: families first, so that one with forty styles does not crowd out the rest."""
+    """The path of a font: families first, so that forty styles of one do not crowd out the rest."""
     families = _families()
     family = families[rng.integers(len(families))]
     return family[rng.integers(len(family))]

@@ -20,7 +20,7 @@ def squash(picture: np.ndarray) -> np.ndarray:
 
 
 def _longest_edge(height: int, width: int) -> tuple[int, int]:
-    """Height and width after the first resize: the longer side 128, the other rounded up to even."""
+    """Height and width after the first resize: the longer side 128, the other made even."""
     if width >= height:
         short = int(SIDE / (width / height))
         return max(short + short % 2, 1), SIDE
@@ -31,4 +31,6 @@ def _longest_edge(height: int, width: int) -> tuple[int, int]:
 def _resize(pixels: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     if tuple(pixels.shape[-2:]) == size:
         return pixels
-    return tvF.resize(pixels, list(size), interpolation=tvF.InterpolationMode.BICUBIC, antialias=True)
+    return tvF.resize(
+        pixels, list(size), interpolation=tvF.InterpolationMode.BICUBIC, antialias=True
+    )

@@ -39,10 +39,14 @@ def _shuffled(count: int, seed: int, passes: int) -> np.ndarray:
 
 
 def validation_pictures(photos: Photos, kind: str, count: int) -> list[Sample]:
-    """Fresh pictures of one kind that training never sees; signs carry words held out of training."""
+    """Fresh pictures of one kind that training never sees; signs carry held-out words."""
     if kind == "photo":
         step = max(len(photos.held_out) // count, 1)
         return [plain_photo(*photo) for photo in photos.held_out[::step][:count]]
-    makers = {"scene": draw_scene, "chart": draw_chart, "display": draw_display,
-              "text": lambda rng: draw_sign(rng, held_out=True)}
+    makers = {
+        "scene": draw_scene,
+        "chart": draw_chart,
+        "display": draw_display,
+        "text": lambda rng: draw_sign(rng, held_out=True),
+    }
     return [makers[kind](np.random.default_rng((VALIDATION, number))) for number in range(count)]

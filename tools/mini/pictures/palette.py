@@ -1,4 +1,4 @@
-"""Named colours, drawn with a little variation so that a name stands for a range and not a value."""
+"""Named colours, drawn with variation so that a name stands for a range and not a value."""
 
 import colorsys
 
@@ -25,10 +25,25 @@ COLOURS = tuple(RANGES)
 _CLOSE = {
     frozenset(pair)
     for pair in (
-        ("red", "orange"), ("orange", "yellow"), ("orange", "brown"), ("red", "brown"), ("cyan", "blue"),
-        ("red", "pink"), ("purple", "blue"), ("black", "brown"), ("white", "yellow"), ("purple", "pink"),
-        ("white", "pink"), ("gray", "brown"), ("green", "cyan"), ("white", "cyan"), ("gray", "white"),
-        ("black", "purple"), ("gray", "green"), ("black", "blue"), ("gray", "purple"),
+        ("red", "orange"),
+        ("orange", "yellow"),
+        ("orange", "brown"),
+        ("red", "brown"),
+        ("cyan", "blue"),
+        ("red", "pink"),
+        ("purple", "blue"),
+        ("black", "brown"),
+        ("white", "yellow"),
+        ("purple", "pink"),
+        ("white", "pink"),
+        ("gray", "brown"),
+        ("green", "cyan"),
+        ("white", "cyan"),
+        ("gray", "white"),
+        ("black", "purple"),
+        ("gray", "green"),
+        ("black", "blue"),
+        ("gray", "purple"),
     )
 }
 

@@ -12,7 +12,12 @@ from .sample import Sample
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 HELD_OUT = 500  # the last photos of each class are never trained on
-_FILTERS = (Image.Resampling.BICUBIC, Image.Resampling.BILINEAR, Image.Resampling.LANCZOS, Image.Resampling.NEAREST)
+_FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.NEAREST,
+)
 _FILTER_SHARES = (0.66, 0.14, 0.14, 0.06)
 
 
@@ -24,11 +29,18 @@ class Photos:
         with tarfile.open(archive) as files:
             for member in files:
                 if member.name.endswith(".jpg"):
-                    picture = Image.open(io.BytesIO(files.extractfile(member).read())).convert("RGB")
-                    pictures[Path(member.name).parent.name].append((member.name, np.asarray(picture)))
+                    picture = Image.open(io.BytesIO(files.extractfile(member).read())).convert(
+                        "RGB"
+                    )
+                    pictures[Path(member.name).parent.name].append(
+                        (member.name, np.asarray(picture))
+                    )
         train, held_out = [], []
         for label, name in enumerate(CLASSES):
-            ordered = [(picture, label) for _, picture in sorted(pictures[name], key=lambda entry: entry[0])]
+            ordered = [
+                (picture, label)
+                for _, picture in sorted(pictures[name], key=lambda entry: entry[0])
+            ]
             train += ordered[:-HELD_OUT]
             held_out += ordered[-HELD_OUT:]
         self.train, self.held_out = train, held_out
@@ -40,7 +52,7 @@ def plain_photo(picture: np.ndarray, label: int) -> Sample:
 
 
 def varied_photo(rng: np.random.Generator, picture: np.ndarray, label: int) -> Sample:
-    """A photograph cropped, flipped, recoloured and partly covered, enlarged in one of several ways."""
+    """A photograph cropped, flipped, recoloured, partly covered, enlarged in several ways."""
     photo = Image.fromarray(picture)
     side = photo.width
     area = rng.uniform(0.45, 1.0) if rng.random() < 0.85 else 1.0
@@ -57,8 +69,12 @@ def varied_photo(rng: np.random.Generator, picture: np.ndarray, label: int) -> S
     if rng.random() < 0.1:
         photo = photo.filter(ImageFilter.GaussianBlur(rng.uniform(0.5, 2)))
     elif rng.random() < 0.15:
-        photo = photo.filter(ImageFilter.UnsharpMask(rng.uniform(1, 4), int(rng.uniform(50, 200)), 0))
-    return Sample("photo", _recolour(rng, np.asarray(photo)), {"name": CLASSES[label]}, photo_class=label)
+        photo = photo.filter(
+            ImageFilter.UnsharpMask(rng.uniform(1, 4), int(rng.uniform(50, 200)), 0)
+        )
+    return Sample(
+        "photo", _recolour(rng, np.asarray(photo)), {"name": CLASSES[label]}, photo_class=label
+    )
 
 
 def _recolour(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
@@ -78,5 +94,5 @@ def _recolour(rng: np.random.Generator, picture: np.ndarray) -> np.ndarray:
     if rng.random() < 0.3:
         x, y = rng.integers(0, SIDE, 2)
         half = rng.integers(12, 32)
-        picture[max(y - half, 0):y + half, max(x - half, 0):x + half] = rng.integers(0, 256, 3)
+        picture[max(y - half, 0) : y + half, max(x - half, 0) : x + half] = rng.integers(0, 256, 3)
     return picture

@@ -11,7 +11,18 @@ from .sample import PatchLabels, Sample
 from .shapes import SHAPE_NAMES, SHAPE_WEIGHTS, outline
 
 MASK_CELLS = GRID * 4  # resolution of the map from patches to the object that covers them
-OUTLINED_ONLY = ("circle", "square", "triangle", "rectangle", "star", "heart", "diamond", "oval", "hexagon", "pentagon")
+OUTLINED_ONLY = (
+    "circle",
+    "square",
+    "triangle",
+    "rectangle",
+    "star",
+    "heart",
+    "diamond",
+    "oval",
+    "hexagon",
+    "pentagon",
+)
 
 
 @dataclass(frozen=True)
@@ -36,10 +47,17 @@ def draw_scene(rng: np.random.Generator) -> Sample:
     things = _place(rng, background)
     width, height = _canvas_size(rng)
     picture, masks = _paint(rng, things, background, width, height)
-    return Sample("scene", squash(picture), {"things": things, "background": background}, _label(things, masks))
+    return Sample(
+        "scene",
+        squash(picture),
+        {"things": things, "background": background},
+        _label(things, masks),
+    )
 
 
-_BACKGROUND_WEIGHTS = np.array([{"white": 7.0, "black": 1.5, "gray": 1.5}.get(name, 0.7) for name in COLOURS])
+_BACKGROUND_WEIGHTS = np.array(
+    [{"white": 7.0, "black": 1.5, "gray": 1.5}.get(name, 0.7) for name in COLOURS]
+)
 _BACKGROUND_WEIGHTS /= _BACKGROUND_WEIGHTS.sum()
 
 
@@ -64,14 +82,24 @@ def _place(rng: np.random.Generator, background: str) -> list[Thing]:
         radii = rng.uniform(0.07, 0.14) * rng.uniform(0.8, 1.2, count)
     else:
         count = int(rng.choice([1, 2, 3, 4, 5, 6], p=[0.25, 0.3, 0.2, 0.12, 0.08, 0.05]))
-        kinds = [(str(rng.choice(SHAPE_NAMES, p=SHAPE_WEIGHTS)), str(rng.choice(colours))) for _ in range(count)]
+        kinds = [
+            (str(rng.choice(SHAPE_NAMES, p=SHAPE_WEIGHTS)), str(rng.choice(colours)))
+            for _ in range(count)
+        ]
         largest = {1: 0.42, 2: 0.25, 3: 0.22, 4: 0.19}.get(count, 0.15)
-        radii = np.where(rng.random(count) < 0.35, rng.uniform(0.06, 0.1, count), rng.uniform(0.1, largest, count))
+        radii = np.where(
+            rng.random(count) < 0.35,
+            rng.uniform(0.06, 0.1, count),
+            rng.uniform(0.1, largest, count),
+        )
     things: list[Thing] = []
     for (shape, colour), radius in zip(kinds, radii):
         for _ in range(30):
             x, y = rng.uniform(radius + 0.02, 0.98 - radius, 2)
-            if all((x - other.x) ** 2 + (y - other.y) ** 2 > (radius + other.radius + 0.015) ** 2 for other in things):
+            if all(
+                (x - other.x) ** 2 + (y - other.y) ** 2 > (radius + other.radius + 0.015) ** 2
+                for other in things
+            ):
                 things.append(Thing(shape, colour, float(x), float(y), float(radius)))
                 break
     return things
@@ -101,7 +129,12 @@ def _paint(rng, things, background, width, height):
         else:
             draw.polygon(pixels, fill=rgb)
             if look == "edged":
-                draw.line(pixels + pixels[:2], fill=edge_colour, width=max(line // 2, scale), joint="curve")
+                draw.line(
+                    pixels + pixels[:2],
+                    fill=edge_colour,
+                    width=max(line // 2, scale),
+                    joint="curve",
+                )
         cells = (points * side / extent + centre) * MASK_CELLS
         mask_draw.polygon([tuple(cell) for cell in cells], fill=number + 1)
     if scale == 2:

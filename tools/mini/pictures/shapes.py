@@ -24,8 +24,25 @@ def _star(rng: np.random.Generator) -> Points:
 
 def _cross(rng: np.random.Generator) -> Points:
     arm = rng.uniform(0.24, 0.36)
-    return np.array([(-arm, -1), (arm, -1), (arm, -arm), (1, -arm), (1, arm), (arm, arm),
-                     (arm, 1), (-arm, 1), (-arm, arm), (-1, arm), (-1, -arm), (-arm, -arm)]) * 0.95
+    return (
+        np.array(
+            [
+                (-arm, -1),
+                (arm, -1),
+                (arm, -arm),
+                (1, -arm),
+                (1, arm),
+                (arm, arm),
+                (arm, 1),
+                (-arm, 1),
+                (-arm, arm),
+                (-1, arm),
+                (-1, -arm),
+                (-arm, -arm),
+            ]
+        )
+        * 0.95
+    )
 
 
 def _heart(rng: np.random.Generator) -> Points:
@@ -46,19 +63,47 @@ def _moon(rng: np.random.Generator) -> Points:
 
 def _arrow(rng: np.random.Generator) -> Points:
     stem = rng.uniform(0.18, 0.3)
-    return np.array([(-1, -stem), (0.1, -stem), (0.1, -0.7), (1, 0), (0.1, 0.7), (0.1, stem), (-1, stem)])
+    return np.array(
+        [(-1, -stem), (0.1, -stem), (0.1, -0.7), (1, 0), (0.1, 0.7), (0.1, stem), (-1, stem)]
+    )
 
 
 def _house(rng: np.random.Generator) -> Points:
     wall = rng.uniform(0.55, 0.75)
-    return np.array([(0, -1), (0.95, -0.15), (wall, -0.15), (wall, 0.85), (0.18, 0.85), (0.18, 0.3),
-                     (-0.18, 0.3), (-0.18, 0.85), (-wall, 0.85), (-wall, -0.15), (-0.95, -0.15)])
+    return np.array(
+        [
+            (0, -1),
+            (0.95, -0.15),
+            (wall, -0.15),
+            (wall, 0.85),
+            (0.18, 0.85),
+            (0.18, 0.3),
+            (-0.18, 0.3),
+            (-0.18, 0.85),
+            (-wall, 0.85),
+            (-wall, -0.15),
+            (-0.95, -0.15),
+        ]
+    )
 
 
 def _tree(rng: np.random.Generator) -> Points:
     trunk = rng.uniform(0.1, 0.17)
-    return np.array([(0, -1), (0.5, -0.35), (0.25, -0.35), (0.75, 0.5), (trunk, 0.5), (trunk, 1),
-                     (-trunk, 1), (-trunk, 0.5), (-0.75, 0.5), (-0.25, -0.35), (-0.5, -0.35)])
+    return np.array(
+        [
+            (0, -1),
+            (0.5, -0.35),
+            (0.25, -0.35),
+            (0.75, 0.5),
+            (trunk, 0.5),
+            (trunk, 1),
+            (-trunk, 1),
+            (-trunk, 0.5),
+            (-0.75, 0.5),
+            (-0.25, -0.35),
+            (-0.5, -0.35),
+        ]
+    )
 
 
 def _car(rng: np.random.Generator) -> Points:
@@ -66,8 +111,18 @@ def _car(rng: np.random.Generator) -> Points:
         angles = np.radians(np.linspace(0, 180, 9))
         return np.stack([centre + 0.24 * np.cos(angles), 0.35 + 0.24 * np.sin(angles)], axis=1)
 
-    body = np.array([(-1, 0.35), (-1, -0.1), (-0.6, -0.15), (-0.35, -0.55), (0.35, -0.55), (0.62, -0.15),
-                     (1, -0.05), (1, 0.35)])
+    body = np.array(
+        [
+            (-1, 0.35),
+            (-1, -0.1),
+            (-0.6, -0.15),
+            (-0.35, -0.55),
+            (0.35, -0.55),
+            (0.62, -0.15),
+            (1, -0.05),
+            (1, 0.35),
+        ]
+    )
     return np.concatenate([body, wheel(0.55), wheel(-0.55)])
 
 

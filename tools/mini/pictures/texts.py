@@ -18,46 +18,68 @@ def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
     """A sign with one to three lines. facts: `lines`, `colour`, `background`."""
     side = int(rng.choice([128, 128, 128, 160, 192, 256]))
     height = side if rng.random() < 0.75 else int(side * rng.uniform(0.6, 1.0))
-    lines = [draw_text(rng, held_out) for _ in range(int(rng.choice([1, 2, 3], p=[0.75, 0.17, 0.08])))]
+    lines = [
+        draw_text(rng, held_out) for _ in range(int(rng.choice([1, 2, 3], p=[0.75, 0.17, 0.08])))
+    ]
     colour, background, ink, paper = _colours(rng)
     layer = Image.new("L", (side, height))
     lines, placed = _write(rng, layer, lines, side / 128)
     angle = float(rng.uniform(-7, 7)) if rng.random() < 0.3 else 0.0
     if angle:
         layer = layer.rotate(angle, Image.Resampling.BICUBIC)
-        placed = [(character, *_turn(x, y, side / 2, height / 2, angle)) for character, x, y in placed]
+        placed = [
+            (character, *_turn(x, y, side / 2, height / 2, angle)) for character, x, y in placed
+        ]
     sheet = _sheet(rng, side, height, paper)
     sheet.paste(ink, mask=layer)
     picture = _weather(rng, sheet)
     labels = _nothing_drawn()
-    labels.characters = character_labels([(character, x / side, y / height) for character, x, y in placed])
-    return Sample("text", squash(picture), {"lines": lines, "colour": colour, "background": background}, labels)
+    labels.characters = character_labels(
+        [(character, x / side, y / height) for character, x, y in placed]
+    )
+    return Sample(
+        "text",
+        squash(picture),
+        {"lines": lines, "colour": colour, "background": background},
+        labels,
+    )
 
 
 def draw_page(rng: np.random.Generator) -> Sample:
-    """A page full of lines in several fonts, which teaches letters faster than signs do; no questions fit it."""
+    """A page full of lines in several fonts: it teaches letters faster than signs. No facts."""
     colour, background, ink, paper = _colours(rng)
     layer = Image.new("L", (SIDE, SIDE))
     draw = ImageDraw.Draw(layer)
     placed = []
     top = rng.uniform(0, 10)
     while top < SIDE - SMALLEST:
-        size = int(min(rng.uniform(SMALLEST, 20) if rng.random() < 0.75 else rng.uniform(20, 44), SIDE - top))
+        size = int(
+            min(
+                rng.uniform(SMALLEST, 20) if rng.random() < 0.75 else rng.uniform(20, 44),
+                SIDE - top,
+            )
+        )
         font = load_font(draw_font(rng), size)
         line = draw_text(rng)
         while font.getlength(line) < SIDE * 0.75:
             line += " " + draw_text(rng)
         line = _fitting(font, line, SIDE * 0.98)
-        placed += _draw_line(draw, line, font, rng.uniform(0, max(SIDE - font.getlength(line), 0)), top + size * 0.55)
+        placed += _draw_line(
+            draw, line, font, rng.uniform(0, max(SIDE - font.getlength(line), 0)), top + size * 0.55
+        )
         top += size * rng.uniform(1.05, 1.3)
     sheet = _sheet(rng, SIDE, SIDE, paper)
     sheet.paste(ink, mask=layer)
     labels = _nothing_drawn()
-    labels.characters = character_labels([(character, x / SIDE, y / SIDE) for character, x, y in placed])
+    labels.characters = character_labels(
+        [(character, x / SIDE, y / SIDE) for character, x, y in placed]
+    )
     return Sample("page", _weather(rng, sheet), {}, labels)
 
 
-def _draw_line(draw, line: str, font, start: float, middle: float) -> list[tuple[str, float, float]]:
+def _draw_line(
+    draw, line: str, font, start: float, middle: float
+) -> list[tuple[str, float, float]]:
     """Writes `line` and returns (character, x, y) of every centre in pixels."""
     draw.text((start, middle), line, fill=255, font=font, anchor="lm")
     edges = [font.getlength(line[:count]) for count in range(len(line) + 1)]
@@ -87,7 +109,11 @@ def _write(rng, layer, lines, scale):
     draw = ImageDraw.Draw(layer)
     width, height = layer.size
     path = draw_font(rng)
-    size = int(rng.uniform(SMALLEST, 34) * scale) if rng.random() < 0.75 else int(rng.uniform(30, 60) * scale)
+    size = (
+        int(rng.uniform(SMALLEST, 34) * scale)
+        if rng.random() < 0.75
+        else int(rng.uniform(30, 60) * scale)
+    )
     longest = max(lines, key=len)
     needed = load_font(path, size).getlength(longest)
     if needed > width * 0.95:
@@ -97,9 +123,11 @@ def _write(rng, layer, lines, scale):
     font = load_font(path, size)
     lines = [_fitting(font, line, width * 0.97) for line in lines]
     pitch = size * rng.uniform(1.15, 1.6)
-    lines = lines[:max(1, int((height - size * 0.3) // pitch))]
+    lines = lines[: max(1, int((height - size * 0.3) // pitch))]
     block = pitch * (len(lines) - 1) + size * 1.1
-    top = rng.uniform(0, max(height - block, 1)) if rng.random() < 0.6 else max(height - block, 0) / 2
+    top = (
+        rng.uniform(0, max(height - block, 1)) if rng.random() < 0.6 else max(height - block, 0) / 2
+    )
     centred = rng.random() < 0.6
     left = None
     placed = []
@@ -122,7 +150,9 @@ def _fitting(font, line: str, width: float) -> str:
     return line
 
 
-def _turn(x: float, y: float, centre_x: float, centre_y: float, angle: float) -> tuple[float, float]:
+def _turn(
+    x: float, y: float, centre_x: float, centre_y: float, angle: float
+) -> tuple[float, float]:
     """Where a point goes when the picture is rotated by `angle` degrees anticlockwise."""
     cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
     right, down = x - centre_x, y - centre_y
@@ -134,7 +164,10 @@ def _sheet(rng: np.random.Generator, width: int, height: int, paper) -> Image.Im
     sheet = Image.new("RGB", (width, height), paper)
     if rng.random() < 0.2:
         ImageDraw.Draw(sheet).rectangle(
-            (1, 1, width - 2, height - 2), outline=draw_colour(rng, str(rng.choice(COLOURS))), width=max(width // 50, 1))
+            (1, 1, width - 2, height - 2),
+            outline=draw_colour(rng, str(rng.choice(COLOURS))),
+            width=max(width // 50, 1),
+        )
     return sheet
 
 
@@ -145,5 +178,7 @@ def _weather(rng: np.random.Generator, sheet: Image.Image) -> np.ndarray:
     if rng.random() < 0.25:
         grain = rng.integers(-12, 13, picture.shape[:2])
         ramp = np.linspace(-1, 1, picture.shape[1]) * rng.uniform(0, 20)
-        picture = np.clip(picture + grain[:, :, None] + ramp[None, :, None], 0, 255).astype(np.uint8)
+        picture = np.clip(picture + grain[:, :, None] + ramp[None, :, None], 0, 255).astype(
+            np.uint8
+        )
     return picture

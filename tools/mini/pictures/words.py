@@ -7,9 +7,39 @@ import numpy as np
 
 _CONSONANTS = "bcdfghjklmnpqrstvwxz"
 _VOWELS = "aeiouy"
-_SIGNS = ("open", "closed", "stop", "exit", "sale", "welcome", "danger", "hello", "push", "pull", "caution", "taxi",
-          "hotel", "cafe", "menu", "parking", "police", "school", "bus", "station", "library", "no entry", "thank you",
-          "hello world", "keep out", "happy birthday", "good morning", "for sale", "one way", "slow", "chiasm")
+_SIGNS = (
+    "open",
+    "closed",
+    "stop",
+    "exit",
+    "sale",
+    "welcome",
+    "danger",
+    "hello",
+    "push",
+    "pull",
+    "caution",
+    "taxi",
+    "hotel",
+    "cafe",
+    "menu",
+    "parking",
+    "police",
+    "school",
+    "bus",
+    "station",
+    "library",
+    "no entry",
+    "thank you",
+    "hello world",
+    "keep out",
+    "happy birthday",
+    "good morning",
+    "for sale",
+    "one way",
+    "slow",
+    "chiasm",
+)
 
 
 @functools.cache
@@ -37,7 +67,15 @@ def draw_text(rng: np.random.Generator, held_out: bool = False) -> str:
 
 def _case(rng: np.random.Generator, text: str) -> str:
     how = rng.random()
-    return text if how < 0.4 else text.upper() if how < 0.75 else text.capitalize() if how < 0.9 else text.title()
+    return (
+        text
+        if how < 0.4
+        else text.upper()
+        if how < 0.75
+        else text.capitalize()
+        if how < 0.9
+        else text.title()
+    )
 
 
 def _made_up(rng: np.random.Generator) -> str:
@@ -61,4 +99,7 @@ def _number(rng: np.random.Generator) -> str:
         return f"${rng.integers(1, 100)}.{rng.integers(0, 100):02d}"
     if kind < 0.9:
         return f"{rng.integers(1, 100)}%"
-    return "".join(chr(65 + letter) for letter in rng.integers(0, 26, int(rng.integers(1, 4)))) + digits[:4]
+    return (
+        "".join(chr(65 + letter) for letter in rng.integers(0, 26, int(rng.integers(1, 4))))
+        + digits[:4]
+    )

@@ -9,15 +9,28 @@ from ..pictures.sample import Sample
 from ..pictures.scenes import Thing
 from ..pictures.shapes import SHAPE_NAMES, SHAPE_WEIGHTS
 from .phrasing import (
-    CAPTION_REQUESTS, KIND_ANSWERS, KIND_REQUESTS, NO_TEXT, READ_REQUESTS, Turn, article, beyond, fill, listing, pick,
-    plural, sentence, yes_no)
+    CAPTION_REQUESTS,
+    KIND_ANSWERS,
+    KIND_REQUESTS,
+    NO_TEXT,
+    READ_REQUESTS,
+    Turn,
+    article,
+    beyond,
+    fill,
+    listing,
+    pick,
+    plural,
+    sentence,
+    yes_no,
+)
 from .scene_places import ask_place
 
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
 def ask_scene(rng: np.random.Generator, sample: Sample) -> Turn:
-    """One question about a scene; makers that do not fit the scene give None and another is drawn."""
+    """One question about a scene; makers that do not fit it give None and another is drawn."""
     things, background = sample.facts["things"], sample.facts["background"]
     while True:
         turn = pick(rng, _ASKERS)(rng, things, background)
@@ -26,10 +39,18 @@ def ask_scene(rng: np.random.Generator, sample: Sample) -> Turn:
 
 
 def describe(things: list[Thing]) -> str:
-    """"a red circle and two blue squares", groups from left to right."""
-    groups = Counter((thing.colour, thing.shape) for thing in sorted(things, key=lambda thing: thing.x))
-    return listing([article(f"{colour} {shape}") if count == 1 else f"{NUMBERS[count]} {colour} {plural(shape)}"
-                    for (colour, shape), count in groups.items()])
+    """Words like "a red circle and two blue squares", groups from left to right."""
+    groups = Counter(
+        (thing.colour, thing.shape) for thing in sorted(things, key=lambda thing: thing.x)
+    )
+    return listing(
+        [
+            article(f"{colour} {shape}")
+            if count == 1
+            else f"{NUMBERS[count]} {colour} {plural(shape)}"
+            for (colour, shape), count in groups.items()
+        ]
+    )
 
 
 def _caption(rng, things, background):
@@ -39,15 +60,32 @@ def _caption(rng, things, background):
 def _what_shape(rng, things, background):
     if len(things) != 1:
         return None
-    templates = ("What shape is in the picture?", "What shape is this?", "Which shape do you see?", "What is the shape?",
-                 "What object is in the picture?", "Name the shape.", "Which shape is drawn?", "What shape do you see?")
-    return Turn("shape", pick(rng, templates), sentence(article(f"{things[0].colour} {things[0].shape}")))
+    templates = (
+        "What shape is in the picture?",
+        "What shape is this?",
+        "Which shape do you see?",
+        "What is the shape?",
+        "What object is in the picture?",
+        "Name the shape.",
+        "Which shape is drawn?",
+        "What shape do you see?",
+    )
+    return Turn(
+        "shape", pick(rng, templates), sentence(article(f"{things[0].colour} {things[0].shape}"))
+    )
 
 
 def _count_all(rng, things, background):
-    templates = ("How many shapes are there?", "How many objects are there?", "How many shapes do you see?",
-                 "Count the shapes.", "How many things are in the picture?", "What is the number of shapes?",
-                 "How many shapes are in the picture?", "How many objects does the image contain?")
+    templates = (
+        "How many shapes are there?",
+        "How many objects are there?",
+        "How many shapes do you see?",
+        "Count the shapes.",
+        "How many things are in the picture?",
+        "What is the number of shapes?",
+        "How many shapes are in the picture?",
+        "How many objects does the image contain?",
+    )
     return Turn("counting", pick(rng, templates), str(len(things)))
 
 
@@ -55,17 +93,32 @@ def _count_some(rng, things, background):
     thing = pick(rng, things)
     colour, shape = thing.colour, thing.shape
     if rng.random() < 0.2:  # ask for something that may be absent
-        colour, shape = (str(pick(rng, COLOURS)), shape) if rng.random() < 0.5 else (colour, _any_shape(rng))
+        colour, shape = (
+            (str(pick(rng, COLOURS)), shape) if rng.random() < 0.5 else (colour, _any_shape(rng))
+        )
     how = rng.random()
     if how < 0.4:
         noun, count = plural(shape), sum(t.shape == shape for t in things)
     elif how < 0.75:
-        noun, count = f"{colour} {plural(shape)}", sum((t.colour, t.shape) == (colour, shape) for t in things)
+        noun, count = (
+            f"{colour} {plural(shape)}",
+            sum((t.colour, t.shape) == (colour, shape) for t in things),
+        )
     else:
-        noun, count = f"{colour} {pick(rng, ('shapes', 'objects', 'things'))}", sum(t.colour == colour for t in things)
-    templates = ("How many {noun} are there?", "How many {noun} do you see?", "Count the {noun}.",
-                 "How many {noun} are in the picture?", "What is the number of {noun}?", "How many {noun}?",
-                 "How many {noun} can you see?", "How many {noun} does the picture show?")
+        noun, count = (
+            f"{colour} {pick(rng, ('shapes', 'objects', 'things'))}",
+            sum(t.colour == colour for t in things),
+        )
+    templates = (
+        "How many {noun} are there?",
+        "How many {noun} do you see?",
+        "Count the {noun}.",
+        "How many {noun} are in the picture?",
+        "What is the number of {noun}?",
+        "How many {noun}?",
+        "How many {noun} can you see?",
+        "How many {noun} does the picture show?",
+    )
     return Turn("counting", fill(rng, templates, noun=noun), str(count))
 
 
@@ -86,18 +139,33 @@ def _colour_of(rng, things, background):
         if len(colours) > 1:
             return None
         if sum(t.shape == shape for t in things) > 1:
-            templates = ("What colour are the {noun}?", "Which colour are the {noun}?", "What is the colour of the {noun}?")
+            templates = (
+                "What colour are the {noun}?",
+                "Which colour are the {noun}?",
+                "What is the colour of the {noun}?",
+            )
             return Turn("colour", fill(rng, templates, noun=plural(shape)), sentence(thing.colour))
         answer = sentence(thing.colour)
-    templates = ("What colour is the {noun}?", "What is the colour of the {noun}?", "Which colour is the {noun}?",
-                 "What colour does the {noun} have?", "Tell me the colour of the {noun}.", "The {noun} is what colour?")
+    templates = (
+        "What colour is the {noun}?",
+        "What is the colour of the {noun}?",
+        "Which colour is the {noun}?",
+        "What colour does the {noun} have?",
+        "Tell me the colour of the {noun}.",
+        "The {noun} is what colour?",
+    )
     return Turn("colour", fill(rng, templates, noun=shape), answer)
 
 
 def _colour_single(rng, things, background):
     if len(things) != 1:
         return None
-    templates = ("What colour is it?", "What colour is the shape?", "What is its colour?", "What colour is the object?")
+    templates = (
+        "What colour is it?",
+        "What colour is the shape?",
+        "What is its colour?",
+        "What colour is the object?",
+    )
     return Turn("colour", pick(rng, templates), sentence(things[0].colour))
 
 
@@ -105,9 +173,17 @@ def _shape_of(rng, things, background):
     thing = pick(rng, things)
     if sum(t.colour == thing.colour for t in things) > 1:
         return None
-    templates = ("What shape is {colour}?", "Which shape is {colour}?", "What is {colour}?", "What is the {colour} shape?",
-                 "What shape is the {colour} object?", "What {colour} shape is there?", "Which object is {colour}?",
-                 "What {colour} thing do you see?", "What shape does the {colour} object have?")
+    templates = (
+        "What shape is {colour}?",
+        "Which shape is {colour}?",
+        "What is {colour}?",
+        "What is the {colour} shape?",
+        "What shape is the {colour} object?",
+        "What {colour} shape is there?",
+        "Which object is {colour}?",
+        "What {colour} thing do you see?",
+        "What shape does the {colour} object have?",
+    )
     return Turn("shape", fill(rng, templates, colour=thing.colour), sentence(article(thing.shape)))
 
 
@@ -115,23 +191,40 @@ def _exists(rng, things, background):
     thing = pick(rng, things)
     shape, colour = thing.shape, thing.colour
     if rng.random() < 0.55:
-        shape, colour = (_any_shape(rng), colour) if rng.random() < 0.5 else (shape, str(pick(rng, COLOURS)))
+        shape, colour = (
+            (_any_shape(rng), colour) if rng.random() < 0.5 else (shape, str(pick(rng, COLOURS)))
+        )
     how = rng.random()
     if how < 0.4:
         noun, true = article(shape), any(t.shape == shape for t in things)
     elif how < 0.8:
-        noun, true = article(f"{colour} {shape}"), any((t.shape, t.colour) == (shape, colour) for t in things)
+        noun, true = (
+            article(f"{colour} {shape}"),
+            any((t.shape, t.colour) == (shape, colour) for t in things),
+        )
     else:
         noun, true = f"anything {colour}", any(t.colour == colour for t in things)
-    templates = ("Is there {noun}?", "Does it contain {noun}?", "Is there {noun} in the picture?", "Do you see {noun}?",
-                 "Does the picture contain {noun}?", "Can you see {noun}?", "Is {noun} in the image?",
-                 "Does the image show {noun}?")
+    templates = (
+        "Is there {noun}?",
+        "Does it contain {noun}?",
+        "Is there {noun} in the picture?",
+        "Do you see {noun}?",
+        "Does the picture contain {noun}?",
+        "Can you see {noun}?",
+        "Is {noun} in the image?",
+        "Does the image show {noun}?",
+    )
     return Turn("scene yes/no", fill(rng, templates, noun=noun), yes_no(true))
 
 
 def _background(rng, things, background):
-    templates = ("What colour is the background?", "What is the background colour?", "Which colour is the background?",
-                 "What is the colour of the background?", "What colour is behind the shapes?")
+    templates = (
+        "What colour is the background?",
+        "What is the background colour?",
+        "Which colour is the background?",
+        "What is the colour of the background?",
+        "What colour is behind the shapes?",
+    )
     return Turn("colour", pick(rng, templates), sentence(background))
 
 
@@ -144,18 +237,38 @@ def _larger(rng, things, background):
     ratio = thing.radius / rival.radius
     if max(ratio, 1 / ratio) < 1.3:
         return None
-    templates = (("What is the largest shape?", "Which shape is the largest?", "Which shape is biggest?",
-                  "What is the biggest object?") if big else
-                 ("What is the smallest shape?", "Which shape is the smallest?", "What is the smallest object?"))
+    templates = (
+        (
+            "What is the largest shape?",
+            "Which shape is the largest?",
+            "Which shape is biggest?",
+            "What is the biggest object?",
+        )
+        if big
+        else (
+            "What is the smallest shape?",
+            "Which shape is the smallest?",
+            "What is the smallest object?",
+        )
+    )
     return Turn("size", pick(rng, templates), sentence(article(f"{thing.colour} {thing.shape}")))
 
 
 def _size(rng, things, background):
     thing = pick(rng, things)
-    if thing.size == "medium" or sum((t.shape, t.colour) == (thing.shape, thing.colour) for t in things) > 1:
+    if (
+        thing.size == "medium"
+        or sum((t.shape, t.colour) == (thing.shape, thing.colour) for t in things) > 1
+    ):
         return None
-    templates = ("Is the {noun} large or small?", "Is the {noun} small or large?", "What size is the {noun}?")
-    return Turn("size", fill(rng, templates, noun=f"{thing.colour} {thing.shape}"), sentence(thing.size))
+    templates = (
+        "Is the {noun} large or small?",
+        "Is the {noun} small or large?",
+        "What size is the {noun}?",
+    )
+    return Turn(
+        "size", fill(rng, templates, noun=f"{thing.colour} {thing.shape}"), sentence(thing.size)
+    )
 
 
 def _same_colour(rng, things, background):
@@ -178,6 +291,17 @@ def _odd(rng, things, background):
     return Turn("unsure", pick(rng, READ_REQUESTS), NO_TEXT) if rng.random() < 0.4 else beyond(rng)
 
 
-_ASKERS = ((_caption,) * 5 + (_what_shape,) * 4 + (_count_all,) * 3 + (_count_some,) * 5 + (_colour_of,) * 5
-           + (_colour_single,) * 2 + (_shape_of,) * 5 + (_exists,) * 5 + (_background,) * 2 + (_larger,) * 2
-           + (_size, _same_colour, _kind, _odd) + (ask_place,) * 8)
+_ASKERS = (
+    (_caption,) * 5
+    + (_what_shape,) * 4
+    + (_count_all,) * 3
+    + (_count_some,) * 5
+    + (_colour_of,) * 5
+    + (_colour_single,) * 2
+    + (_shape_of,) * 5
+    + (_exists,) * 5
+    + (_background,) * 2
+    + (_larger,) * 2
+    + (_size, _same_colour, _kind, _odd)
+    + (ask_place,) * 8
+)

@@ -8,7 +8,13 @@ from .about_scenes import ask_scene, describe
 from .about_text import ask_chart, ask_display, ask_sign
 from .phrasing import Turn, article, fill, spoken
 
-_ASKERS = {"photo": ask_photo, "scene": ask_scene, "text": ask_sign, "chart": ask_chart, "display": ask_display}
+_ASKERS = {
+    "photo": ask_photo,
+    "scene": ask_scene,
+    "text": ask_sign,
+    "chart": ask_chart,
+    "display": ask_display,
+}
 
 
 def ask(rng: np.random.Generator, sample: Sample) -> Turn:
@@ -35,9 +41,17 @@ def search_text(rng: np.random.Generator, sample: Sample) -> str:
     """Words that a person might search with to find `sample`."""
     named = subject(sample)
     if sample.kind == "photo":
-        templates = ("{named}", "a photo of {named}", "a picture of {named}", "{bare}", "an image of {named}")
+        templates = (
+            "{named}",
+            "a photo of {named}",
+            "a picture of {named}",
+            "{bare}",
+            "an image of {named}",
+        )
         return fill(rng, templates, named=named, bare=named.split(" ", 1)[1])
     if sample.kind == "text":
         templates = ("{named}", "a sign that says {quoted}", "{quoted}", "a picture of {named}")
         return fill(rng, templates, named=named, quoted=named.removeprefix("the text "))
-    return fill(rng, ("{named}", "a drawing of {named}", "{named}", "a picture of {named}"), named=named)
+    return fill(
+        rng, ("{named}", "a drawing of {named}", "{named}", "a picture of {named}"), named=named
+    )

@@ -17,7 +17,9 @@ DIRECTIONS = {
 
 def ask_place(rng: np.random.Generator, things: list[Thing], background: str) -> Turn | None:
     """One question about places, or None where the scene gives no clear answer."""
-    return pick(rng, (_beside, _beside, _beside, _is_beside, _is_beside, _outermost, _where))(rng, things)
+    return pick(rng, (_beside, _beside, _beside, _is_beside, _is_beside, _outermost, _where))(
+        rng, things
+    )
 
 
 def _named(thing: Thing) -> str:
@@ -40,23 +42,34 @@ def _call(rng, things: list[Thing], thing: Thing) -> str:
 
 
 def _beside(rng, things):
-    """"What is to the left of the blue square?", asked where exactly one thing or nothing is there."""
+    """What lies in a direction from a thing; asked where exactly one thing or nothing is there."""
     anchor = pick(rng, things)
     phrases, axis, sign = DIRECTIONS[pick(rng, tuple(DIRECTIONS))]
-    offsets = [(_offset(thing, anchor, axis, sign), thing) for thing in things if thing is not anchor]
-    if not offsets or not _unique(things, anchor) or any(abs(offset) < CLEAR for offset, _ in offsets):
+    offsets = [
+        (_offset(thing, anchor, axis, sign), thing) for thing in things if thing is not anchor
+    ]
+    if (
+        not offsets
+        or not _unique(things, anchor)
+        or any(abs(offset) < CLEAR for offset, _ in offsets)
+    ):
         return None
     there = [thing for offset, thing in offsets if offset > 0]
     if len(there) > 1 or (not there and rng.random() < 0.7):
         return None
-    templates = ("What is {where} the {noun}?", "What shape is {where} the {noun}?", "Which object is {where} the {noun}?",
-                 "What do you see {where} the {noun}?", "Which shape is {where} the {noun}?")
+    templates = (
+        "What is {where} the {noun}?",
+        "What shape is {where} the {noun}?",
+        "Which object is {where} the {noun}?",
+        "What do you see {where} the {noun}?",
+        "Which shape is {where} the {noun}?",
+    )
     question = fill(rng, templates, where=pick(rng, phrases), noun=_call(rng, things, anchor))
     return Turn("relation", question, sentence(article(_named(there[0]))) if there else "Nothing.")
 
 
 def _is_beside(rng, things):
-    """"Is the circle left of the square?\""""
+    """Whether one thing lies in a direction from another."""
     if len(things) < 2:
         return None
     first, second = (things[i] for i in rng.choice(len(things), 2, replace=False))
@@ -64,27 +77,35 @@ def _is_beside(rng, things):
     offset = _offset(first, second, axis, sign)
     if abs(offset) < CLEAR or not _unique(things, first) or not _unique(things, second):
         return None
-    question = f"Is the {_call(rng, things, first)} {pick(rng, phrases)} the {_call(rng, things, second)}?"
+    question = (
+        f"Is the {_call(rng, things, first)} {pick(rng, phrases)} the {_call(rng, things, second)}?"
+    )
     return Turn("relation", question, yes_no(offset > 0))
 
 
 def _outermost(rng, things):
-    """"What is the leftmost shape?\""""
+    """Which thing is the last in a direction."""
     if len(things) < 2:
         return None
-    words, axis, sign = pick(rng, (
-        (("leftmost shape", "shape furthest to the left", "shape on the far left"), "x", -1),
-        (("rightmost shape", "shape furthest to the right", "shape on the far right"), "x", 1),
-        (("topmost shape", "highest shape", "shape at the top"), "y", -1),
-        (("lowest shape", "shape at the bottom"), "y", 1)))
+    words, axis, sign = pick(
+        rng,
+        (
+            (("leftmost shape", "shape furthest to the left", "shape on the far left"), "x", -1),
+            (("rightmost shape", "shape furthest to the right", "shape on the far right"), "x", 1),
+            (("topmost shape", "highest shape", "shape at the top"), "y", -1),
+            (("lowest shape", "shape at the bottom"), "y", 1),
+        ),
+    )
     ordered = sorted(things, key=lambda thing: sign * getattr(thing, axis))
     if abs(getattr(ordered[-1], axis) - getattr(ordered[-2], axis)) < CLEAR:
         return None
-    return Turn("relation", f"What is the {pick(rng, words)}?", sentence(article(_named(ordered[-1]))))
+    return Turn(
+        "relation", f"What is the {pick(rng, words)}?", sentence(article(_named(ordered[-1])))
+    )
 
 
 def _where(rng, things):
-    """"Where is the red circle?", answered by a third of the picture."""
+    """In which third of the picture a thing is, across and down."""
     thing = pick(rng, things)
     if not _unique(things, thing):
         return None
@@ -98,7 +119,11 @@ def _where(rng, things):
         answer = f"On the {across}." if across else f"At the {down}."
     else:
         answer = "In the middle."
-    templates = ("Where is the {noun}?", "In which part of the picture is the {noun}?", "Where do you see the {noun}?")
+    templates = (
+        "Where is the {noun}?",
+        "In which part of the picture is the {noun}?",
+        "Where do you see the {noun}?",
+    )
     return Turn("relation", fill(rng, templates, noun=_call(rng, things, thing)), answer)
 
 

@@ -22,7 +22,11 @@ class BatchShape:
 
 def pixels_of(samples: list[Sample]) -> Tensor:
     """uint8 [batch, 3, 128, 128]."""
-    return torch.from_numpy(np.stack([sample.image for sample in samples])).permute(0, 3, 1, 2).contiguous()
+    return (
+        torch.from_numpy(np.stack([sample.image for sample in samples]))
+        .permute(0, 3, 1, 2)
+        .contiguous()
+    )
 
 
 def normalise(pixels: Tensor) -> Tensor:
@@ -33,15 +37,24 @@ def normalise(pixels: Tensor) -> Tensor:
 def patch_labels_of(samples: list[Sample]) -> dict[str, Tensor]:
     """int64 labels by kind: [batch, 64], characters [batch, 64, 3], photo [batch]."""
     kinds = ("shape", "colour", "centre", "characters")
-    labels = {kind: torch.from_numpy(np.stack([getattr(s.patches, kind) for s in samples])) for kind in kinds}
+    labels = {
+        kind: torch.from_numpy(np.stack([getattr(s.patches, kind) for s in samples]))
+        for kind in kinds
+    }
     return labels | {"photo": torch.tensor([sample.photo_class for sample in samples])}
 
 
 class Steps(Dataset):
-    """Item n is the batch of step n: photographs first, then drawn pictures, passed through `collate`."""
+    """Item n is the batch of step n: photographs, then drawn pictures, through `collate`."""
 
     def __init__(self, photos: Photos, shape: BatchShape, seed: int, shares: dict, collate):
-        self.photos, self.shape, self.seed, self.shares, self.collate = photos, shape, seed, shares, collate
+        self.photos, self.shape, self.seed, self.shares, self.collate = (
+            photos,
+            shape,
+            seed,
+            shares,
+            collate,
+        )
 
     def __getitem__(self, step: int):
         photo, drawn = self.shape.photos, self.shape.drawn
@@ -52,5 +65,10 @@ class Steps(Dataset):
 
 def stream(steps: Steps, first: int, last: int, workers: int) -> DataLoader:
     """The batches of steps `first` to `last` - 1, in order."""
-    return DataLoader(steps, batch_size=None, sampler=range(first, last), num_workers=workers,
-                      prefetch_factor=6 if workers else None)
+    return DataLoader(
+        steps,
+        batch_size=None,
+        sampler=range(first, last),
+        num_workers=workers,
+        prefetch_factor=6 if workers else None,
+    )

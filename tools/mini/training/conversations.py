@@ -36,9 +36,14 @@ class JointBatch:
     def to(self, device: str) -> "JointBatch":
         """The same batch on `device`."""
         moved = {field.name: getattr(self, field.name) for field in fields(self)}
-        return JointBatch(**{
-            name: {kind: values.to(device) for kind, values in value.items()} if isinstance(value, dict)
-            else value.to(device) for name, value in moved.items()})
+        return JointBatch(
+            **{
+                name: {kind: values.to(device) for kind, values in value.items()}
+                if isinstance(value, dict)
+                else value.to(device)
+                for name, value in moved.items()
+            }
+        )
 
 
 class Conversations:
@@ -48,10 +53,16 @@ class Conversations:
         self.tokenizer = tokenizer
         self.pad = tokenizer.token_to_id(PAD)
         self.prefix = self.encode(f"{START}User:{FAKE}{GLOBAL}{IMAGE * IMAGE_ROWS}{FAKE}")
-        if self.prefix[FIRST_ROW:FIRST_ROW + IMAGE_ROWS] != [tokenizer.token_to_id(IMAGE)] * IMAGE_ROWS:
-            raise ValueError(f"the prompt before the picture is not {FIRST_ROW} tokens: {self.prefix}")
+        if (
+            self.prefix[FIRST_ROW : FIRST_ROW + IMAGE_ROWS]
+            != [tokenizer.token_to_id(IMAGE)] * IMAGE_ROWS
+        ):
+            raise ValueError(
+                f"the prompt before the picture is not {FIRST_ROW} tokens: {self.prefix}"
+            )
 
     def encode(self, text: str) -> list[int]:
+        """Token ids of `text` as it stands."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def exchange(self, turn: Turn) -> tuple[list[int], list[int]]:
@@ -85,13 +96,22 @@ class Conversations:
         """A batch with as many questions for each picture as there is room for."""
         rows = [self._row(sample, rng) for sample in samples]
         tokens, targets, positions, segments = (
-            _padded([row[part] for row in rows], fill) for part, fill in enumerate((self.pad, IGNORE, 0, -1)))
+            _padded([row[part] for row in rows], fill)
+            for part, fill in enumerate((self.pad, IGNORE, 0, -1))
+        )
         texts = [self.encode(f"{START}{search_text(rng, sample)}{END}") for sample in samples]
         names = np.array([subject(sample) for sample in samples])
         return JointBatch(
-            pixels_of(samples), patch_labels_of(samples), tokens, positions, segments, targets,
-            _padded(texts, self.pad), torch.tensor([len(text) - 1 for text in texts]),
-            torch.from_numpy(names[:, None] == names[None, :]))
+            pixels_of(samples),
+            patch_labels_of(samples),
+            tokens,
+            positions,
+            segments,
+            targets,
+            _padded(texts, self.pad),
+            torch.tensor([len(text) - 1 for text in texts]),
+            torch.from_numpy(names[:, None] == names[None, :]),
+        )
 
 
 def _padded(rows: list[list[int]], fill: int) -> Tensor:
@@ -100,7 +120,7 @@ def _padded(rows: list[list[int]], fill: int) -> Tensor:
 
 
 def attention_mask(segments: Tensor) -> Tensor:
-    """bool [B, 1, L, L]: a token sees the picture's part and what precedes it in its own question."""
+    """bool [B, 1, L, L]: a token sees the picture's part and what precedes it in its question."""
     query, key = segments[:, :, None], segments[:, None, :]
     length = segments.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=segments.device).tril()

@@ -37,12 +37,24 @@ class JointStage:
 
     name = "joint"
 
-    def __init__(self, photos: Photos, shape: BatchShape, seed: int, workers: int, device: str, tokenizer: Tokenizer):
+    def __init__(
+        self,
+        photos: Photos,
+        shape: BatchShape,
+        seed: int,
+        workers: int,
+        device: str,
+        tokenizer: Tokenizer,
+    ):
         self.model = JointModel().to(device)
         self.conversations = Conversations(tokenizer)
         self.steps = Steps(photos, shape, seed, TO_ASK, self.conversations.collate)
         self.workers, self.device = workers, device
-        held_out = [sample for kind, count in VALIDATED.items() for sample in validation_pictures(photos, kind, count)]
+        held_out = [
+            sample
+            for kind, count in VALIDATED.items()
+            for sample in validation_pictures(photos, kind, count)
+        ]
         self.check = QuickCheck(self.conversations, held_out)
 
     def start_from_vision(self, path: Path) -> None:
@@ -50,8 +62,13 @@ class JointStage:
         saved = torch.load(path, weights_only=True, map_location="cpu")["model"]
         parts = {"vision_model": self.model.mini.model.vision_model, "heads": self.model.heads}
         for name, module in parts.items():
-            module.load_state_dict({key.removeprefix(f"{name}."): value for key, value in saved.items()
-                                    if key.startswith(f"{name}.")})
+            module.load_state_dict(
+                {
+                    key.removeprefix(f"{name}."): value
+                    for key, value in saved.items()
+                    if key.startswith(f"{name}.")
+                }
+            )
 
     def batches(self, first: int):
         """The batches from step `first` on."""
@@ -63,14 +80,21 @@ class JointStage:
         mini = self.model.mini
         with torch.autocast(self.device, torch.bfloat16):
             patches = mini.see(normalise(batch.pixels))
-            hidden = mini.read(batch.tokens, batch.positions, attention_mask(batch.segments), patches, FIRST_ROW)
+            hidden = mini.read(
+                batch.tokens, batch.positions, attention_mask(batch.segments), patches, FIRST_ROW
+            )
             asked = batch.targets != IGNORE
             answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
             on_patches, parts = patch_loss(self.model.heads(patches), batch.labels, smoothing=0.05)
             rows = mini.picture_row(patches), mini.text_row(batch.texts, batch.text_ends)
         search = search_loss(*rows, mini.chiasm.embed.logit_scale, batch.matches)
         total = answers + PATCH_WEIGHT * on_patches + SEARCH_WEIGHT * search
-        shown = {"answers": answers, "search": search, "characters": parts["characters"], "photo": parts["photo"]}
+        shown = {
+            "answers": answers,
+            "search": search,
+            "characters": parts["characters"],
+            "photo": parts["photo"],
+        }
         return total, shown
 
     def validate(self) -> dict[str, float]:

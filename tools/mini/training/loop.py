@@ -108,7 +108,12 @@ def validate(stage, averages: Averages, folder: Path, step: int, running: dict[s
     with torch.no_grad():
         figures = stage.validate()
     averages.swap()
-    record = {"step": step, "time": round(time.time()), "validation": _rounded(figures), "losses": _rounded(running)}
+    record = {
+        "step": step,
+        "time": round(time.time()),
+        "validation": _rounded(figures),
+        "losses": _rounded(running),
+    }
     with open(folder / "history.jsonl", "a", encoding="utf-8") as history:
         history.write(json.dumps(record) + "\n")
     tqdm.write(json.dumps(record))

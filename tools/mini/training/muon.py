@@ -58,7 +58,9 @@ class Muon(torch.optim.Optimizer):
         torch._foreach_add_(members, list(updates), alpha=-group["lr"] * size)
 
 
-def make_optimisers(model: nn.Module, matrix_lr: float, other_lr: float, decay: float) -> list[torch.optim.Optimizer]:
+def make_optimisers(
+    model: nn.Module, matrix_lr: float, other_lr: float, decay: float
+) -> list[torch.optim.Optimizer]:
     """Muon for the weights of blocks and patches; AdamW for embeddings, heads, norms and biases.
 
     Pixels next to each other are alike, so plain gradients of the patch matrix mostly teach it flat

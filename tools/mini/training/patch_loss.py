@@ -15,13 +15,17 @@ def patch_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], smoothing: 
     """The weighted sum over kinds, and each kind's loss by name."""
     parts = {kind: _balanced(logits[kind], labels[kind]) for kind in logits if kind != PHOTO}
     if (labels[PHOTO] != IGNORE).any():
-        parts[PHOTO] = F.cross_entropy(logits[PHOTO].float(), labels[PHOTO], label_smoothing=smoothing)
+        parts[PHOTO] = F.cross_entropy(
+            logits[PHOTO].float(), labels[PHOTO], label_smoothing=smoothing
+        )
     return sum(WEIGHTS[kind] * part for kind, part in parts.items()), parts
 
 
 def _balanced(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy in which the many empty patches (label 0) count for a fixed share."""
-    losses = F.cross_entropy(logits.flatten(0, -2).float(), labels.flatten(), reduction="none", ignore_index=IGNORE)
+    losses = F.cross_entropy(
+        logits.flatten(0, -2).float(), labels.flatten(), reduction="none", ignore_index=IGNORE
+    )
     flat = labels.flatten()
     full, empty = flat > 0, flat == 0
     full_mean = (losses * full).sum() / full.sum().clamp(min=1)

@@ -1,4 +1,4 @@
-"""Everything a run needs to go on after a stop: weights, averages, optimisers, step, random state."""
+"""Everything a run needs to go on after a stop: weights, averages, optimisers, step, randomness."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ class Averages:
 
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
-        self.live = [parameter for parameter in model.parameters()]
+        self.live = list(model.parameters())
         self.mean = [parameter.detach().clone() for parameter in self.live]
         self.updates = 0
 
@@ -40,9 +40,12 @@ def save(path: Path, **parts) -> None:
 def run_state(model: nn.Module, averages: Averages, optimisers, step: int) -> dict:
     """The parts of a resumable checkpoint."""
     return {
-        "model": model.state_dict(), "averages": averages.mean, "updates": averages.updates,
+        "model": model.state_dict(),
+        "averages": averages.mean,
+        "updates": averages.updates,
         "optimisers": [optimiser.state_dict() for optimiser in optimisers],
-        "step": step, "random": torch.get_rng_state(),
+        "step": step,
+        "random": torch.get_rng_state(),
     }
 
 

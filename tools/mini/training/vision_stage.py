@@ -1,4 +1,4 @@
-"""First stage: the vision tower alone, taught what lies under each patch and what each photo shows."""
+"""First stage: the vision tower alone, taught what lies under each patch and what photos show."""
 
 import torch
 from torch import nn
@@ -36,8 +36,15 @@ class VisionStage:
 
     def __init__(self, photos: Photos, shape: BatchShape, seed: int, workers: int, device: str):
         self.model = VisionTeacher(MiniConfig()).to(device)
-        self.steps, self.workers, self.shape, self.device = Steps(photos, shape, seed, TO_LABEL, collate), workers, shape, device
-        self.held_out = [validation_pictures(photos, kind, 500) for kind in ("photo", "scene", "text", "chart")]
+        self.steps, self.workers, self.shape, self.device = (
+            Steps(photos, shape, seed, TO_LABEL, collate),
+            workers,
+            shape,
+            device,
+        )
+        self.held_out = [
+            validation_pictures(photos, kind, 500) for kind in ("photo", "scene", "text", "chart")
+        ]
 
     def batches(self, first: int):
         """The batches from step `first` on."""
@@ -55,7 +62,10 @@ class VisionStage:
             drawn = self.model.vision_model(pixels[count:])
             logits = self.model.heads(drawn)
             logits["photo"] = self.model.heads.photo(photos.mean(dim=1))
-        labels = {kind: values[:count] if kind == "photo" else values[count:] for kind, values in labels.items()}
+        labels = {
+            kind: values[:count] if kind == "photo" else values[count:]
+            for kind, values in labels.items()
+        }
         return patch_loss(logits, labels, smoothing=0.05)
 
     def validate(self):
@@ -65,7 +75,9 @@ class VisionStage:
             with torch.autocast(self.device, torch.bfloat16):
                 features = self.model.vision_model(normalise(pixels_of(samples).to(self.device)))
                 logits = self.model.heads(features)
-            labels = {kind: values.to(self.device) for kind, values in patch_labels_of(samples).items()}
+            labels = {
+                kind: values.to(self.device) for kind, values in patch_labels_of(samples).items()
+            }
             for kind, figure in patch_accuracy(logits, labels).items():
                 figures[f"{samples[0].kind} {kind}"] = figure
         return figures
