@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # From a bare Debian machine to an answer about a photograph: installs, builds, runs.
 #   scripts/demo.sh [PICTURE]
-# The model is a generated checkpoint of SmolVLM-256M's shape with random weights: its words mean
-# nothing, but every step runs as with a trained one.
+# Two models: the small bundled one, and a generated checkpoint of SmolVLM-256M's shape with random
+# weights, whose words mean nothing but whose every step runs as with a trained one.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
@@ -29,8 +29,6 @@ import pathlib, skimage
 print(pathlib.Path(skimage.__file__).parent / "data" / "astronaut.png")
 PY
 )}
-step "caption of $picture"
-build/venv/bin/chiasm plan --model build/demo-model "$picture"
-build/venv/bin/chiasm caption --model build/demo-model "$picture"
-echo "random weights: the words mean nothing"
+step "answers"
+build/venv/bin/python scripts/demo.py build/demo-model "$picture"
 step "done"
