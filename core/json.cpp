@@ -11,6 +11,7 @@ namespace chiasm {
 
 namespace {
 
+constexpr std::size_t kReadStep = std::size_t(1) << 20;  // of pipes, whose length nobody knows
 constexpr int kMaxDepth = 64;  // deeper nesting is an attack on the stack, not a configuration
 
 /// Watches the parse for duplicate keys and deep nesting, which nlohmann-json lets pass.
@@ -40,17 +41,27 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
   if (std::filesystem::is_directory(path, code)) {
     fail<ModelError>(path.string(), ": is a folder, expected a file");
   }
-  std::ifstream in(path, std::ios::binary | std::ios::ate);
+  std::ifstream in(path, std::ios::binary);
   if (!in)
     fail<ModelError>(path.string(), ": cannot be opened; does it exist and may you read it?");
-  const auto size = std::size_t(in.tellg());
-  if (size > max_bytes) {
+  const std::uintmax_t size =
+      std::filesystem::is_regular_file(path, code) ? std::filesystem::file_size(path, code) : 0;
+  if (!code && size > max_bytes) {
     fail<ModelError>(path.string(), ": ", size, " bytes, over the limit of ", max_bytes);
   }
-  std::string bytes(size, '\0');
-  in.seekg(0);
-  if (!in.read(bytes.data(), std::streamsize(size)))
-    fail<ModelError>(path.string(), ": read failed");
+  std::string bytes;
+  std::size_t step = code || size == 0 ? kReadStep : std::size_t(size) + 1;  // 1 more shows the end
+  while (in) {
+    const std::size_t had = bytes.size();
+    bytes.resize(had + step);
+    in.read(bytes.data() + had, std::streamsize(step));
+    bytes.resize(had + std::size_t(in.gcount()));
+    if (bytes.size() > max_bytes) {
+      fail<ModelError>(path.string(), ": more bytes than the limit of ", max_bytes);
+    }
+    step = kReadStep;
+  }
+  if (in.bad()) fail<ModelError>(path.string(), ": read failed");
   return bytes;
 }
 

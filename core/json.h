@@ -68,7 +68,8 @@ class Json {
   std::string file_, path_;
 };
 
-/// The whole file as bytes; ModelError when it cannot be read or is over `max_bytes`.
+/// The whole file, or all that a pipe gives, as bytes; ModelError when it cannot be read or is over
+/// `max_bytes`.
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes);
 
 }  // namespace chiasm

@@ -113,12 +113,6 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
     prompt.pictures.push_back(place(family, input, limits));
   }
   if (!request.token_ids.empty()) {
-    const std::int64_t vocab = family.decoder().config().vocab_size;
-    for (const std::int32_t id : request.token_ids) {
-      if (id < 0 || id >= vocab) {
-        fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
-      }
-    }
     prompt.ids = request.token_ids;
   } else {
     const std::vector<PromptSpan> spans = expand(family, request, prompt.pictures);
@@ -127,6 +121,14 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
     prompt.ids = tokenizer.encode_spans(text, request.add_special_tokens);
   }
   if (prompt.ids.empty()) fail<RequestError>("the prompt is empty");
+  // Of the tokenizer too, which may know more tokens than the weights: found here, such a token
+  // fails its own request, and not those that share a batch with it.
+  const std::int64_t vocab = family.decoder().config().vocab_size;
+  for (const std::int32_t id : prompt.ids) {
+    if (id < 0 || id >= vocab) {
+      fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
+    }
+  }
   for (const std::int32_t id : prompt.ids) prompt.keys.push_back(token_key(id));
   if (image_token) lay_pictures(prompt, *image_token);
   return prompt;

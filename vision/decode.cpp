@@ -1,6 +1,5 @@
-#include <fstream>
-
 #include "core/error.h"
+#include "core/json.h"
 #include "vision/codec/codec.h"
 #include "vision/image.h"
 #include "vision/orientation.h"
@@ -51,19 +50,13 @@ std::string_view picture_decoder() {
 }
 
 Image decode_file(const std::filesystem::path& path, const MediaLimits& limits) {
-  return in_context(path.string(), [&] {
-    std::ifstream in(path, std::ios::binary | std::ios::ate);
-    const std::streamoff size = in ? std::streamoff(in.tellg()) : -1;
-    if (size < 0 || std::filesystem::is_directory(path)) fail<MediaError>("cannot be read");
-    if (std::uint64_t(size) > limits.max_bytes) {
-      fail<MediaError>("the file has ", size, " bytes, the limit max_bytes is ", limits.max_bytes);
-    }
-    std::vector<std::byte> bytes(static_cast<std::size_t>(size));
-    in.seekg(0);
-    in.read(reinterpret_cast<char*>(bytes.data()), size);
-    if (in.gcount() != size) fail<MediaError>("cannot be read");
-    return decode(bytes, limits);
-  });
+  std::string bytes;
+  try {
+    bytes = read_file(path, limits.max_bytes);
+  } catch (const ModelError& e) {
+    throw MediaError(e.what());
+  }
+  return in_context(path.string(), [&] { return decode(std::as_bytes(std::span(bytes)), limits); });
 }
 
 }  // namespace chiasm::vision
