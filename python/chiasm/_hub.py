@@ -50,7 +50,13 @@ def find_model(
         raise ModelError(
             f"{name}: GGUF files are not supported yet; give a Hugging Face folder with safetensors"
         )
-    if path.exists():
+    try:
+        found = path.exists()
+    except OSError as e:
+        raise ModelError(f"{name}: cannot be read: {e.strerror}") from e
+    if found and path.is_dir() and not os.access(path, os.R_OK | os.X_OK):
+        raise ModelError(f"{name}: this folder may not be read; its permissions forbid it")
+    if found:
         return path
     if not _HUB_ID.fullmatch(name) or isinstance(name_or_path, pathlib.Path):
         raise ModelError(f"{name}: no such folder, and not a hub id of the form owner/name")

@@ -33,7 +33,7 @@ def integer(name: str, value: Any, low: int, high: int = _MAX_INT64) -> int:
         raise RequestError(f"{name} is {value!r}, expected an integer")
     whole = int(value)
     if not low <= whole <= high:
-        upper = "" if high == _MAX_INT64 else f" and at most {high}"
+        upper = "" if high == _MAX_INT64 and whole < low else f" and at most {high}"
         raise RequestError(f"{name} is {whole}, expected at least {low}{upper}")
     return whole
 
@@ -58,7 +58,7 @@ def utf8(name: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise RequestError(f"{name} holds a lone surrogate at character {e.start}") from None
+        raise RequestError(f"{name} is not UTF-8 text: a lone surrogate at character {e.start}") from None
     return str(value)
 
 

@@ -50,6 +50,12 @@ def test_file_instead_of_a_folder(tmp_path):
     refused(tmp_path / "file", "is a file")
 
 
+def test_folder_that_may_not_be_read(folder, monkeypatch):
+    # root may read everything, so permissions alone prove nothing
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    refused(folder, "may not be read")
+
+
 def test_folder_without_config(tmp_path):
     refused(tmp_path, "no config.json")
 
@@ -314,6 +320,17 @@ def test_prompt_longer_than_the_context(model, picture):
 def test_bad_prompts(model, picture, prompt, pictures, match):
     with pytest.raises(RequestError, match=match):
         model.generate(prompt, images=[picture] * pictures, max_tokens=2)
+
+
+def test_a_token_that_the_weights_do_not_have(folder, picture):
+    tokenizer = json.loads((folder / "tokenizer.json").read_text())
+    extra = {**tokenizer["added_tokens"][-1], "id": 5000, "content": "<|extra|>"}
+    tokenizer["added_tokens"].append(extra)
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    model = chiasm.load(folder)
+    with pytest.raises(RequestError, match="token id 5000 is outside the vocabulary of 411"):
+        model.generate_all(["words", "<|extra|>"], max_tokens=2)
+    assert model.caption(picture, max_tokens=4)
 
 
 def test_bad_token_ids(model):

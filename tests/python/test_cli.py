@@ -15,6 +15,7 @@ import pytest
 from conftest import MODELS, PICTURES
 
 import chiasm
+from chiasm.cli.chat import Conversation
 from chiasm.cli.output import stripped
 
 MODEL = str(MODELS / "smolvlm_2x2")
@@ -288,3 +289,43 @@ def test_a_person_sees_a_bar():
 def test_white_space_around_an_answer_is_not_shown():
     for pieces in ([" a", " b", " ", "\n", "c ", " "], [" ", "\n"], [], ["a"], ["  a  "]):
         assert "".join(stripped(pieces)) == "".join(pieces).strip()
+
+
+def test_closed_streams():
+    """`<&-` and `>&-` leave Python without sys.stdin and sys.stdout."""
+    for redirection, code in (("<&-", 0), (">&-", 0), ("2>&-", 0)):
+        line = f'"$0" chat --model "$1" </dev/null {redirection}'
+        done = subprocess.run(["bash", "-c", line, COMMAND, MODEL], capture_output=True, text=True)
+        assert (done.returncode, done.stderr) == (code, "")
+    line = '"$0" doctor >/dev/full'
+    done = subprocess.run(["bash", "-c", line, COMMAND], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "chiasm: error: writing the output: No space left on device\n"
+
+
+def test_pictures_from_a_pipe():
+    line = '"$0" caption <(cat "$2") --model "$1" --max-tokens 8'
+    done = subprocess.run(
+        ["bash", "-c", line, COMMAND, MODEL, WIDE], capture_output=True, text=True
+    )
+    assert done.stdout == run("caption", WIDE, "--model", MODEL, "--max-tokens", "8").stdout
+
+
+def test_a_bad_picture_in_chat_does_not_stay():
+    conversation = Conversation(chiasm.load(MODEL), None)
+    for bad in ("", "/no/such.png", __file__):
+        with pytest.raises(chiasm.Error):
+            conversation.show(bad)
+    assert conversation.pictures == []
+
+
+@pytest.mark.parametrize("name", ["", ".", "no/file", "folder"])
+def test_out_names_what_was_asked_for(tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    common = ("caption", WIDE, "--model", MODEL, "--out", name)
+    assert f"--out {name or '.'}: " in run(*common, code=1, cwd=tmp_path).stderr
+
+
+def test_words_that_are_not_utf8():
+    done = subprocess.run([COMMAND, "ask", b"\xff", "--model", MODEL], capture_output=True)
+    assert done.returncode == 1 and b"the question is not UTF-8" in done.stderr

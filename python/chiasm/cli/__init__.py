@@ -12,6 +12,7 @@ INTERRUPTED = 130
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command line; errors go to standard error in one line."""
     argv = list(sys.argv[1:] if arguments is None else arguments)
+    _fill_closed_streams()
     try:
         if argv == ["--version"]:  # at once, without what the commands need
             from chiasm._chiasm import __version__
@@ -43,7 +44,7 @@ def _run(argv: list[str]) -> int:
     except (BrokenPipeError, KeyboardInterrupt):
         raise
     except OSError as e:
-        _complain(f"{e.filename}: {e.strerror}" if e.filename else str(e))
+        _complain(f"{e.filename or 'writing the output'}: {e.strerror or e}")
         return 1
     except Exception as e:
         # Typer's own errors; by what they can do, since it has its own copy of click's classes.
@@ -53,6 +54,17 @@ def _run(argv: list[str]) -> int:
             _complain(e.format_message())
             return int(getattr(e, "exit_code", 2))
         raise
+
+
+def _fill_closed_streams() -> None:
+    """A stream that the caller closed (`<&-`, `>&-`) is None in Python: nothing to read, and nobody
+    who reads."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull)
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")
 
 
 def _complain(message: str) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import chiasm
+from chiasm._options import utf8
 from chiasm.cli import options as o
 from chiasm.cli.output import json_line, output, printable, progress, stripped
 from chiasm.errors import MediaError
@@ -27,6 +28,8 @@ def run(
     load: dict[str, Any],
     settings: dict[str, Any],
 ) -> None:
+    if question is not None:
+        utf8("the question", question)
     pictures = list(picture_files(names))
     loaded = o.load(model, **load)
     with output(out) as to:

@@ -7,7 +7,7 @@ from typing import Any
 
 import chiasm
 from chiasm.cli.output import json_line, printable, stripped
-from chiasm.errors import Error
+from chiasm.errors import Error, MediaError, RequestError
 
 _HELP = """/image FILE  put a picture into the next message
 /reset       begin anew
@@ -27,6 +27,14 @@ class Conversation:
         self.messages = list(self._system)
         self.pictures = []
 
+    def show(self, picture: str) -> None:
+        """Puts a picture into the next message; refused at once if its header cannot be read."""
+        if not picture:
+            raise RequestError("/image FILE: the name of a picture is missing")
+        item = {"type": "image", "path": picture}
+        self.model.plan([{"role": "user", "content": [item]}], max_tokens=1)
+        self.pictures.append(picture)
+
     def say(self, words: str, settings: dict[str, Any]) -> chiasm.Stream:
         """Streams the answer; `heard` or `unsaid` must follow."""
         items: list[dict[str, Any]] = [{"type": "image", "path": p} for p in self.pictures]
@@ -38,10 +46,12 @@ class Conversation:
         self.messages.append({"role": "assistant", "content": answer})
         self.pictures = []
 
-    def unsaid(self) -> None:
-        """Takes the last message back, after an error."""
+    def unsaid(self, error: Error) -> None:
+        """Takes the last message back, and pictures that cannot be read with it."""
         if self.messages and self.messages[-1]["role"] == "user":
             self.messages.pop()
+        if isinstance(error, MediaError):
+            self.pictures = []
 
 
 def run(
@@ -53,11 +63,11 @@ def run(
     settings: dict[str, Any],
 ) -> None:
     talk = Conversation(model, system)
-    talk.pictures = list(pictures)
+    for picture in pictures:
+        talk.show(picture)
     person = sys.stdin.isatty() and sys.stdout.isatty()
     if person:
         import readline  # noqa: F401: input() then edits lines and remembers them
-    failed: Error | None = None
     while True:
         try:
             line = input("> " if person else "").strip()
@@ -69,36 +79,36 @@ def run(
             print(_HELP)
         elif line == "/reset":
             talk.reset()
-        elif line.startswith("/image "):
-            talk.pictures.append(line.removeprefix("/image ").strip())
         elif line:
             try:
-                _answer(talk, line, json, person, settings)
+                if line.split()[0] == "/image":
+                    talk.show(line.removeprefix("/image").strip())
+                else:
+                    _answer(talk, line, json, person, settings)
             except Error as e:
-                talk.unsaid()
                 if not person:  # a script wants to hear of it in the exit code
-                    failed = failed or e
-                    break
+                    raise
                 print(f"chiasm: error: {' '.join(str(e).split())}", file=sys.stderr)
-    if failed is not None:
-        raise failed
 
 
 def _answer(
     talk: Conversation, line: str, json: bool, person: bool, settings: dict[str, Any]
 ) -> None:
-    said = ""
-    with talk.say(line, settings) as stream:
-        try:
+    said, result = "", None
+    try:
+        with talk.say(line, settings) as stream:
             for piece in stripped(stream):
                 said += piece
                 if not json:
                     sys.stdout.write(printable(piece, sys.stdout))
                     sys.stdout.flush()
-        except KeyboardInterrupt:  # ends this answer; at the prompt it ends the program
-            if not person:
-                raise
-        result = stream.result
+            result = stream.result
+    except KeyboardInterrupt:  # ends this answer; at the prompt it ends the program
+        if not person:
+            raise
+    except Error as e:
+        talk.unsaid(e)
+        raise
     talk.heard(said)
     if json and result is not None:
         print(json_line(result.as_dict()), flush=True)

@@ -12,6 +12,8 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TextIO
 
+from chiasm.errors import RequestError
+
 # A model may say anything, escape sequences of a terminal too.
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -45,7 +47,12 @@ def output(file: pathlib.Path | None) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         return
-    handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    if not file.name or file.is_dir():
+        raise RequestError(f"--out {file}: is a folder, expected a file")
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{file.name}.", dir=file.parent)
+    except OSError as e:
+        raise RequestError(f"--out {file}: cannot be written: {e.strerror}") from e
     try:
         with open(handle, "w", encoding="utf-8") as stream:
             yield stream

@@ -28,7 +28,7 @@ def plan(model: chiasm.Model, names: list[str], prompt: str, max_tokens: int, js
         return
     rows = [
         ("prompt", f"{told.tokens} tokens, {told.image_tokens} of them for pictures"),
-        ("pictures", f"{len(pictures)}, in {told.tiles} tiles"),
+        ("pictures", f"{len(pictures)}, cut into {told.tiles} tile{'' if told.tiles == 1 else 's'}"),
         ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
         ("weights", bytes_text(told.weight_bytes)),
         ("keys and values", bytes_text(told.kv_bytes)),
