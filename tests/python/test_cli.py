@@ -262,6 +262,12 @@ def on_terminal(stream: str) -> str:
     streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, stream: terminal}
     process = start("ask", "go on", "--model", MODEL, "--max-tokens", "200", **streams)
     os.close(terminal)
+    output = read_all(master)
+    assert process.wait(timeout=30) == 0
+    return output
+
+
+def read_all(master: int) -> str:
     output = b""
     while select.select([master], [], [], 30)[0]:
         try:
@@ -272,7 +278,6 @@ def on_terminal(stream: str) -> str:
             break
         output += piece
     os.close(master)
-    assert process.wait(timeout=30) == 0
     return output.decode(errors="replace").replace("\r\n", "\n")
 
 
@@ -284,6 +289,18 @@ def test_a_terminal_gets_no_control_characters():
 
 def test_a_person_sees_a_bar():
     assert "loading" in on_terminal("stderr")
+
+
+def test_chat_with_a_person():
+    master, terminal = pty.openpty()
+    common = ("chat", "--model", MODEL, "--max-tokens", "5")
+    process = start(*common, stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
+    os.write(master, b"/help\n/image /no/such.png\n/image\nHello\n/exit\n")
+    output = read_all(master)
+    assert process.wait(timeout=30) == 0, "an error does not end the conversation"
+    assert "/help lists commands" in output and "/reset" in output
+    assert "chiasm: error: /no/such.png: " in output and "/image FILE: " in output
 
 
 def test_white_space_around_an_answer_is_not_shown():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 import sys
 from typing import Any
 
@@ -68,10 +69,16 @@ def run(
     person = sys.stdin.isatty() and sys.stdout.isatty()
     if person:
         import readline  # noqa: F401: input() then edits lines and remembers them
+
+        print(f"{pathlib.Path(model.info.path).resolve().name}. /help lists commands.")
     while True:
         try:
             line = input("> " if person else "").strip()
-        except EOFError:
+        except (EOFError, KeyboardInterrupt) as e:
+            if person:
+                print()  # what follows begins a line of its own
+            if isinstance(e, KeyboardInterrupt):
+                raise
             break
         if line in ("/exit", "/quit"):
             break
