@@ -45,9 +45,9 @@ std::vector<float> random_floats(std::int64_t count) {
 
 // Quantizing as many copies as `copies` makes would take minutes: random blocks are as good.
 Matrix pack_random_blocks(const Context& ctx, const Problem& p) {
-  using chiasm::kernels::BlockType;
+  using chiasm::BlockType;
   const BlockType type = p.format == WeightFormat::q8 ? BlockType::q8_0 : BlockType::q4_1;
-  const std::size_t bytes = chiasm::kernels::block_bytes(type);
+  const std::size_t bytes = chiasm::block_bytes(type);
   std::vector<std::byte> blocks(static_cast<std::size_t>(p.out * p.in / 32) * bytes);
   std::mt19937 random(1);
   for (std::byte& b : blocks) b = std::byte(random());

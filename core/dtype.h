@@ -33,6 +33,25 @@ constexpr std::size_t size_of(DType t) {
 /// "float32", "bfloat16", ...: the names of the Python API.
 std::string_view name(DType t);
 
+/// GGUF's quantized block types that are read: 32 consecutive numbers of one row.
+///   q4_0:  float16 d, 16 bytes; w = d * (q - 8)        bytes: low nibbles are numbers 0..15,
+///   q4_1:  float16 d, float16 m, 16 bytes; w = d * q + m      high ones numbers 16..31
+///   q8_0:  float16 d, 32 int8; w = d * q
+enum class BlockType : std::uint8_t { q4_0, q4_1, q8_0 };
+
+/// Bytes of one block.
+constexpr std::size_t block_bytes(BlockType type) {
+  switch (type) {
+    case BlockType::q4_0:
+      return 2 + 16;
+    case BlockType::q4_1:
+      return 4 + 16;
+    case BlockType::q8_0:
+      return 2 + 32;
+  }
+  return 0;
+}
+
 /// A bfloat16 number: the upper half of a float32.
 struct bf16 {
   std::uint16_t bits;

@@ -30,14 +30,7 @@ struct WeightRows {
   std::int64_t rows = 0;
 };
 
-/// GGUF's block types that a quantized Matrix holds without loss. A block is 32 inputs of one row.
-///   q4_0:  float16 d, 16 bytes; w = d * (q - 8)        bytes: low nibbles are inputs 0..15,
-///   q4_1:  float16 d, float16 m, 16 bytes; w = d * q + m      high ones inputs 16..31
-///   q8_0:  float16 d, 32 int8; w = d * q
-enum class BlockType { q4_0, q4_1, q8_0 };
-
-/// Bytes of one block, and the format that holds such blocks.
-std::size_t block_bytes(BlockType type);
+/// The format that holds such blocks without loss.
 WeightFormat format_of(BlockType type);
 
 /// Rows of quantized blocks as they lie in a file: [rows][in / 32] blocks.
@@ -49,6 +42,13 @@ struct BlockRows {
   /// as GGUF's llama keeps q and k; they are packed as 0, 1, 2, ...
   std::int64_t interleaved = 0;
 };
+
+/// Row of the file that becomes row `row` under `interleaved` (0: the same).
+constexpr std::int64_t interleaved_row(std::int64_t row, std::int64_t interleaved) {
+  if (interleaved == 0) return row;
+  const std::int64_t inside = row % interleaved, half = interleaved / 2;
+  return row - inside + inside % half * 2 + inside / half;
+}
 
 /// An opaque packed weight [out, in], as torch.nn.Linear stores it. Immutable, shareable,
 /// move-only.

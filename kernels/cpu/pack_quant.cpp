@@ -8,18 +8,6 @@
 
 namespace chiasm::kernels {
 
-std::size_t block_bytes(BlockType type) {
-  switch (type) {
-    case BlockType::q4_0:
-      return 2 + 16;
-    case BlockType::q4_1:
-      return 4 + 16;
-    case BlockType::q8_0:
-      return 2 + 32;
-  }
-  return 0;
-}
-
 WeightFormat format_of(BlockType type) {
   return type == BlockType::q8_0 ? WeightFormat::q8 : WeightFormat::q4;
 }
@@ -100,13 +88,6 @@ void each_row(const Matrix::Packed& packed, std::span<const Rows> parts, std::in
   }
 }
 
-// Row of the file that becomes row `row`.
-std::int64_t file_row(const BlockRows& part, std::int64_t row) {
-  if (part.interleaved == 0) return row;
-  const std::int64_t in_head = row % part.interleaved, half = part.interleaved / 2;
-  return row - in_head + in_head % half * 2 + in_head / half;
-}
-
 }  // namespace
 
 void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
@@ -130,7 +111,7 @@ void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> p
   const std::int64_t groups = packed.in / kGroup;
   each_row(packed, parts, panel, [&](const BlockRows& part, std::int64_t row, std::int64_t output) {
     const auto bytes = std::int64_t(block_bytes(part.type));
-    const std::byte* block = part.data + file_row(part, row) * groups * bytes;
+    const std::byte* block = part.data + interleaved_row(row, part.interleaved) * groups * bytes;
     for (std::int64_t g = 0; g < groups; g++, block += bytes) {
       put_group(packed, output, g, group_from_block(part.type, block));
     }
