@@ -228,6 +228,14 @@ Checkpoint Checkpoint::open(const std::filesystem::path& folder) {
   return checkpoint;
 }
 
+Checkpoint Checkpoint::of(MappedFile file, std::string source, Entries tensors) {
+  Checkpoint checkpoint;
+  checkpoint.source_ = std::move(source);
+  checkpoint.files_.push_back(std::move(file));
+  checkpoint.tensors_ = std::move(tensors);
+  return checkpoint;
+}
+
 void Checkpoint::release(const TensorEntry& entry) const {
   const std::less_equal<const std::byte*> before;  // a total order, also between two files
   for (const MappedFile& file : files_) {

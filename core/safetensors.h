@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -20,6 +21,10 @@ struct TensorEntry {
   Shape shape;
   // Exactly shape.count() * size_of(dtype); aligned to nothing, since headers have any length.
   std::span<const std::byte> bytes;
+  // From a GGUF file: then dtype is u8 and `bytes` are blocks along the last dimension.
+  std::optional<BlockType> blocks = std::nullopt;
+  // Above 0: rows are interleaved in heads of so many, as kernels::BlockRows says.
+  std::int64_t interleaved = 0;
 };
 
 /// Parses a whole file's bytes. FormatError names `file`, the tensor and the offset for: a header
@@ -35,6 +40,9 @@ class Checkpoint {
   /// ModelError when the folder has neither, a shard is missing, two shards hold one name, or the
   /// index puts a tensor where it is not.
   static Checkpoint open(const std::filesystem::path& folder);
+  /// The tensors of one file in another format, by whatever names the model asks for.
+  static Checkpoint of(MappedFile file, std::string source,
+                       std::map<std::string, TensorEntry, std::less<>> tensors);
 
   const std::map<std::string, TensorEntry, std::less<>>& tensors() const { return tensors_; }
   /// Drops the file pages behind one tensor from memory (see MappedFile::release).

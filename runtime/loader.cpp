@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <thread>
 
+#include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
+#include "runtime/gguf_model.h"
 
 namespace chiasm {
 
@@ -121,50 +123,90 @@ void describe(LoadedModel& model, const std::filesystem::path& folder, const Che
   model.family->describe(info);
 }
 
+/// What a model is made from, whatever kind of file it came in.
+struct Source {
+  Json config;
+  Checkpoint checkpoint;
+  language::Tokenizer tokenizer;
+  kernels::WeightFormat plain;
+};
+
+Source open_folder(const std::filesystem::path& folder, const LoadOptions& options) {
+  const Json config = Json::load(folder / "config.json");
+  Checkpoint checkpoint = Checkpoint::open(folder);
+  const kernels::WeightFormat format = weight_format(options, config, checkpoint);
+  return {config, std::move(checkpoint), language::Tokenizer::load(folder), format};
+}
+
+/// Quantized tensors stay in the file's own blocks; `plain` is for the others.
+Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) {
+  if (options.dtype != "auto" || !options.quantize.empty()) {
+    fail<RequestError>(
+        "a GGUF file keeps its own number formats; leave dtype at \"auto\" and "
+        "quantize empty");
+  }
+  MappedFile file(path);
+  const GgufContents gguf = parse_gguf(file.bytes(), path.filename().string());
+  const Json config = gguf_config(gguf);
+  const TensorEntry& embedding = gguf.tensors.at("token_embd.weight");
+  const kernels::WeightFormat plain = embedding.dtype == DType::bf16  ? kernels::WeightFormat::bf16
+                                      : embedding.dtype == DType::f32 ? kernels::WeightFormat::f32
+                                                                      : kernels::WeightFormat::f16;
+  language::Tokenizer tokenizer = language::tokenizer_from_gguf(gguf);
+  return {config, gguf_checkpoint(std::move(file), gguf), std::move(tokenizer), plain};
+}
+
+void check_path(const std::filesystem::path& path, bool gguf) {
+  if (!std::filesystem::exists(path)) {
+    fail<ModelError>(path.string(), ": no such folder; give a Hugging Face model folder");
+  }
+  if (gguf) return;
+  if (!std::filesystem::is_directory(path)) {
+    fail<ModelError>(path.string(),
+                     ": is a file, expected a Hugging Face model folder or a .gguf file");
+  }
+  if (!std::filesystem::exists(path / "config.json")) {
+    fail<ModelError>(path.string(), ": has no config.json; is it a Hugging Face model folder?");
+  }
+}
+
 }  // namespace
 
-LoadedModel load_model(const std::filesystem::path& folder, const LoadOptions& options) {
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
   check_device(options.device);
-  if (!std::filesystem::exists(folder)) {
-    fail<ModelError>(folder.string(), ": no such folder; give a Hugging Face model folder");
-  }
-  if (!std::filesystem::is_directory(folder)) {
-    fail<ModelError>(folder.string(), ": is a file, expected a Hugging Face model folder");
-  }
-  if (!std::filesystem::exists(folder / "config.json")) {
-    fail<ModelError>(folder.string(), ": has no config.json; is it a Hugging Face model folder?");
-  }
+  const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
+  check_path(path, gguf);
   if (options.threads < 0 || options.threads > 1024) {
     fail<RequestError>("threads is ", options.threads, ", expected between 0 (all) and 1024");
   }
-  return as_model_error(folder.string(), [&] {
+  return as_model_error(path.string(), [&] {
     LoadedModel model;
     model.pool = std::make_unique<ThreadPool>(options.threads);
-    const Json config = Json::load(folder / "config.json");
-    const Checkpoint checkpoint = Checkpoint::open(folder);
-    const kernels::WeightFormat format = weight_format(options, config, checkpoint);
-    model.tokenizer = std::make_unique<language::Tokenizer>(language::Tokenizer::load(folder));
+    const Source source = gguf ? open_gguf(path, options) : open_folder(path, options);
+    model.tokenizer = std::make_unique<language::Tokenizer>(source.tokenizer);
     const Context ctx = model.context();
     const FamilyParts parts{ctx,
-                            folder,
-                            config,
-                            Weights(checkpoint, options.progress),
-                            weight_formats(options, format),
+                            path,
+                            source.config,
+                            Weights(source.checkpoint, options.progress),
+                            weight_formats(options, source.plain),
                             *model.tokenizer};
     model.family = make_family(parts);
 
     const auto& decoder = model.family->decoder();
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
-    engine.kv_dtype = kv_dtype(options, format);
+    engine.kv_dtype = kv_dtype(options, source.plain);
     engine.kv_pages = cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context);
     engine.limits.max_pixels = options.max_image_pixels;
-    const auto generation = GenerationConfig::load(folder, config, decoder.config().vocab_size);
+    // A GGUF file has no such file beside it: the config alone counts.
+    const auto generation =
+        GenerationConfig::load(path, source.config, decoder.config().vocab_size);
     engine.end_tokens = generation.end_tokens;
     engine.suppressed = generation.suppressed;
     engine.suppressed_first = generation.suppressed_first;
-    describe(model, folder, checkpoint, format);
-    model.info.quantize = options.quantize;
+    describe(model, path, source.checkpoint, source.plain);
+    model.info.quantize = gguf ? "gguf" : options.quantize;
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
     return model;

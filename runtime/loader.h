@@ -24,8 +24,8 @@ struct LoadedModel {
   }
 };
 
-/// Reads config.json, the tokenizer and the weights. ModelError, DeviceError, RequestError
-/// (options).
-LoadedModel load_model(const std::filesystem::path& folder, const LoadOptions& options);
+/// Reads config.json, the tokenizer and the weights of a folder, or all of it from a .gguf file.
+/// ModelError, DeviceError, RequestError (options).
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options);
 
 }  // namespace chiasm

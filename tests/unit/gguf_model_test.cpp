@@ -1,0 +1,205 @@
+// A language model from a GGUF file gives the very logits and tokens of the same model in a Hugging
+// Face folder.
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <fstream>
+#include <map>
+
+#include "core/json.h"
+#include "core/weights.h"
+#include "runtime/model.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/gguf_bytes.h"
+#include "tests/support/temp_folder.h"
+#include "tests/unit/all_close.h"
+
+namespace chiasm {
+namespace {
+
+using chiasm::testing::bit_equal;
+using chiasm::testing::GgufBytes;
+using chiasm::testing::TempFolder;
+using chiasm::testing::throws;
+
+const std::string kFolder = std::string(CHIASM_SOURCE_DIR) + "/tests/golden/models/llama_gqa";
+
+/// Parts of a GGUF file of the folder's model, for tests to change before they are put together.
+struct Parts {
+  std::uint64_t values = 0, tensors = 0;
+  GgufBytes metadata, infos;
+  std::string data, model = "gpt2", pre = "smollm", architecture = "llama";
+
+  void tensor(const std::string& name, const Shape& shape, const std::vector<float>& values_of) {
+    std::vector<std::uint64_t> dims;
+    for (const auto d : shape.dims()) dims.insert(dims.begin(), std::uint64_t(d));
+    infos.tensor(name, dims, 0, data.size());
+    data.append(reinterpret_cast<const char*>(values_of.data()), values_of.size() * 4);
+    data.append((32 - data.size() % 32) % 32, '\0');
+    tensors++;
+  }
+  std::string bytes() {
+    GgufBytes all;
+    all.header(tensors, values);
+    all.bytes += metadata.bytes + infos.bytes;
+    return all.data(data).bytes;
+  }
+};
+
+/// Rows of each head from halves to pairs: row 2 i + j of the file is row j * half + i.
+std::vector<float> interleave(const std::vector<float>& w, std::int64_t rows, std::int64_t head) {
+  const std::int64_t in = std::int64_t(w.size()) / rows, half = head / 2;
+  std::vector<float> out(w.size());
+  for (std::int64_t r = 0; r < rows; r++) {
+    const std::int64_t inside = r % head, to = r - inside + inside % half * 2 + inside / half;
+    std::copy_n(w.begin() + r * in, in, out.begin() + to * in);
+  }
+  return out;
+}
+
+std::string file_name(std::string name) {
+  const auto replace = [&](const std::string& from, const std::string& to) {
+    const auto at = name.find(from);
+    if (at != std::string::npos) name.replace(at, from.size(), to);
+  };
+  for (const auto& [from, to] :
+       std::vector<std::pair<std::string, std::string>>{{"model.layers.", "blk."},
+                                                        {"model.embed_tokens", "token_embd"},
+                                                        {"model.norm", "output_norm"},
+                                                        {"lm_head", "output"},
+                                                        {"input_layernorm", "attn_norm"},
+                                                        {"post_attention_layernorm", "ffn_norm"},
+                                                        {"self_attn.q_proj", "attn_q"},
+                                                        {"self_attn.k_proj", "attn_k"},
+                                                        {"self_attn.v_proj", "attn_v"},
+                                                        {"self_attn.o_proj", "attn_output"},
+                                                        {"mlp.gate_proj", "ffn_gate"},
+                                                        {"mlp.up_proj", "ffn_up"},
+                                                        {"mlp.down_proj", "ffn_down"}}) {
+    replace(from, to);
+  }
+  return name;
+}
+
+void add_tokenizer(Parts& p, const Json& tokenizer) {
+  std::map<std::int64_t, std::string> tokens;
+  std::vector<std::int32_t> types;
+  std::vector<std::string> texts, merges;
+  for (const auto& item : tokenizer["model"]["vocab"].raw().items()) {
+    tokens[item.value().get<std::int64_t>()] = item.key();
+  }
+  std::map<std::int64_t, bool> special;
+  for (const auto& added : tokenizer["added_tokens"].raw()) {
+    tokens[added["id"].get<std::int64_t>()] = added["content"].get<std::string>();
+    special[added["id"].get<std::int64_t>()] = added["special"].get<bool>();
+  }
+  for (const auto& [id, text] : tokens) {
+    while (std::int64_t(texts.size()) < id) {  // ids that the folder leaves out
+      texts.push_back("<unused" + std::to_string(texts.size()) + ">");
+      types.push_back(5);
+    }
+    texts.push_back(text);
+    types.push_back(special.contains(id) ? (special[id] ? 3 : 4) : 1);
+  }
+  for (const auto& merge : tokenizer["model"]["merges"].raw()) {
+    merges.push_back(merge[0].get<std::string>() + " " + merge[1].get<std::string>());
+  }
+  p.metadata.value("tokenizer.ggml.model", p.model).value("tokenizer.ggml.pre", p.pre);
+  p.metadata.strings("tokenizer.ggml.tokens", texts).integers("tokenizer.ggml.token_type", types);
+  p.metadata.strings("tokenizer.ggml.merges", merges).value("tokenizer.ggml.eos_token_id", 2u);
+  p.values += 6;
+}
+
+Parts convert(Parts p = {}) {
+  const Json config = Json::load(kFolder + "/config.json");
+  const auto number = [&](const char* key, std::string_view from) {
+    p.metadata.value(key, std::uint32_t(config[from].integer()));
+    p.values++;
+  };
+  p.metadata.value("general.architecture", p.architecture);
+  number("llama.embedding_length", "hidden_size");
+  number("llama.feed_forward_length", "intermediate_size");
+  number("llama.block_count", "num_hidden_layers");
+  number("llama.attention.head_count", "num_attention_heads");
+  number("llama.attention.head_count_kv", "num_key_value_heads");
+  number("llama.context_length", "max_position_embeddings");
+  p.metadata.value("llama.attention.layer_norm_rms_epsilon", 1e-5f);
+  p.metadata.value("llama.rope.freq_base", 100000.0f);
+  p.values += 3;
+  add_tokenizer(p, Json::load(kFolder + "/tokenizer.json"));
+
+  const Checkpoint checkpoint = Checkpoint::open(kFolder);
+  for (const auto& [name, entry] : checkpoint.tensors()) {
+    std::vector<float> w(std::size_t(entry.shape.count()));
+    to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), w.data());
+    if (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")) {
+      w = interleave(w, entry.shape[0], config["head_dim"].integer());
+    }
+    p.tensor(file_name(name), entry.shape, w);
+  }
+  return p;
+}
+
+Model load(const std::string& path, const LoadOptions& extra = {}) {
+  LoadOptions options = extra;
+  options.threads = 2;
+  return Model::load(path, options);
+}
+
+TEST(GgufModel, EqualsTheFolderBitForBit) {
+  const TempFolder folder;
+  const auto file = folder.write("small.gguf", convert().bytes());
+  LoadOptions plain;
+  plain.dtype = "float32";
+  Model expected = load(kFolder, plain), model = load(file.string());
+  EXPECT_EQ(model.info().dtype, "float32");
+  EXPECT_EQ(model.info().layers, expected.info().layers);
+  EXPECT_EQ(model.info().eos_token_ids, std::vector<std::int32_t>{2});
+  const std::string text = "Hello 123 <|im_start|> it's fine";
+  EXPECT_EQ(model.tokenize(text), expected.tokenize(text));
+  EXPECT_EQ(model.special_tokens(), expected.special_tokens());
+  Request request;
+  request.prompt = {{text, true}};
+  const Tensor got = model.logits(request), want = expected.logits(request);
+  ASSERT_EQ(got.shape(), want.shape());
+  const auto count = std::size_t(got.shape().count());
+  EXPECT_TRUE(bit_equal({got.view<float>().data(), count}, {want.view<float>().data(), count}));
+}
+
+TEST(GgufModel, RefusesWhatItDoesNotKnow) {
+  const TempFolder folder;
+  const auto refused = [&](Parts parts, std::initializer_list<std::string_view> words) {
+    const auto file = folder.write("bad.gguf", parts.bytes());
+    return throws<ModelError>([&] { load(file.string()); }, words);
+  };
+  Parts p;
+  p.architecture = "gemma9";
+  EXPECT_TRUE(refused(convert(p), {"bad.gguf", "general.architecture", "\"gemma9\""}));
+  p = {};
+  p.model = "unigram";
+  EXPECT_TRUE(refused(convert(p), {"tokenizer.ggml.model", "\"unigram\"", "gpt2"}));
+  p = {};
+  p.pre = "other";
+  EXPECT_TRUE(refused(convert(p), {"tokenizer.ggml.pre", "\"other\"", "smollm"}));
+  p = convert();
+  p.tensor("blk.0.attn_sinks.weight", {4}, {1, 2, 3, 4});
+  EXPECT_TRUE(refused(p, {"blk.0.attn_sinks.weight", "not known"}));
+  p = convert();
+  p.tensor("blk.77.ffn_up.weight", {4}, {1, 2, 3, 4});
+  EXPECT_TRUE(refused(p, {"model.layers.77.mlp.up_proj.weight"}));
+  p = convert();
+  p.metadata.value("llama.rope.scaling.type", "yarn");
+  p.values++;
+  EXPECT_TRUE(refused(p, {"llama.rope.scaling.type", "\"yarn\""}));
+}
+
+TEST(GgufModel, RefusesOtherNumberFormats) {
+  const TempFolder folder;
+  const auto file = folder.write("small.gguf", convert().bytes());
+  LoadOptions options;
+  options.quantize = "int8";
+  EXPECT_TRUE(throws<RequestError>([&] { load(file.string(), options); }, {"GGUF", "quantize"}));
+}
+
+}  // namespace
+}  // namespace chiasm
