@@ -6,11 +6,13 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <map>
 #include <random>
 #include <vector>
 
 #include "core/error.h"
 #include "core/isa.h"
+#include "kernels/linear_layer.h"
 #include "kernels/matrix.h"
 #include "tests/support/expect_error.h"
 #include "tests/unit/all_close.h"
@@ -450,6 +452,38 @@ TEST(QuantMatrix, RefusesBlocksThatDoNotFit) {
         Matrix::pack_blocks(ctx, {&odd, 1}, 32);
       },
       {"6 rows interleaved by 4"}));
+}
+
+// Tensors of a file that mixes 4 bits, 8 bits and plain numbers in one product: widened, in their
+// right order. Rows of the unit matrix bring the weights back.
+TEST(QuantLayer, MixesFormats) {
+  constexpr std::int64_t kHead = 8, kIn = 32;
+  const Blocks q = random_blocks(BlockType::q4_1, 2 * kHead, kIn, 20);
+  const Blocks v = random_blocks(BlockType::q8_0, kHead, kIn, 21);
+  const auto plain = random_floats(kHead * kIn, 22);
+  std::map<std::string, TensorEntry, std::less<>> tensors;
+  tensors.emplace("q.weight",
+                  TensorEntry{DType::u8, {2 * kHead, kIn}, q.bytes, BlockType::q4_1, kHead});
+  tensors.emplace(
+      "k.weight",
+      TensorEntry{DType::f32, {kHead, kIn}, std::as_bytes(std::span(plain)), std::nullopt, kHead});
+  tensors.emplace("v.weight", TensorEntry{DType::u8, {kHead, kIn}, v.bytes, BlockType::q8_0});
+  const Checkpoint checkpoint = Checkpoint::of({}, "x.gguf", tensors);
+  const Context ctx = context(Isa::reference);
+  const LinearLayer layer(ctx, Weights(checkpoint), {{"q", 2 * kHead}, {"k", kHead}, {"v", kHead}},
+                          kIn, false, WeightFormat::f32);
+  std::vector<float> unit(kIn * kIn), y(kIn * 4 * kHead);
+  for (std::size_t i = 0; i < kIn; i++) unit[i * kIn + i] = 1;
+  layer(ctx, TensorView<const float>(unit.data(), {kIn, kIn}),
+        TensorView<float>(y.data(), {kIn, 4 * kHead}));
+  for (std::int64_t o = 0; o < 4 * kHead; o++) {
+    const std::int64_t part = o / kHead, row = part < 2 ? o : o % kHead;
+    const auto& values = part < 2 ? q.values : part == 2 ? plain : v.values;
+    const std::int64_t from = part < 3 ? interleaved_row(row, kHead) : row;
+    for (std::int64_t k = 0; k < kIn; k++) {
+      ASSERT_EQ(y[std::size_t(k * 4 * kHead + o)], values[std::size_t(from * kIn + k)]);
+    }
+  }
 }
 
 }  // namespace
