@@ -28,9 +28,8 @@ def main() -> None:
         command.add_argument("--model", type=Path, default=MODEL, help="the Hugging Face folder")
     _add_training_options(vision, photos=96, drawn=48)
     _add_training_options(joint, photos=24, drawn=28)
-    joint.add_argument(
-        "--init-from", type=Path, help="start from the weights of an exported folder"
-    )
+    for command in (vision, joint):
+        command.add_argument("--init-from", type=Path, help="start from the weights of a folder")
     export.add_argument(
         "--checkpoint", type=Path, required=True, help="averaged.pt or last.pt of the second stage"
     )

@@ -7,6 +7,7 @@ from .assets import draw_assets
 from .evaluation.evaluate import evaluate as measure
 from .export import export as write_folder
 from .export import load_weights
+from .network.mini import Mini
 from .pictures.photos import Photos
 from .tokenizer import train_tokenizer
 from .training.batches import BatchShape
@@ -23,7 +24,7 @@ def tokenizer(arguments) -> None:
 
 
 def vision(arguments) -> None:
-    """Trains the first stage."""
+    """Trains the first stage: resumed, else from exported weights, else from nothing."""
     _prepare(arguments)
     stage = VisionStage(
         Photos(arguments.data),
@@ -32,6 +33,10 @@ def vision(arguments) -> None:
         arguments.workers,
         arguments.device,
     )
+    if arguments.init_from:
+        exported = Mini()
+        load_weights(exported, arguments.init_from)
+        stage.model.vision_model.load_state_dict(exported.model.vision_model.state_dict())
     train(stage, _options(arguments, "vision"))
 
 

@@ -30,7 +30,7 @@ class PatchHeads(nn.Module):
         self.photo = nn.Linear(width, len(CLASSES))
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
-        """[batch, patches, hidden] -> logits [batch, patches, classes] by kind; photo per picture."""
+        """[batch, 64, hidden] -> logits by kind [batch, 64, classes], photo [batch, 10]."""
         split = torch.split(self.patches(features), list(OUTPUTS.values()), dim=-1)
         logits = dict(zip(OUTPUTS, split))
         logits["characters"] = logits["characters"].unflatten(-1, (CHAR_SLOTS, -1))
