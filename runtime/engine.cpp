@@ -36,12 +36,19 @@ void Engine::set_tap(std::function<void(std::string_view, TensorView<const float
   tap_ = std::move(tap);
 }
 
-void Engine::submit(const std::shared_ptr<Sequence>& sequence) {
-  const std::int64_t longest = sequence->longest();
+void Engine::submit(std::span<const std::shared_ptr<Sequence>> sequences) {
+  for (const auto& sequence : sequences) check(*sequence);
+  const std::scoped_lock lock(mutex_);
+  incoming_.insert(incoming_.end(), sequences.begin(), sequences.end());
+}
+
+void Engine::check(const Sequence& sequence) const {
+  check_ids(sequence.prompt.ids, family_.decoder().config().vocab_size);
+  const std::int64_t longest = sequence.longest();
   if (longest > options_.max_context) {
     fail<RequestError>(
-        "the prompt has ", sequence->prompt_length(), " tokens and max_tokens asks for ",
-        longest - sequence->prompt_length(), " more, over the context of ", options_.max_context,
+        "the prompt has ", sequence.prompt_length(), " tokens and max_tokens asks for ",
+        longest - sequence.prompt_length(), " more, over the context of ", options_.max_context,
         "; shorten the prompt, lower max_tokens or load with a ", "larger max_context");
   }
   // One page more: the last shared page of a reused prefix is copied before it is written.
@@ -50,8 +57,6 @@ void Engine::submit(const std::shared_ptr<Sequence>& sequence) {
                        " tokens of KV cache, the model has ",
                        options_.kv_pages * kernels::kPageTokens);
   }
-  const std::scoped_lock lock(mutex_);
-  incoming_.push_back(sequence);
 }
 
 void Engine::cancel(Sequence& sequence) { sequence.cancelled = true; }

@@ -33,8 +33,8 @@ class Engine {
   Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
          EngineOptions options);
 
-  /// Queues a sequence. RequestError when it can never fit.
-  void submit(const std::shared_ptr<Sequence>& sequence);
+  /// Queues sequences, all or none. RequestError when one of them can never be served.
+  void submit(std::span<const std::shared_ptr<Sequence>> sequences);
   /// Asks for an end; the sequence finishes at the next step with finish_reason "cancelled".
   void cancel(Sequence& sequence);
   /// Drives or waits until all of `sequences` are done. `on_text` gets the first one's text on the
@@ -51,6 +51,7 @@ class Engine {
  private:
   using List = std::vector<std::shared_ptr<Sequence>>;
 
+  void check(const Sequence& sequence) const;
   void drive(const Poll& interrupted);
   void step(const Poll& interrupted);
   void drop_cancelled(List& list);

@@ -87,7 +87,7 @@ Model Model::load(const std::filesystem::path& folder, const LoadOptions& option
 
 Result Model::generate(const Request& request, const OnText& on_text, const Poll& interrupted) {
   const std::shared_ptr<Sequence> s = impl_->sequence(request);
-  impl_->engine->submit(s);
+  impl_->engine->submit({&s, 1});
   impl_->engine->wait({&s, 1}, on_text, interrupted);
   return std::move(s->result);
 }
@@ -95,11 +95,11 @@ Result Model::generate(const Request& request, const OnText& on_text, const Poll
 std::vector<Result> Model::generate_all(std::vector<Request> requests, const Poll& interrupted) {
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (std::size_t i = 0; i < requests.size(); i++) {
-    in_context("request " + std::to_string(i),
+    in_context("request " + std::to_string(i + 1),
                [&] { sequences.push_back(impl_->sequence(requests[i])); });
     requests[i].images.clear();
   }
-  for (const auto& s : sequences) impl_->engine->submit(s);
+  impl_->engine->submit(sequences);
   impl_->engine->wait(sequences, {}, interrupted);
   std::vector<Result> results;
   for (const auto& s : sequences) results.push_back(std::move(s->result));
@@ -134,7 +134,7 @@ std::vector<double> Model::score(const Request& request, const std::vector<std::
   const std::span<const std::shared_ptr<Sequence>> all(sequences);
   for (const auto part : {all.first(std::min<std::size_t>(1, all.size())),
                           all.subspan(std::min<std::size_t>(1, all.size()))}) {
-    for (const auto& s : part) impl_->engine->submit(s);
+    impl_->engine->submit(part);
     impl_->engine->wait(part, {}, interrupted);
   }
   return scores;
@@ -217,7 +217,7 @@ Tensor Model::logits(const Request& request, const Poll& interrupted) {
   s->on_logits = [view](std::int64_t row, std::span<const float> values) {
     std::ranges::copy(values, view.row(row));
   };
-  impl_->engine->submit(s);
+  impl_->engine->submit({&s, 1});
   impl_->engine->wait({&s, 1}, {}, interrupted);
   return out;
 }
@@ -237,12 +237,7 @@ std::vector<std::int32_t> Model::tokenize(const std::string& text, bool add_spec
 std::string Model::detokenize(const std::vector<std::int32_t>& ids,
                               bool skip_special_tokens) const {
   // A model may have rows without a token; they decode to nothing, as in transformers.
-  const std::int64_t vocab = std::max(impl_->tokenizer().vocab_size(), info().vocab_size);
-  for (const std::int32_t id : ids) {
-    if (id < 0 || id >= vocab) {
-      fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
-    }
-  }
+  check_ids(ids, std::max(impl_->tokenizer().vocab_size(), info().vocab_size));
   return impl_->tokenizer().decode(ids, skip_special_tokens);
 }
 

@@ -100,6 +100,14 @@ void lay_pictures(Prompt& prompt, std::int32_t image_token) {
 
 }  // namespace
 
+void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
+  for (const std::int32_t id : ids) {
+    if (id < 0 || id >= vocab_size) {
+      fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab_size);
+    }
+  }
+}
+
 std::uint64_t token_key(std::int32_t id) { return mix64(std::uint64_t(id)); }
 
 Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
@@ -121,14 +129,6 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
     prompt.ids = tokenizer.encode_spans(text, request.add_special_tokens);
   }
   if (prompt.ids.empty()) fail<RequestError>("the prompt is empty");
-  // Of the tokenizer too, which may know more tokens than the weights: found here, such a token
-  // fails its own request, and not those that share a batch with it.
-  const std::int64_t vocab = family.decoder().config().vocab_size;
-  for (const std::int32_t id : prompt.ids) {
-    if (id < 0 || id >= vocab) {
-      fail<RequestError>("token id ", id, " is outside the vocabulary of ", vocab);
-    }
-  }
   for (const std::int32_t id : prompt.ids) prompt.keys.push_back(token_key(id));
   if (image_token) lay_pictures(prompt, *image_token);
   return prompt;

@@ -1,6 +1,7 @@
 #pragma once
 /// From a request to token ids: placeholders expanded, pictures placed.
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct Prompt {
 /// fit, MediaError for pictures that cannot be read.
 Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
                    const Request& request, const vision::MediaLimits& limits);
+
+/// RequestError unless every id is in [0, vocab_size). A tokenizer may know more tokens than the
+/// weights: found before it joins a batch, such a token fails its own request alone.
+void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size);
 
 /// Key of a text token; of image token `index` of a picture.
 std::uint64_t token_key(std::int32_t id);

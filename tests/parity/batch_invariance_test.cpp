@@ -123,7 +123,7 @@ std::vector<float> chunked_logits(const GoldenFolder& golden, const GoldenCase& 
   sequence->on_logits = [&](std::int64_t row, std::span<const float> logits) {
     std::copy(logits.begin(), logits.end(), out.begin() + row * std::int64_t(vocab));
   };
-  engine.submit(sequence);
+  engine.submit({&sequence, 1});
   engine.wait({&sequence, 1}, {}, {});
   return out;
 }

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
+#include <set>
 #include <thread>
 
 #include "core/error.h"
@@ -174,6 +175,16 @@ TEST(Model, SampledAnswersDependOnTheSeedAlone) {
   EXPECT_NE(results[1].token_ids, one.token_ids);
 }
 
+TEST(Model, EachTokenIsDrawnAnew) {
+  Model model = load("llama_gqa");
+  Request request = prompt("A picture of", 24);
+  request.options.temperature = 1e6;  // nearly flat: the draw alone decides the token
+  request.options.seed = 7;
+  request.options.ignore_eos = true;
+  const std::vector<std::int32_t> ids = model.generate(request).token_ids;
+  EXPECT_GT(std::set<std::int32_t>(ids.begin(), ids.end()).size(), 16u);
+}
+
 TEST(Model, LogprobsAreOfTheModelsDistribution) {
   Model model = load("llama_gqa");
   Request request = prompt("A picture of", 6);
@@ -219,11 +230,31 @@ TEST(Model, RefusesRequestsThatCannotBeServed) {
   EXPECT_TRUE(bad([](Request& r) { r.options.stop = {""}; }, {"stop"}));
   EXPECT_TRUE(bad([](Request& r) { r.images.clear(); }, {"1 <image>", "0 picture"}));
   EXPECT_TRUE(bad([](Request& r) { r.images.push_back(r.images[0]); }, {"1 <image>", "2 picture"}));
-  EXPECT_TRUE(bad([](Request& r) { r.token_ids = {1, 1 << 20}; }, {"vocabulary"}));
+  EXPECT_TRUE(throws<RequestError>(
+      [&] {
+        Request strange;
+        strange.token_ids = {1, 1 << 20};
+        model.generate(strange);
+      },
+      {"vocabulary"}));
   EXPECT_TRUE(bad([](Request& r) { r.token_ids = {1, 2}; }, {"image tokens"}));
   EXPECT_TRUE(bad([](Request& r) { r.prompt[0].text += std::string(100'000, 'x'); },
                   {"tokens", "context"}));
   EXPECT_EQ(model.generate(prompt("still here", 3)).token_ids.size(), 3u);
+}
+
+TEST(Model, NothingOfARefusedListStaysInTheQueue) {
+  Model model = load("llama_gqa");
+  std::string words;
+  for (int i = 0; i < 200; i++) words += "a picture ";
+  const Request good = prompt(words, 2), bad = prompt(std::string(100'000, 'x'), 2);
+  EXPECT_TRUE(throws<RequestError>([&] { model.generate_all({good, bad}); }, {"context"}));
+  // A sequence left behind would run beside the next call and leave its pages in the cache.
+  model.generate(prompt("others", 8));
+  EXPECT_EQ(model.generate(good).usage.cached_tokens, 0);
+  const std::vector<std::string> answers{"one", "two", std::string(100'000, 'x')};
+  EXPECT_TRUE(throws<RequestError>([&] { model.score(good, answers); }, {"context"}));
+  EXPECT_EQ(model.score(good, {"one", "two"}).size(), 2u);
 }
 
 TEST(Model, ABadPictureFailsItsOwnRequestOnly) {
