@@ -36,7 +36,13 @@ DecoderConfig DecoderConfig::from_json(const Json& config) {
                     within(c.kv_heads, c.heads) && c.heads % c.kv_heads == 0 &&
                     within(c.head_dim, 256) && c.head_dim % 2 == 0 &&
                     within(c.vocab_size, 1 << 24) && within(c.max_positions, 1 << 24);
-  if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a decoder");
+  if (!sane) {
+    fail<ModelError>(config.where(), ": these sizes do not describe a decoder: hidden_size ",
+                     c.hidden_size, ", intermediate_size ", c.intermediate_size,
+                     ", num_hidden_layers ", c.layers, ", num_attention_heads ", c.heads,
+                     ", num_key_value_heads ", c.kv_heads, ", head_dim ", c.head_dim,
+                     ", vocab_size ", c.vocab_size, ", max_position_embeddings ", c.max_positions);
+  }
   c.rope = rope_frequencies(config, c.head_dim);
   return c;
 }

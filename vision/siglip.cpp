@@ -40,7 +40,13 @@ SiglipConfig SiglipConfig::from_json(const Json& config, const SiglipConfig& def
                     within(c.layers, 1 << 12) && within(c.intermediate_size, 1 << 20) &&
                     within(c.image_size, 1 << 14) && within(c.patch_size, c.image_size) &&
                     c.channels == 3;
-  if (!sane) fail<ModelError>(config.where(), ": sizes do not describe a vision transformer");
+  if (!sane) {
+    fail<ModelError>(
+        config.where(), ": these sizes do not describe a vision transformer: ", "hidden_size ",
+        c.hidden_size, ", intermediate_size ", c.intermediate_size, ", num_hidden_layers ",
+        c.layers, ", num_attention_heads ", c.heads, ", num_channels ", c.channels, ", image_size ",
+        c.image_size, ", patch_size ", c.patch_size);
+  }
   return c;
 }
 

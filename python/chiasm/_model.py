@@ -81,6 +81,8 @@ class Model:
         """
         if _media.is_image(image) and isinstance(question, str):
             return self.answers([image], [question], **settings)[0].text.strip()
+        if not isinstance(question, Iterable):
+            raise RequestError(f"question is of type {type(question).__name__}, expected a str")
         images: list[Any] = [image] if _media.is_image(image) else _listed(image)
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         if len(images) == 1:

@@ -71,6 +71,21 @@ def test_unsupported_family(folder):
     refused(folder, 'family "vlm2030" is not supported; supported are: .*smolvlm')
 
 
+@pytest.mark.parametrize(
+    ("part", "key", "value"),
+    [
+        ("text_config", "hidden_size", 0),
+        ("text_config", "num_hidden_layers", 10**9),
+        ("vision_config", "num_channels", 4),
+    ],
+)
+def test_sizes_that_make_no_model_are_named(folder, part, key, value):
+    config = json.loads((folder / "config.json").read_text())
+    config[part][key] = value
+    (folder / "config.json").write_text(json.dumps(config))
+    refused(folder, f"config.json: {part}: these sizes.* {key} {value}")
+
+
 def test_missing_weights(folder):
     (folder / "model.safetensors").unlink()
     refused(folder, "safetensors")
@@ -357,6 +372,8 @@ def test_lists_that_do_not_pair(model, picture):
         model.ask([picture] * 2, ["a", "b", "c"])
     with pytest.raises(RequestError, match="neither a picture nor a list"):
         model.caption(5)
+    with pytest.raises(RequestError, match="question is of type NoneType"):
+        model.ask(picture, None)
     with pytest.raises(RequestError, match="lists of images"):
         model.generate_all(["a", "b"], images=[None])
 
