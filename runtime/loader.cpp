@@ -129,13 +129,14 @@ struct Source {
   Checkpoint checkpoint;
   language::Tokenizer tokenizer;
   kernels::WeightFormat plain;
+  std::string chat_template;
 };
 
 Source open_folder(const std::filesystem::path& folder, const LoadOptions& options) {
   const Json config = Json::load(folder / "config.json");
   Checkpoint checkpoint = Checkpoint::open(folder);
   const kernels::WeightFormat format = weight_format(options, config, checkpoint);
-  return {config, std::move(checkpoint), language::Tokenizer::load(folder), format};
+  return {config, std::move(checkpoint), language::Tokenizer::load(folder), format, {}};
 }
 
 /// Quantized tensors stay in the file's own blocks; `plain` is for the others.
@@ -153,12 +154,20 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
                                       : embedding.dtype == DType::f32 ? kernels::WeightFormat::f32
                                                                       : kernels::WeightFormat::f16;
   language::Tokenizer tokenizer = language::tokenizer_from_gguf(gguf);
-  return {config, gguf_checkpoint(std::move(file), gguf), std::move(tokenizer), plain};
+  const GgufValue* chat = gguf.find("tokenizer.chat_template");
+  const std::string chat_template(chat != nullptr ? chat->str() : std::string_view());
+  return {config, gguf_checkpoint(std::move(file), gguf), std::move(tokenizer), plain,
+          chat_template};
+}
+
+std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::int32_t> id) {
+  return id ? std::string(tokenizer.token_text(*id)) : std::string();
 }
 
 void check_path(const std::filesystem::path& path, bool gguf) {
   if (!std::filesystem::exists(path)) {
-    fail<ModelError>(path.string(), ": no such folder; give a Hugging Face model folder");
+    fail<ModelError>(path.string(), ": no such ", gguf ? "file" : "folder",
+                     "; give a Hugging Face model folder or a .gguf file");
   }
   if (gguf) return;
   if (!std::filesystem::is_directory(path)) {
@@ -206,6 +215,9 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     engine.suppressed = generation.suppressed;
     engine.suppressed_first = generation.suppressed_first;
     describe(model, path, source.checkpoint, source.plain);
+    model.info.chat_template = source.chat_template;
+    model.info.bos_token = token_text(source.tokenizer, source.tokenizer.bos_token());
+    model.info.eos_token = token_text(source.tokenizer, source.tokenizer.eos_token());
     model.info.quantize = gguf ? "gguf" : options.quantize;
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;

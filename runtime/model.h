@@ -30,6 +30,8 @@ struct LoadOptions {
 
 /// What `inspect` shows.
 struct ModelInfo {
+  std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
+  std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token;
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;

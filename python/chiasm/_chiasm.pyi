@@ -120,7 +120,16 @@ class ModelInfo:
     What a loaded model is.
     """
     @property
+    def bos_token(self) -> str:
+        ...
+    @property
+    def chat_template(self) -> str:
+        ...
+    @property
     def dtype(self) -> str:
+        ...
+    @property
+    def eos_token(self) -> str:
         ...
     @property
     def eos_token_ids(self) -> list[int]:

@@ -46,10 +46,6 @@ def find_model(
     if not isinstance(name, str) or not name or "\0" in name:
         raise RequestError(f"the model {name!r} is neither a path nor a hub id")
     path = pathlib.Path(name).expanduser()
-    if path.suffix == ".gguf":
-        raise ModelError(
-            f"{name}: GGUF files are not supported yet; give a Hugging Face folder with safetensors"
-        )
     try:
         found = path.exists()
     except OSError as e:
@@ -58,6 +54,8 @@ def find_model(
         raise ModelError(f"{name}: this folder may not be read; its permissions forbid it")
     if found:
         return path
+    if path.suffix == ".gguf":
+        raise ModelError(f"{name}: no such file")
     if not _HUB_ID.fullmatch(name) or isinstance(name_or_path, pathlib.Path):
         raise ModelError(f"{name}: no such folder, and not a hub id of the form owner/name")
     return _fetch(name, revision, token, offline)

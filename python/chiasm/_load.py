@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pathlib
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -64,7 +65,18 @@ def load(
     }
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     native = _chiasm.Model.load(str(folder), progress=progress, **settings)  # type: ignore[arg-type]
-    return Model(native, ChatTemplate.load(folder))
+    return Model(native, _chat_template(folder, native.info))
+
+
+def _chat_template(path: pathlib.Path, info: _chiasm.ModelInfo) -> ChatTemplate | None:
+    """A folder's template, or the one inside a GGUF file."""
+    if path.is_dir():
+        return ChatTemplate.load(path)
+    if not info.chat_template:
+        return None
+    tokens = {"bos_token": info.bos_token, "eos_token": info.eos_token}
+    named = {name: text for name, text in tokens.items() if text}
+    return ChatTemplate(info.chat_template, named, f"{path.name}: tokenizer.chat_template")
 
 
 def load_embedder(name_or_path: str | os.PathLike[str] | None = None, **settings: Any) -> NoReturn:

@@ -105,6 +105,8 @@ class ModelInfo:
     family: str
     path: str
     dtype: str
+    quantize: str
+    """int8, int4, gguf (the file's own blocks), or empty."""
     kv_dtype: str
     isa: str
     """The instruction set in use."""

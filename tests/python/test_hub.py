@@ -117,7 +117,7 @@ def test_failures_are_one_line_each(tmp_path, repository):
         ("/no/such/folder", ModelError, "no such folder"),
         ("./owner/name", ModelError, "no such folder"),
         ("one-word", ModelError, "owner/name"),
-        ("model.gguf", ModelError, "GGUF files are not supported yet"),
+        ("model.gguf", ModelError, "no such file"),
         ("", RequestError, "neither a path nor a hub id"),
         ("a\0b", RequestError, "neither a path nor a hub id"),
         (pathlib.Path("owner/name"), ModelError, "no such folder"),
