@@ -1,5 +1,6 @@
-// attention over the shapes of real models: GFLOP/s with the share of the fp32 peak measured just
-// before, and GB/s of keys and values. CHIASM_BENCH_THREADS sets the threads (default: all).
+// attention over the shapes of real models: GFLOP/s with the share of the fp32 (or bfloat16) peak
+// measured just before, and GB/s of keys and values. CHIASM_BENCH_THREADS sets the threads
+// (default: all).
 #include <benchmark/benchmark.h>
 
 #include <chrono>
@@ -97,7 +98,7 @@ void lay_out(const Context& ctx, const Problem& p, Data& d) {
   d.kv.page_dtype = p.pages;
 }
 
-void run(benchmark::State& state, const Problem& p, Isa isa) {
+void run(benchmark::State& state, const Problem& p, Isa isa, bool bf16_products) {
   Context ctx;
   ctx.pool = &pool();
   ctx.isa = isa;
@@ -105,10 +106,12 @@ void run(benchmark::State& state, const Problem& p, Isa isa) {
   lay_out(ctx, p, d);
   const std::int64_t rows = p.sequences * p.rows, width = p.heads * p.head_dim;
   const float scale = 1.0f / std::sqrt(float(p.head_dim));
-  const auto peak = chiasm::bench::peak_rate(*ctx.pool, isa, chiasm::bench::Arithmetic::fp32);
+  const auto peak = chiasm::bench::peak_rate(
+      *ctx.pool, isa,
+      bf16_products ? chiasm::bench::Arithmetic::bf16 : chiasm::bench::Arithmetic::fp32);
   const auto start = std::chrono::steady_clock::now();
   for (auto _ : state) {
-    attention(ctx, {p.heads, p.kv_heads, p.head_dim, scale, 0},
+    attention(ctx, {p.heads, p.kv_heads, p.head_dim, scale, 0, bf16_products},
               TensorView<const float>(d.q.data(), {rows, width}, "q"), d.kv, d.sequences, d.first,
               d.last, TensorView<float>(d.out.data(), {rows, width}, "out"));
     benchmark::DoNotOptimize(d.out.data());
@@ -125,21 +128,28 @@ void run(benchmark::State& state, const Problem& p, Isa isa) {
   state.counters["GB/s"] = bytes * rate / 1e9;
 }
 
+std::string title(const Problem& p, Isa isa, bool bf16_products) {
+  return std::string(p.title) + "/" + std::string(name(isa)) + (bf16_products ? "-bf16" : "") +
+         "/" + std::string(name(p.pages)) + "/" + std::to_string(p.sequences) + "x" +
+         std::to_string(p.rows) + "x" + std::to_string(p.keys) + "/" + std::to_string(p.heads) +
+         ":" + std::to_string(p.kv_heads) + "x" + std::to_string(p.head_dim);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::portable}) {
     if (!supported(isa)) continue;
-    for (const Problem& p : kProblems) {
-      const std::string title = std::string(p.title) + "/" + std::string(name(isa)) + "/" +
-                                std::string(name(p.pages)) + "/" + std::to_string(p.sequences) +
-                                "x" + std::to_string(p.rows) + "x" + std::to_string(p.keys) + "/" +
-                                std::to_string(p.heads) + ":" + std::to_string(p.kv_heads) + "x" +
-                                std::to_string(p.head_dim);
-      benchmark::RegisterBenchmark(title.c_str(),
-                                   [&p, isa](benchmark::State& state) { run(state, p, isa); })
-          ->UseRealTime()
-          ->Unit(benchmark::kMicrosecond);
+    for (const bool bf16_products : {false, true}) {
+      if (bf16_products && (isa != Isa::avx512 || !chiasm::has_avx512_bf16())) continue;
+      for (const Problem& p : kProblems) {
+        benchmark::RegisterBenchmark(title(p, isa, bf16_products).c_str(),
+                                     [&p, isa, bf16_products](benchmark::State& state) {
+                                       run(state, p, isa, bf16_products);
+                                     })
+            ->UseRealTime()
+            ->Unit(benchmark::kMicrosecond);
+      }
     }
   }
   benchmark::Initialize(&argc, argv);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -63,24 +64,25 @@ void check_sequence(const KeyValues& kv, const AttentionSequence& s, std::int64_
   }
 }
 
-std::int64_t count_tiles(const AttentionShape& shape, const AttentionSequence& s) {
+// Tiles of at most `most` pairs in one KV head of a sequence.
+std::int64_t count_tiles(const AttentionShape& shape, const AttentionSequence& s,
+                         std::int64_t most) {
   const std::int64_t pairs = s.q_count * (shape.heads / shape.kv_heads);
-  const std::int64_t most = cpu::tile_pairs(shape.head_dim);
   return (pairs + most - 1) / most;
 }
 
 // Tile `index` of all sequences: by sequence, KV head, then rows.
 cpu::AttentionTile find_tile(const AttentionShape& shape,
-                             std::span<const AttentionSequence> sequences, std::int64_t index) {
+                             std::span<const AttentionSequence> sequences, std::int64_t most,
+                             std::int64_t index) {
   const std::int64_t group = shape.heads / shape.kv_heads;
   cpu::AttentionTile tile{};
   for (const AttentionSequence& s : sequences) {
-    const std::int64_t tiles = count_tiles(shape, s);
+    const std::int64_t tiles = count_tiles(shape, s, most);
     if (index >= tiles * shape.kv_heads) {
       index -= tiles * shape.kv_heads;
       continue;
     }
-    const std::int64_t most = cpu::tile_pairs(shape.head_dim);
     tile.q_begin = s.q_begin;
     tile.k_begin = s.k_begin;
     tile.pages = s.pages;
@@ -96,20 +98,52 @@ cpu::AttentionTile find_tile(const AttentionShape& shape,
 // The size of a call: how much there is to do and in how many pieces it falls by itself.
 struct Work {
   std::int64_t tiles = 0, products = 0, most_pairs = 0, parts = 0;
+  std::int64_t tile_pairs = 0;  // of a full tile
 };
 
-Work measure(const AttentionShape& shape, std::span<const AttentionSequence> sequences) {
+Work measure(const AttentionShape& shape, std::span<const AttentionSequence> sequences,
+             std::int64_t most) {
   Work w;
+  w.tile_pairs = most;
   for (const AttentionSequence& s : sequences) {
-    w.tiles += count_tiles(shape, s) * shape.kv_heads;
+    w.tiles += count_tiles(shape, s, most) * shape.kv_heads;
     w.products += s.q_count * s.key_count * shape.heads * shape.head_dim;
     if (s.q_count == 0) continue;
     const std::int64_t pairs = s.q_count * (shape.heads / shape.kv_heads);
-    w.most_pairs = std::max(w.most_pairs, std::min(pairs, cpu::tile_pairs(shape.head_dim)));
+    w.most_pairs = std::max(w.most_pairs, std::min(pairs, most));
     w.parts = std::max(w.parts, (s.key_count + cpu::kPartKeys - 1) / cpu::kPartKeys);
   }
   return w;
 }
+
+// The kernel of a call, with the memory of the thread it runs on.
+class TileKernel {
+ public:
+  TileKernel(const Context& ctx, const AttentionShape& shape) {
+    const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
+    bf16_ = shape.bf16_products;
+    run_ = bf16_ ? ops.attention_bf16 : ops.attention;
+  }
+
+  void operator()(const cpu::AttentionArgs& args, cpu::AttentionTile tile) const {
+    if (bf16_) tile.scratch = scratch();
+    run_(args, tile);
+  }
+
+ private:
+  struct alignas(64) Line {
+    std::byte bytes[64];
+  };
+  // Kept from call to call, not zeroed: pages that a head size does not use are never touched.
+  static void* scratch() {
+    static thread_local const std::unique_ptr<Line[]> memory(
+        new Line[cpu::kBf16ScratchBytes / sizeof(Line)]);
+    return memory.get();
+  }
+
+  bool bf16_;
+  void (*run_)(const cpu::AttentionArgs&, const cpu::AttentionTile&);
+};
 
 // Few rows with many keys: threads share the parts of the keys, then the parts are joined.
 void run_in_parts(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args,
@@ -121,9 +155,9 @@ void run_in_parts(const Context& ctx, const AttentionShape& shape, const cpu::At
   const auto floats = std::size_t(work.tiles * tile_floats);
   if (memory.size() < floats) memory.resize(floats);
   float* const partial = memory.data();
-  const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
+  const TileKernel kernel(ctx, shape);
   const auto tile_of = [&](std::int64_t index) {
-    cpu::AttentionTile tile = find_tile(shape, sequences, index);
+    cpu::AttentionTile tile = find_tile(shape, sequences, work.tile_pairs, index);
     tile.partial = partial + index * tile_floats;
     return tile;
   };
@@ -131,39 +165,46 @@ void run_in_parts(const Context& ctx, const AttentionShape& shape, const cpu::At
     for (std::int64_t i = begin; i < end; i++) {
       cpu::AttentionTile tile = tile_of(i / work.parts);
       tile.part = int(i % work.parts);
-      ops.attention(args, tile);
+      kernel(args, tile);
     }
   });
   for (std::int64_t i = 0; i < work.tiles; i++) {
-    ops.join_attention(args, tile_of(i), int(work.parts));
+    cpu::ops_for(ctx.isa).join_attention(args, tile_of(i), int(work.parts));
   }
 }
 
 void run(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args,
          std::span<const AttentionSequence> sequences) {
-  const Work work = measure(shape, sequences);
   const std::int64_t threads = ctx.pool->threads();
+  Work work = measure(shape, sequences, cpu::tile_pairs(shape.head_dim, shape.bf16_products));
+  // Large tiles only where they leave enough for every thread.
+  while (work.most_pairs > cpu::kMaxTilePairs && work.tiles < 4 * threads) {
+    work = measure(shape, sequences, work.tile_pairs / 2);
+  }
   const bool threaded = threads > 1 && work.products >= kMinThreadedProducts;
   if (threaded && work.parts > 1 && work.tiles < 4 * threads && work.most_pairs <= kMaxSplitPairs) {
     return run_in_parts(ctx, shape, args, sequences, work);
   }
-  const auto kernel = cpu::ops_for(ctx.isa).attention;
+  const TileKernel kernel(ctx, shape);
   ctx.pool->parallel_for(work.tiles, threaded ? 1 : work.tiles,
                          [&](std::int64_t begin, std::int64_t end) {
                            for (std::int64_t i = begin; i < end; i++) {
-                             kernel(args, find_tile(shape, sequences, i));
+                             kernel(args, find_tile(shape, sequences, work.tile_pairs, i));
                            }
                          });
 }
 
 }  // namespace
 
-void attention(const Context& ctx, const AttentionShape& shape, TensorView<const float> q,
+void attention(const Context& ctx, const AttentionShape& asked, TensorView<const float> q,
                const KeyValues& kv, std::span<const AttentionSequence> sequences,
                std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
                TensorView<float> out) {
   in_context("attention", [&] {
-    check_shape(shape);
+    check_shape(asked);
+    AttentionShape shape = asked;
+    shape.bf16_products = asked.bf16_products && ctx.isa != Isa::reference &&
+                          cpu::ops_for(ctx.isa).attention_bf16 != nullptr && has_avx512_bf16();
     const std::int64_t rows = q.rows();
     q.expect({rows, shape.heads * shape.head_dim});
     out.expect(q.shape());

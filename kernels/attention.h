@@ -36,6 +36,9 @@ struct AttentionShape {
   std::int64_t heads = 0, kv_heads = 0, head_dim = 0;  // heads % kv_heads == 0, head_dim <= 256
   float scale = 1;
   float softcap = 0;  // logits become softcap * tanh(logits / softcap) where > 0
+  // Where the CPU multiplies bfloat16 (AVX-512 BF16): q, k, v and the softmax weights are narrowed
+  // to it before they are multiplied; sums and softmax stay float32. Elsewhere it changes nothing.
+  bool bf16_products = false;
 };
 
 /// out[r, h, :] = sum_j softmax_j(scale * q[r, h, :] . k[j, h', :]) v[j, h', :] with h' the KV head

@@ -50,6 +50,7 @@ DecoderConfig DecoderConfig::from_json(const Json& config) {
 Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
                  bool tied, kernels::WeightFormat format)
     : config_(c),
+      bf16_weights_(format == kernels::WeightFormat::bf16),
       embedding_(
           kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size, format)),
       tied_(tied),
@@ -161,8 +162,9 @@ void Decoder::attend(const Context& ctx, const Layer& layer, std::int64_t index,
   kv.v_pages = pages.values(index);
   kv.page_dtype = dtype;
   const float scale = 1.0f / std::sqrt(float(c.head_dim));
-  kernels::attention(ctx, {c.heads, c.kv_heads, c.head_dim, scale, 0}, q, kv, batch.sequences,
-                     batch.first_key, batch.last_key, mixed);
+  const bool bf16_products = bf16_weights_ && dtype == DType::bf16;
+  kernels::attention(ctx, {c.heads, c.kv_heads, c.head_dim, scale, 0, bf16_products}, q, kv,
+                     batch.sequences, batch.first_key, batch.last_key, mixed);
   layer.out.accumulate(ctx, mixed, x);
 }
 

@@ -70,6 +70,7 @@ class Decoder {
                     TensorView<float> x) const;
 
   DecoderConfig config_;
+  bool bf16_weights_;
   kernels::Matrix embedding_, head_;  // head_ empty when tied
   bool tied_;
   std::vector<Layer> layers_;

@@ -119,6 +119,7 @@ std::size_t SiglipLayer::bytes() const {
 SiglipEncoder::SiglipEncoder(const Context& ctx, const SiglipConfig& c, const Weights& w,
                              kernels::WeightFormat format, kernels::WeightFormat patch_format)
     : config_(c),
+      bf16_products_(format == kernels::WeightFormat::bf16),
       patch_embedding_(kernels::LinearLayer::from_convolution(
           ctx, w.scope("embeddings.patch_embedding"),
           {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, patch_format)),
@@ -202,7 +203,7 @@ void SiglipEncoder::layer(const Context& ctx, const SiglipLayer& layer, const Pa
     kv.k = qkv.slice_cols(dim, dim);
     kv.v = qkv.slice_cols(2 * dim, dim);
     const float scale = 1.0f / std::sqrt(float(head_dim));
-    kernels::attention(ctx, {config_.heads, config_.heads, head_dim, scale, 0},
+    kernels::attention(ctx, {config_.heads, config_.heads, head_dim, scale, 0, bf16_products_},
                        qkv.slice_cols(0, dim), kv, packed.sequences, packed.first_key,
                        packed.last_key, normed);
     layer.out_.accumulate(ctx, normed, x);

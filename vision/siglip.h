@@ -73,6 +73,7 @@ class SiglipEncoder {
              TensorView<float> x) const;
 
   SiglipConfig config_;
+  bool bf16_products_;  // of attention
   kernels::LinearLayer patch_embedding_;
   Tensor position_embedding_, norm_weight_, norm_bias_;
   std::vector<SiglipLayer> layers_;

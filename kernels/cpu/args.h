@@ -21,6 +21,10 @@ inline constexpr int kMaxHeadDim = 256;   // what the scratch memory of a tile h
 inline constexpr int kPairsTogether = 6;  // (row, head) pairs multiplied at once
 inline constexpr int kMaxTilePairs = 96;  // pairs that share loaded keys and values
 inline constexpr int kTileFloats = 48 * kMaxHeadDim;  // and the numbers of their queries, padded
+// The same for the bfloat16 kernel, and the memory it works in.
+inline constexpr int kMaxBf16TilePairs = 512;
+inline constexpr int kBf16TileFloats = 128 * kMaxHeadDim;
+inline constexpr int kBf16ScratchBytes = 896 * 1024;
 
 struct AttentionArgs {
   const float* q;
@@ -46,11 +50,12 @@ struct AttentionTile {
   const std::int32_t* pages;  // paged keys
   std::int64_t kv_head;
   std::int64_t pair_begin;
-  int pairs;  // 1 .. tile_pairs(head_dim)
+  int pairs;  // 1 .. tile_pairs(head_dim, bf16_products)
   // Keys as parts of kPartKeys: all that the rows see are attended one part after the other and
   // the rows of `out` written; or one part is attended and left in `partial`, to be joined later.
   int part = -1;
   float* partial = nullptr;  // [parts][pairs][partial_floats(head_dim)]
+  void* scratch = nullptr;   // bfloat16 kernel: kBf16ScratchBytes of the thread, 64-byte aligned
 };
 
 /// Numbers that one pair leaves behind after one part: its sums, maximum and total.
@@ -58,10 +63,13 @@ static constexpr std::int64_t partial_floats(std::int64_t head_dim) {
   return (head_dim + 31) / 16 * 16;
 }
 
-/// Pairs of a tile at most.
-static constexpr std::int64_t tile_pairs(std::int64_t head_dim) {
-  const std::int64_t pairs = kTileFloats / ((head_dim + 15) / 16 * 16);
-  return pairs < kMaxTilePairs ? pairs : kMaxTilePairs;
+/// Pairs of a tile at most. The bfloat16 kernel packs keys and values for each tile, and wants
+/// more.
+static constexpr std::int64_t tile_pairs(std::int64_t head_dim, bool bf16_products) {
+  const std::int64_t padded = (head_dim + 15) / 16 * 16;
+  const std::int64_t pairs = (bf16_products ? kBf16TileFloats : kTileFloats) / padded;
+  const std::int64_t most = bf16_products ? kMaxBf16TilePairs : kMaxTilePairs;
+  return pairs < most ? pairs : most;
 }
 
 }  // namespace chiasm::kernels::cpu

@@ -20,6 +20,9 @@ struct CpuOps {
   /// (x[i], x[i + half]) turned by the angle of pair i.
   void (*rotate_half)(float* x, const float* cosine, const float* sine, std::int64_t half);
   void (*attention)(const AttentionArgs& args, const AttentionTile& tile);
+  /// The same with products of bfloat16 pairs, for CPUs with AVX-512 BF16 (has_avx512_bf16); null
+  /// where a path has none.
+  void (*attention_bf16)(const AttentionArgs& args, const AttentionTile& tile);
   /// Joins parts [0, parts) of tile.partial, of which those that the rows see were attended, into
   /// rows of `out`: the same bits as attending all parts at once.
   void (*join_attention)(const AttentionArgs& args, const AttentionTile& tile, int parts);
@@ -28,6 +31,8 @@ struct CpuOps {
   /// out[i] = exp(x[i] - shift); returns their sum, taken in double. `out` may be null.
   double (*exp_all)(const float* x, std::int64_t n, float shift, float* out);
 };
+
+void attention_avx512_bf16(const AttentionArgs& args, const AttentionTile& tile);
 
 // Where the compiler cannot build a path, ops_unavailable.cpp has a version that throws.
 const CpuOps& ops_portable();

@@ -9,9 +9,10 @@ namespace chiasm::kernels::cpu {
 namespace {
 using V = VecAvx2;
 constexpr CpuOps kOps = {
-    activate_all<V>,        gated_activation_all<V>, layer_norm_rows<V>,
-    rms_norm_rows<V>,       rotate_half_pairs<V>,    attention_tile<V>,
-    join_attention_tile<V>, argmax_all<V>,           exp_over<V>,
+    activate_all<V>,  gated_activation_all<V>, layer_norm_rows<V>,
+    rms_norm_rows<V>, rotate_half_pairs<V>,    attention_tile<V>,
+    nullptr,          join_attention_tile<V>,  argmax_all<V>,
+    exp_over<V>,
 };
 }  // namespace
 

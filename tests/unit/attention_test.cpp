@@ -195,6 +195,23 @@ std::vector<Request> mixture() {
           ragged(50, 150, 7), window(40, 400, 64), ragged(13, 129, 8), full(3, 0)};
 }
 
+// A bfloat16 path, where this machine has one.
+bool has_bf16_products() { return supported(Isa::avx512) && has_avx512_bf16(); }
+
+// The paths of this machine: instruction sets, and the one with products of bfloat16.
+struct Path {
+  Isa isa;
+  bool bf16_products = false;
+  std::string title() const { return std::string(name(isa)) + (bf16_products ? "-bf16" : ""); }
+};
+
+std::vector<Path> usable_paths() {
+  std::vector<Path> paths;
+  for (const Isa isa : usable_isas()) paths.push_back({isa});
+  if (has_bf16_products()) paths.push_back({Isa::avx512, true});
+  return paths;
+}
+
 TEST(Attention, MatchesReferenceOnEveryPath) {
   const AttentionShape shapes[] = {shape_of(2, 2, 64),  shape_of(3, 1, 64), shape_of(9, 3, 20),
                                    shape_of(1, 1, 1),   shape_of(2, 1, 72), shape_of(8, 1, 17),
@@ -217,6 +234,63 @@ TEST(Attention, MatchesReferenceOnEveryPath) {
   }
 }
 
+std::vector<Request> long_and_short() {
+  std::vector<Request> all = mixture();
+  for (Request& r : std::vector<Request>{causal(20, 1080), window(2, 1300, 700)}) all.push_back(r);
+  return all;
+}
+
+void round_to_bf16(std::vector<float>& x) {
+  for (float& v : x) v = to_float(to_bf16(v));
+}
+
+// The reference gets the rounded q, k and v, so their products are exact. Beyond the float32 bound:
+// each weight is narrowed (2^-9 of it) and the total is the sum of the narrowed weights: numerator
+// and denominator move by 2^-9 at most, out by 2 * 2^-9 of the largest |v|. VDPBF16PS adds a pair
+// in an order and rounding of its own (two roundings a product, and subnormals are flushed), which
+// doubles what the additions cost.
+double bf16_bound(const Problem& p) {
+  double largest_v = 0;
+  for (const float v : p.v) largest_v = std::max(largest_v, std::fabs(double(v)));
+  return 2 * bound(p) + 2 * 0x1p-9 * largest_v;
+}
+
+TEST(Attention, Bfloat16ProductsMatchTheReferenceOnRoundedInputs) {
+  if (!has_bf16_products()) GTEST_SKIP() << "no AVX-512 BF16";
+  const AttentionShape shapes[] = {shape_of(2, 2, 64),  shape_of(3, 1, 64), shape_of(9, 3, 20),
+                                   shape_of(1, 1, 1),   shape_of(2, 1, 72), shape_of(8, 1, 17),
+                                   shape_of(2, 2, 256), shape_of(4, 2, 80), shape_of(2, 1, 33, 5)};
+  for (AttentionShape shape : shapes) {
+    shape.bf16_products = true;
+    for (const float sign : {1.0f, -1.0f}) {
+      shape.scale *= sign;
+      Problem p = make(shape, long_and_short());
+      for (auto* x : {&p.q, &p.k, &p.v}) round_to_bf16(*x);
+      const double limit = bf16_bound(p);
+      for (const DType dtype : {DType::f32, DType::bf16}) {
+        fill_pages(p, dtype);
+        const auto s = sequences(p);
+        const auto want = run(context(Isa::reference), p, contiguous(p), s);
+        const Context ctx = context(Isa::avx512);
+        EXPECT_TRUE(all_close(run(ctx, p, paged(p), s), want, 0, limit)) << shape.head_dim;
+        EXPECT_TRUE(all_close(run(ctx, p, contiguous(p), s), want, 0, limit)) << shape.head_dim;
+      }
+    }
+  }
+}
+
+TEST(Attention, Bfloat16ProductsChangeNothingElsewhere) {
+  Problem p = make(shape_of(4, 2, 40), {causal(30, 200)});
+  const auto s = sequences(p);
+  for (const Isa isa : usable_isas()) {
+    p.shape.bf16_products = false;
+    const auto plain = run(context(isa), p, contiguous(p), s);
+    p.shape.bf16_products = true;
+    const bool narrows = isa == Isa::avx512 && has_bf16_products();
+    EXPECT_EQ(bit_equal(run(context(isa), p, contiguous(p), s), plain), !narrows) << name(isa);
+  }
+}
+
 TEST(Attention, SharpAndExtremeScoresStayRight) {
   Problem p = make(shape_of(2, 1, 48), {causal(70, 300), full(10, 65)});
   for (float& x : p.q) x *= 40;  // scores of some thousand: one key takes all
@@ -230,12 +304,14 @@ TEST(Attention, SharpAndExtremeScoresStayRight) {
 TEST(Attention, RowsThatSeeNothingGiveZeros) {
   Request r = full(8, 100);
   for (std::size_t i = 0; i < 8; i += 2) r.first[i] = r.last[i] = std::int32_t(i * 13);
-  const Problem p = make(shape_of(2, 2, 24), {r});
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (!supported(isa)) continue;
-    const auto out = run(context(isa), p, contiguous(p), sequences(p));
+  Problem p = make(shape_of(2, 2, 24), {r});
+  std::vector<Path> paths = usable_paths();
+  paths.push_back({Isa::reference});
+  for (const Path& path : paths) {
+    p.shape.bf16_products = path.bf16_products;
+    const auto out = run(context(path.isa), p, contiguous(p), sequences(p));
     for (std::int64_t i = 0; i < 8 * p.width(); i++) {
-      EXPECT_EQ(out[std::size_t(i)] == 0, i / p.width() % 2 == 0) << name(isa) << " at " << i;
+      EXPECT_EQ(out[std::size_t(i)] == 0, i / p.width() % 2 == 0) << path.title() << " at " << i;
     }
   }
 }
@@ -265,12 +341,14 @@ TEST(Attention, ARowIsTheSameAloneInChunksFromPagesAndWithAnyThreads) {
     Problem p = make(shape, mixture());
     fill_pages(p, DType::f32);
     const auto s = sequences(p);
-    for (const Isa isa : usable_isas()) {
-      const auto all = run(context(isa, 1), p, contiguous(p), s);
-      EXPECT_TRUE(bit_equal(run(context(isa, 2), p, contiguous(p), s), all)) << name(isa);
-      EXPECT_TRUE(bit_equal(run(context(isa, 3), p, paged(p), s), all)) << name(isa);
-      EXPECT_TRUE(bit_equal(row_by_row(context(isa, 1), p, contiguous(p)), all)) << name(isa);
-      EXPECT_TRUE(bit_equal(row_by_row(context(isa, 1), p, paged(p)), all)) << name(isa);
+    for (const Path& path : usable_paths()) {
+      p.shape.bf16_products = path.bf16_products;
+      const auto all = run(context(path.isa, 1), p, contiguous(p), s);
+      EXPECT_TRUE(bit_equal(run(context(path.isa, 2), p, contiguous(p), s), all)) << path.title();
+      EXPECT_TRUE(bit_equal(run(context(path.isa, 3), p, paged(p), s), all)) << path.title();
+      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 1), p, contiguous(p)), all))
+          << path.title();
+      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 1), p, paged(p)), all)) << path.title();
       std::vector<AttentionSequence> chunks;  // of 1, 2, 3, ... rows, last sequence first
       for (std::size_t i = s.size(); i-- > 0;) {
         for (std::int64_t done = 0, n = 1; done < s[i].q_count; done += n, n++) {
@@ -280,8 +358,8 @@ TEST(Attention, ARowIsTheSameAloneInChunksFromPagesAndWithAnyThreads) {
           chunks.push_back(chunk);
         }
       }
-      auto cut = run(context(isa, 2), p, paged(p), chunks);
-      EXPECT_TRUE(bit_equal(cut, all)) << name(isa);
+      auto cut = run(context(path.isa, 2), p, paged(p), chunks);
+      EXPECT_TRUE(bit_equal(cut, all)) << path.title();
     }
   }
 }
@@ -294,12 +372,15 @@ TEST(Attention, FewRowsWithManyKeysAreTheSameWhenThreadsShareTheKeys) {
       fill_pages(p, dtype);
       const auto s = sequences(p);
       const auto want = run(context(Isa::reference), p, paged(p), s);
-      for (const Isa isa : usable_isas()) {
-        const auto one = run(context(isa, 1), p, paged(p), s);
-        EXPECT_TRUE(all_close(one, want, 0, bound(p))) << name(isa) << ", " << shape.head_dim;
-        EXPECT_TRUE(bit_equal(run(context(isa, 2), p, paged(p), s), one)) << name(isa);
-        EXPECT_TRUE(bit_equal(run(context(isa, 3), p, paged(p), s), one)) << name(isa);
-        EXPECT_TRUE(bit_equal(row_by_row(context(isa, 3), p, paged(p)), one)) << name(isa);
+      for (const Path& path : usable_paths()) {
+        p.shape.bf16_products = path.bf16_products;
+        const auto one = run(context(path.isa, 1), p, paged(p), s);
+        if (!path.bf16_products) {  // its bound needs rounded inputs
+          EXPECT_TRUE(all_close(one, want, 0, bound(p))) << path.title() << ", " << shape.head_dim;
+        }
+        EXPECT_TRUE(bit_equal(run(context(path.isa, 2), p, paged(p), s), one)) << path.title();
+        EXPECT_TRUE(bit_equal(run(context(path.isa, 3), p, paged(p), s), one)) << path.title();
+        EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 3), p, paged(p)), one)) << path.title();
       }
     }
   }
@@ -310,37 +391,43 @@ TEST(Attention, ManyRowsOverSeveralPartsOfKeysMatchThoseRowsAlone) {
   fill_pages(p, DType::f32);
   const auto s = sequences(p);
   const auto want = run(context(Isa::reference), p, paged(p), s);
-  for (const Isa isa : usable_isas()) {
-    const auto all = run(context(isa, 2), p, contiguous(p), s);
-    EXPECT_TRUE(all_close(all, want, 0, bound(p))) << name(isa);
-    EXPECT_TRUE(bit_equal(row_by_row(context(isa, 2), p, paged(p)), all)) << name(isa);
+  for (const Path& path : usable_paths()) {
+    p.shape.bf16_products = path.bf16_products;
+    const auto all = run(context(path.isa, 2), p, contiguous(p), s);
+    if (!path.bf16_products) {
+      EXPECT_TRUE(all_close(all, want, 0, bound(p))) << path.title();
+    }
+    EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 2), p, paged(p)), all)) << path.title();
   }
 }
 
 TEST(Attention, KeysThatARowDoesNotSeeDoNotTouchIt) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
-  for (const Isa isa : usable_isas()) {
+  for (const Path& path : usable_paths()) {
     // Causal: the last token's key and value are poison; only the last row may notice.
-    Problem p = make(shape_of(4, 2, 40), {causal(75, 75)});
-    const auto clean = run(context(isa), p, contiguous(p), sequences(p));
+    AttentionShape shape = shape_of(4, 2, 40);
+    shape.bf16_products = path.bf16_products;
+    Problem p = make(shape, {causal(75, 75)});
+    const auto clean = run(context(path.isa), p, contiguous(p), sequences(p));
     for (std::int64_t i = 0; i < p.kv_width(); i++) {
       p.k[std::size_t(74 * p.kv_width() + i)] = nan;
       p.v[std::size_t(74 * p.kv_width() + i)] = infinity;
     }
-    const auto poisoned = run(context(isa), p, contiguous(p), sequences(p));
+    const auto poisoned = run(context(path.isa), p, contiguous(p), sequences(p));
     const std::size_t seen = std::size_t(74 * p.width());
-    EXPECT_TRUE(bit_equal({poisoned.data(), seen}, {clean.data(), seen})) << name(isa);
-    EXPECT_TRUE(std::isnan(poisoned[seen])) << name(isa);
+    EXPECT_TRUE(bit_equal({poisoned.data(), seen}, {clean.data(), seen})) << path.title();
+    EXPECT_TRUE(std::isnan(poisoned[seen])) << path.title();
 
     // Window: whole blocks before it are poison, and in the first visible one a part.
-    Problem w = make(shape_of(4, 2, 40), {window(30, 500, 70)});
-    const auto whole = run(context(isa), w, contiguous(w), sequences(w));
+    Problem w = make(shape, {window(30, 500, 70)});
+    const auto whole = run(context(path.isa), w, contiguous(w), sequences(w));
     const std::int64_t hidden = w.requests[0].first[0];
     for (std::int64_t i = 0; i < hidden * w.kv_width(); i++) {
       w.k[std::size_t(i)] = w.v[std::size_t(i)] = nan;
     }
-    EXPECT_TRUE(bit_equal(run(context(isa), w, contiguous(w), sequences(w)), whole)) << name(isa);
+    EXPECT_TRUE(bit_equal(run(context(path.isa), w, contiguous(w), sequences(w)), whole))
+        << path.title();
   }
 }
 
@@ -357,12 +444,13 @@ TEST(Attention, TakesViewsOfAWiderMatrix) {
   KeyValues kv;
   kv.k = all.slice_cols(width, width);
   kv.v = all.slice_cols(2 * width, width);
-  for (const Isa isa : usable_isas()) {
-    const auto want = run(context(isa), p, contiguous(p), sequences(p));
+  for (const Path& path : usable_paths()) {
+    p.shape.bf16_products = path.bf16_products;
+    const auto want = run(context(path.isa), p, contiguous(p), sequences(p));
     std::vector<float> wide(std::size_t(rows * 2 * width), 7);
     const TensorView<float> out = view(wide, {rows, 2 * width}).slice_cols(width, width);
-    attention(context(isa), p.shape, all.slice_cols(0, width), kv, sequences(p), p.first, p.last,
-              out);
+    attention(context(path.isa), p.shape, all.slice_cols(0, width), kv, sequences(p), p.first,
+              p.last, out);
     for (std::int64_t r = 0; r < rows; r++) {
       EXPECT_TRUE(bit_equal({out.row(r), std::size_t(width)},
                             {want.data() + r * width, std::size_t(width)}));
