@@ -13,9 +13,9 @@ constexpr std::int64_t kControl = 3, kUserDefined = 4;  // of tokenizer.ggml.tok
 /// What transformers writes for a pre-tokenizer's name.
 json pre_tokenizer(const GgufValue& pre) {
   json bytes{{"type", "ByteLevel"},
-                   {"add_prefix_space", false},
-                   {"trim_offsets", true},
-                   {"use_regex", true}};
+             {"add_prefix_space", false},
+             {"trim_offsets", true},
+             {"use_regex", true}};
   if (pre.str() == "smollm") {
     return {{"type", "Sequence"},
             {"pretokenizers",
