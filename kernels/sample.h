@@ -10,14 +10,13 @@
 
 namespace chiasm::kernels {
 
-/// transformers' logits processors and warpers, in its order: repetition penalty, temperature,
-/// top-k, top-p, min-p.
+/// transformers' warpers, in its order: temperature, top-k, top-p, min-p. The repetition penalty
+/// comes before them and is a step of its own (penalize_repetition).
 struct SampleOptions {
   float temperature = 0;   // 0: greedy
   std::int32_t top_k = 0;  // 0: all
   double top_p = 1;        // double, since 1 - top_p is taken in double as transformers does
   float min_p = 0;
-  float repetition_penalty = 1;
   std::uint64_t seed = 0;
 };
 

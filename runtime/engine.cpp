@@ -187,17 +187,10 @@ bool Engine::prepare(Sequence& s, EncodingPicture& picture) {
   const PlacedPicture& placed = s.prompt.pictures[picture.index];
   const double start = now();
   try {
-    in_context(placed.input.name, [&] {
-      if (placed.input.pixels != nullptr) {
-        picture.tiles = family_.preprocess(ctx_, *placed.input.pixels);
-      } else {
-        picture.tiles = family_.preprocess(
-            ctx_, vision::decode(std::as_bytes(std::span(*placed.input.encoded)), options_.limits));
-      }
-      if (picture.tiles->count() != placed.layout.tiles) {
-        fail<MediaError>("decodes to another size than its header says");
-      }
-    });
+    picture.tiles = preprocess(family_, ctx_, placed.input, options_.limits);
+    if (picture.tiles->count() != placed.layout.tiles) {
+      fail<MediaError>(placed.input.name, ": decodes to another size than its header says");
+    }
   } catch (...) {
     abandon(s, std::current_exception());
     return false;
@@ -415,8 +408,8 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   if (s.tokens.empty()) {
     for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
   }
-  const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k),       o.top_p,
-                                        float(o.min_p),       float(o.repetition_penalty), s.seed};
+  const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k), o.top_p,
+                                        float(o.min_p), s.seed};
   const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());
   if (log_sum) {
     report.id = token;

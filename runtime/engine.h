@@ -2,7 +2,6 @@
 /// The one loop under every call: submit, step, cancel.
 #include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -52,7 +51,6 @@ class Engine {
   using List = std::vector<std::shared_ptr<Sequence>>;
 
   void check(const Sequence& sequence) const;
-  void drive(const Poll& interrupted);
   void step(const Poll& interrupted);
   void drop_cancelled(List& list);
   void admit();

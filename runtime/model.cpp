@@ -64,11 +64,7 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
 }
 
 vision::Tiles Model::Impl::tiles(const ImageInput& image) const {
-  return in_context(image.name, [&] {
-    if (image.pixels != nullptr) return family().preprocess(ctx, *image.pixels);
-    const auto bytes = std::as_bytes(std::span(*image.encoded));
-    return family().preprocess(ctx, vision::decode(bytes, engine->options().limits));
-  });
+  return preprocess(family(), ctx, image, engine->options().limits);
 }
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

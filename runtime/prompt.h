@@ -38,6 +38,10 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
 /// weights: found before it joins a batch, such a token fails its own request alone.
 void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size);
 
+/// The tiles of a picture, decoded first where it is encoded; errors name it. MediaError.
+vision::Tiles preprocess(const Family& family, const Context& ctx, const ImageInput& input,
+                         const vision::MediaLimits& limits);
+
 /// Key of a text token; of image token `index` of a picture.
 std::uint64_t token_key(std::int32_t id);
 
