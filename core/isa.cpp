@@ -1,5 +1,10 @@
 #include "core/isa.h"
 
+#if defined(__aarch64__) && defined(__linux__)
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 #include <array>
 #include <cstdlib>
 
@@ -8,7 +13,8 @@
 namespace chiasm {
 
 namespace {
-constexpr std::array kFastestFirst = {Isa::avx512, Isa::avx2, Isa::portable, Isa::reference};
+constexpr std::array kFastestFirst = {Isa::avx512, Isa::avx2, Isa::neon, Isa::portable,
+                                      Isa::reference};
 }
 
 std::string_view name(Isa isa) {
@@ -17,6 +23,8 @@ std::string_view name(Isa isa) {
       return "reference";
     case Isa::portable:
       return "portable";
+    case Isa::neon:
+      return "neon";
     case Isa::avx2:
       return "avx2";
     case Isa::avx512:
@@ -31,6 +39,8 @@ bool supported([[maybe_unused]] Isa isa) {
     case Isa::reference:
     case Isa::portable:
       return true;
+    case Isa::neon:
+      return false;
     case Isa::avx2:
       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
     case Isa::avx512:
@@ -39,14 +49,32 @@ bool supported([[maybe_unused]] Isa isa) {
              __builtin_cpu_supports("avx512vnni") && supported(Isa::avx2);
   }
   return false;
+#elif defined(__aarch64__)
+  return isa == Isa::reference || isa == Isa::portable || isa == Isa::neon;
 #else
   return isa == Isa::reference || isa == Isa::portable;
 #endif
 }
 
+std::vector<Isa> supported_isas() {
+  std::vector<Isa> isas;
+  for (const Isa isa : {Isa::portable, Isa::neon, Isa::avx2, Isa::avx512}) {
+    if (supported(isa)) isas.push_back(isa);
+  }
+  return isas;
+}
+
 bool has_avx512_bf16() {
 #if defined(__x86_64__)
   return supported(Isa::avx512) && __builtin_cpu_supports("avx512bf16");
+#else
+  return false;
+#endif
+}
+
+bool has_neon_dot() {
+#if defined(__aarch64__) && defined(__linux__)
+  return (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) != 0;
 #else
   return false;
 #endif
@@ -61,7 +89,7 @@ Isa best_isa() {
       return isa;
     }
     fail<DeviceError>("CHIASM_FORCE_CPU=", forced,
-                      ": no such path; use avx512, avx2, portable or reference");
+                      ": no such path; use avx512, avx2, neon, portable or reference");
   }();
   return chosen;
 }

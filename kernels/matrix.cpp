@@ -131,6 +131,10 @@ const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
 #if defined(__x86_64__)
   if (isa == Isa::avx512) return cpu::kGemmQuantAvx512[index];
   if (isa == Isa::avx2) return cpu::kGemmQuantAvx2[index];
+#elif defined(__aarch64__)
+  if (isa == Isa::neon) {
+    return has_neon_dot() ? cpu::kGemmQuantNeonDot[index] : cpu::kGemmQuantNeon[index];
+  }
 #endif
   if (isa == Isa::portable) return cpu::kGemmQuantPortable[index];
   fail<DeviceError>("linear: this build has no path for ", name(isa));
@@ -151,11 +155,12 @@ const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
     case Isa::avx512:
       if (format == WeightFormat::bf16 && has_avx512_bf16()) return &cpu::kGemmAvx512Bf16;
       return &cpu::kGemmAvx512[int(format)];
-#else
-    case Isa::avx2:
-    case Isa::avx512:
-      break;
+#elif defined(__aarch64__)
+    case Isa::neon:
+      return &cpu::kGemmNeon[int(format)];
 #endif
+    default:
+      break;
   }
   fail<DeviceError>("linear: this build has no path for ", name(isa));
 }

@@ -16,9 +16,7 @@ using Row = std::tuple<py::str, py::str, std::vector<std::int64_t>>;
 
 Facts system_info() {
   py::list available;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (supported(isa)) available.append(text(name(isa)));
-  }
+  for (const Isa isa : supported_isas()) available.append(text(name(isa)));
   Facts info;
   info["isa"] = text(name(best_isa()));
   info["isa_available"] = available;

@@ -9,7 +9,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
-all_steps=(setup build unit parity isa style tidy package python fuzz asan)
+all_steps=(setup build unit parity isa neon style tidy package python fuzz asan)
 jobs=$(nproc)
 
 configure() { # configure FOLDER OPTIONS...: quiet unless it fails
@@ -58,6 +58,13 @@ step_isa() { # the same tests with each instruction set that this CPU has
   ctest --test-dir build/release -L isa --output-on-failure
 }
 
+step_neon() { # kernels for 64-bit ARM, cross compiled, under an emulator
+  configure build/neon -DCMAKE_BUILD_TYPE=Release -DCHIASM_KERNELS_ONLY=ON \
+    -DCMAKE_TOOLCHAIN_FILE="$root/cmake/aarch64-linux-gnu.cmake"
+  compile build/neon chiasm_tests
+  ctest --test-dir build/neon -L kernels -j"$jobs" --output-on-failure
+}
+
 step_asan() { # all but the model of 256 million weights
   configure build/asan -DCMAKE_BUILD_TYPE=None -DCMAKE_CXX_FLAGS="-O1 -g1" \
     -DCHIASM_SANITIZE=address,undefined
@@ -84,7 +91,7 @@ step_style() {
 
 step_tidy() {
   configure build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
-  git ls-files core kernels vision projector language runtime | grep '\.cpp$' >build/tidy.txt
+  git ls-files core kernels vision projector language runtime | grep '\.cpp$' | grep -v neon >build/tidy.txt
   xargs -n 1 -P "$jobs" clang-tidy --quiet -p build/release --extra-arg=-Wno-unknown-warning-option \
     <build/tidy.txt 2>build/tidy.log || {
     cat build/tidy.log >&2

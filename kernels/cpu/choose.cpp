@@ -10,6 +10,8 @@ const CpuOps& ops_for(Isa isa) {
       break;
     case Isa::portable:
       return ops_portable();
+    case Isa::neon:
+      return ops_neon();
     case Isa::avx2:
       return ops_avx2();
     case Isa::avx512:

@@ -60,11 +60,14 @@ struct GemmKernel {
 
 // One table entry per weight format, in the order f32, bf16, f16 of WeightFormat.
 extern const GemmKernel kGemmPortable[3];
+extern const GemmKernel kGemmNeon[3];
 extern const GemmKernel kGemmAvx2[3];
 extern const GemmKernel kGemmAvx512[3];
 extern const GemmKernel kGemmAvx512Bf16;  // bf16 weights and activations
 // Quantized weights, in the order q8, q4.
 extern const GemmKernel kGemmQuantPortable[2];
+extern const GemmKernel kGemmQuantNeon[2];
+extern const GemmKernel kGemmQuantNeonDot[2];  // with dot products of 8-bit integers
 extern const GemmKernel kGemmQuantAvx2[2];
 extern const GemmKernel kGemmQuantAvx512[2];
 

@@ -36,6 +36,7 @@ void attention_avx512_bf16(const AttentionArgs& args, const AttentionTile& tile)
 
 // Where the compiler cannot build a path, ops_unavailable.cpp has a version that throws.
 const CpuOps& ops_portable();
+const CpuOps& ops_neon();
 const CpuOps& ops_avx2();
 const CpuOps& ops_avx512();
 

@@ -204,7 +204,7 @@ struct Path {
 
 inline std::vector<Path> usable_paths() {
   std::vector<Path> paths;
-  for (const Isa isa : usable_isas()) paths.push_back({isa});
+  for (const Isa isa : supported_isas()) paths.push_back({isa});
   if (has_bf16_products()) paths.push_back({Isa::avx512, true});
   return paths;
 }

@@ -8,15 +8,6 @@
 
 namespace chiasm::testing {
 
-/// The optimised CPU paths that this machine can run.
-inline std::vector<Isa> usable_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (supported(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
-
 /// A pool of 1, 2 or 3 threads, made once.
 inline ThreadPool& pool_of(int threads) {
   static ThreadPool pools[] = {ThreadPool(1), ThreadPool(2), ThreadPool(3)};

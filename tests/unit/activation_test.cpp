@@ -47,7 +47,7 @@ TEST(Activation, MatchesReferenceOnEveryPath) {
   for (const Activation act : kAll) {
     std::vector<float> want = x;
     activate(context(Isa::reference), act, view(want, {std::int64_t(x.size())}));
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       std::vector<float> got = x;
       activate(context(isa), act, view(got, {std::int64_t(x.size())}));
       // Results below the smallest normal number keep fewer bits: |x| * 2^-126 absolute.
@@ -62,7 +62,7 @@ TEST(Activation, MatchesReferenceOnEveryPath) {
 }
 
 TEST(Activation, NanStaysNanAndPlusInfinityStays) {
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     for (const Activation act : kAll) {
       std::vector<float> x(37, std::numeric_limits<float>::quiet_NaN());
       x[5] = std::numeric_limits<float>::infinity();
@@ -78,7 +78,7 @@ TEST(Activation, NanStaysNanAndPlusInfinityStays) {
 
 TEST(Activation, EveryLaneTailAndCutGivesTheSameBits) {
   const auto values = random_floats(40000, 2, 0, 3);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     for (const Activation act : kAll) {
       std::vector<float> whole = values;
       activate(context(isa, 3), act, view(whole, {40000}));
@@ -92,7 +92,7 @@ TEST(Activation, EveryLaneTailAndCutGivesTheSameBits) {
 }
 
 TEST(Activation, StridedRowsLeaveTheRestAlone) {
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     std::vector<float> x = random_floats(5 * 20, 3), want = x;
     const TensorView<float> cols(x.data() + 2, {5, 13}, 20, "x");
     activate(context(isa), Activation::gelu, cols);
@@ -110,7 +110,7 @@ TEST(GatedActivation, MatchesReferenceAndTheSeparateActivation) {
       std::vector<float> want(std::size_t(rows * n));
       gated_activation(context(Isa::reference), Activation::silu, view(gate_up, {rows, 2 * n}),
                        view(want, {rows, n}));
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         std::vector<float> got(want.size()), separate = gate_up;
         gated_activation(context(isa), Activation::silu, view(gate_up, {rows, 2 * n}),
                          view(got, {rows, n}));

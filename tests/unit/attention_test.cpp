@@ -25,7 +25,7 @@ TEST(Attention, MatchesReferenceOnEveryPath) {
       const auto s = sequences(p);
       const auto want = run(context(Isa::reference), p, paged(p), s);
       const double limit = bound(p);
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         EXPECT_TRUE(all_close(run(context(isa), p, paged(p), s), want, 0, limit))
             << name(isa) << ", head size " << shape.head_dim << ", pages of " << name(dtype);
         if (dtype != DType::f32) continue;
@@ -84,7 +84,7 @@ TEST(Attention, Bfloat16ProductsMatchTheReferenceOnRoundedInputs) {
 TEST(Attention, Bfloat16ProductsChangeNothingElsewhere) {
   Problem p = make(shape_of(4, 2, 40), {causal(30, 200)});
   const auto s = sequences(p);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     p.shape.bf16_products = false;
     const auto plain = run(context(isa), p, contiguous(p), s);
     p.shape.bf16_products = true;
@@ -98,7 +98,7 @@ TEST(Attention, SharpAndExtremeScoresStayRight) {
   for (float& x : p.q) x *= 40;  // scores of some thousand: one key takes all
   const auto s = sequences(p);
   const auto want = run(context(Isa::reference), p, contiguous(p), s);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     EXPECT_TRUE(all_close(run(context(isa), p, contiguous(p), s), want, 0, bound(p))) << name(isa);
   }
 }

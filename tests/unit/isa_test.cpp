@@ -32,7 +32,7 @@ class IsaDeathTest : public ::testing::Test {
 };
 
 TEST_F(IsaDeathTest, ForcesWhatThisCpuHas) {
-  for (const Isa isa : {Isa::reference, Isa::portable, Isa::avx2, Isa::avx512}) {
+  for (const Isa isa : {Isa::reference, Isa::portable, Isa::neon, Isa::avx2, Isa::avx512}) {
     const std::string forced(name(isa));
     const std::string want = supported(isa) ? "chose " + forced : "refused.*this CPU lacks it";
     EXPECT_EXIT(choose_and_exit(forced.c_str()), success(), want);
@@ -45,10 +45,8 @@ TEST_F(IsaDeathTest, RefusesUnknownNames) {
 }
 
 TEST_F(IsaDeathTest, ChoosesTheFastest) {
-  const Isa best = supported(Isa::avx512) ? Isa::avx512
-                   : supported(Isa::avx2) ? Isa::avx2
-                                          : Isa::portable;
-  EXPECT_EXIT(choose_and_exit(nullptr), success(), "chose " + std::string(name(best)));
+  EXPECT_EXIT(choose_and_exit(nullptr), success(),
+              "chose " + std::string(name(supported_isas().back())));
 }
 
 TEST(Isa, SupportIsConsistent) {
@@ -56,6 +54,8 @@ TEST(Isa, SupportIsConsistent) {
   EXPECT_TRUE(supported(Isa::portable));
   EXPECT_TRUE(supported(Isa::avx2) || !supported(Isa::avx512));
   EXPECT_TRUE(supported(Isa::avx512) || !has_avx512_bf16());
+  EXPECT_TRUE(supported(Isa::neon) || !has_neon_dot());
+  EXPECT_FALSE(supported(Isa::neon) && supported(Isa::avx2));
 }
 
 }  // namespace

@@ -25,14 +25,6 @@ constexpr double kUnit = 0x1p-24;     // unit roundoff of float32
 constexpr double kBf16Unit = 0x1p-8;  // of bfloat16
 constexpr WeightFormat kFormats[] = {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16};
 
-std::vector<Isa> usable_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (supported(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
-
 bool narrows_activations(Isa isa, WeightFormat format) {
   return isa == Isa::avx512 && format == WeightFormat::bf16 && has_avx512_bf16();
 }
@@ -111,7 +103,7 @@ void check_against_reference(const Case& c, WeightFormat format) {
   const Matrix w = pack(weights, c.out, c.in, format);
   const auto want = run(context(Isa::reference), w, x.data(), c.rows);
   const auto sums = magnitudes(w, x, c.rows);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     const double bound = relative_bound(isa, format, c.in);
     EXPECT_TRUE(all_close(run(context(isa), w, x.data(), c.rows), want,
                           [&](std::size_t i) { return bound * double(sums[i]); }))
@@ -143,7 +135,7 @@ TEST(Linear, MatchesTheReferenceForRealShapes) {
 
 TEST(Linear, NoRowsIsNoWork) {
   const Matrix w = pack(random_floats(20 * 10, 1), 20, 10, WeightFormat::f32);
-  for (const Isa isa : usable_isas()) EXPECT_TRUE(run(context(isa), w, nullptr, 0).empty());
+  for (const Isa isa : supported_isas()) EXPECT_TRUE(run(context(isa), w, nullptr, 0).empty());
 }
 
 // A row gives the same bits alone, anywhere in a batch of any size, and with any threads.
@@ -152,7 +144,7 @@ TEST(Linear, IsBatchInvariantBitForBit) {
   const auto x = random_floats(kMostRows * kIn, 3);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       std::vector<float> alone;
       for (std::int64_t r = 0; r < kMostRows; r++) {
         const auto row = run(context(isa, pools().one), w, x.data() + r * kIn, 1);
@@ -177,7 +169,7 @@ TEST(Linear, IsTheSameForAnyThreadsInLargeProducts) {
   const auto x = random_floats(kRows * kIn, 3);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       const auto one = run(context(isa, pools().one), w, x.data(), kRows);
       EXPECT_TRUE(bit_equal(run(context(isa, pools().two), w, x.data(), kRows), one));
       EXPECT_TRUE(bit_equal(run(context(isa, pools().three), w, x.data(), kRows), one));
@@ -199,7 +191,7 @@ TEST(Linear, TakesRowStrides) {
   const Epilogue epilogue{bias.data(), Activation::silu, true};
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 7), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       const auto want = run(context(isa), w, dense.data(), kRows, epilogue);
       std::vector<float> y(kRows * kYStride, 0.25f);
       linear(context(isa), TensorView<const float>(wide.data(), {kRows, kIn}, kXStride, "x"), w,
@@ -228,7 +220,7 @@ TEST(Linear, AppliesEpilogues) {
       for (const bool accumulate : {false, true}) {
         const Epilogue e{biased ? bias.data() : nullptr, act, accumulate};
         const auto want = run(context(Isa::reference), w, x.data(), kRows, e);
-        for (const Isa isa : usable_isas()) {
+        for (const Isa isa : supported_isas()) {
           const auto got = run(context(isa), w, x.data(), kRows, e);
           // No slope of these functions is over 1.2; the function itself errs by a few units, near
           // zero relative to its argument's size.
@@ -251,7 +243,7 @@ TEST(Linear, FusedActivationEqualsTheSeparateOne) {
   const auto x = random_floats(kRows * kIn, 8);
   const auto bias = random_floats(kOut, 9);
   const Matrix w = pack(random_floats(kOut * kIn, 10), kOut, kIn, WeightFormat::bf16);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     for (const Activation act : {Activation::silu, Activation::gelu, Activation::gelu_tanh}) {
       auto apart = run(context(isa), w, x.data(), kRows, {bias.data()});
       activate(context(isa), act, TensorView<float>(apart.data(), {kRows, kOut}));
@@ -287,7 +279,7 @@ TEST(Linear, KeepsRowsApart) {
   auto x = random_floats(kRows * kIn, 13);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 14), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       const auto clean = run(context(isa), w, x.data(), kRows);
       auto dirty = x;
       for (std::int64_t k = 0; k < kIn; k++) {

@@ -28,7 +28,7 @@ TEST(RmsNorm, MatchesReferenceOnEveryPath) {
       std::vector<float> want(x.size()), got(x.size());
       rms_norm(context(Isa::reference), view(x, {rows, dim}), view(weight, {dim}), 1e-5f,
                view(want, {rows, dim}));
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         rms_norm(context(isa), view(x, {rows, dim}), view(weight, {dim}), 1e-5f,
                  view(got, {rows, dim}));
         // The squares are positive, so their sum's relative error is its depth; the root halves it;
@@ -48,7 +48,7 @@ TEST(LayerNorm, MatchesReferenceOnEveryPath) {
       std::vector<float> want(x.size()), got(x.size());
       layer_norm(context(Isa::reference), view(x, {rows, dim}), view(weight, {dim}),
                  view(bias, {dim}), 1e-5f, view(want, {rows, dim}));
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         layer_norm(context(isa), view(x, {rows, dim}), view(weight, {dim}), view(bias, {dim}),
                    1e-5f, view(got, {rows, dim}));
         EXPECT_TRUE(all_close(got, want,
@@ -84,7 +84,7 @@ TEST(Norm, InPlaceStridedAndThreadedGiveTheSameBits) {
   const auto x = random_floats(rows * stride, 6);
   const auto weight = random_floats(dim, 7), bias = random_floats(dim, 8);
   const TensorView<const float> strided(x.data() + 5, {rows, dim}, stride, "x");
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     std::vector<float> one(std::size_t(rows * dim)), in_place = x;
     layer_norm(context(isa, 1), strided, view(weight, {dim}), view(bias, {dim}), 1e-6f,
                view(one, {rows, dim}));

@@ -28,14 +28,6 @@ constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
 constexpr std::int64_t kGroup = 32;
 constexpr WeightFormat kFormats[] = {WeightFormat::q8, WeightFormat::q4};
 
-std::vector<Isa> usable_isas() {
-  std::vector<Isa> isas;
-  for (const Isa isa : {Isa::portable, Isa::avx2, Isa::avx512}) {
-    if (supported(isa)) isas.push_back(isa);
-  }
-  return isas;
-}
-
 struct Pools {
   ThreadPool one{1}, two{2}, three{3};
 };
@@ -115,7 +107,7 @@ void check_against_reference(std::int64_t rows, std::int64_t out, std::int64_t i
   const Matrix w = pack(random_floats(out * in, 1), out, in, format);
   const auto want = run(context(Isa::reference), w, x.data(), rows);
   const auto limit = bounds(w, x, rows, 0.5);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     EXPECT_TRUE(all_close(run(context(isa), w, x.data(), rows), want,
                           [&](std::size_t i) { return limit[i]; }))
         << name(isa) << " format " << int(format) << " rows " << rows << " out " << out << " in "
@@ -156,7 +148,7 @@ TEST(Quant, MultipliesIntegersExactly) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
     const auto want = run(context(Isa::reference), w, x.data(), kRows);
     const auto limit = bounds(w, x, kRows, 0);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       EXPECT_TRUE(all_close(run(context(isa), w, x.data(), kRows), want,
                             [&](std::size_t i) { return limit[i]; }))
           << name(isa) << " format " << int(format);
@@ -175,7 +167,7 @@ TEST(Quant, DoesNotSaturate) {
       const Matrix w = pack(weights, kOut, kIn, format);
       const auto want = run(context(Isa::reference), w, x.data(), kRows);
       const auto limit = bounds(w, x, kRows, 0);
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         EXPECT_TRUE(all_close(run(context(isa), w, x.data(), kRows), want,
                               [&](std::size_t i) { return limit[i]; }))
             << name(isa) << " format " << int(format);
@@ -190,7 +182,7 @@ TEST(Quant, IsBatchInvariantBitForBit) {
   const auto x = random_floats(kMostRows * kIn, 3);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       std::vector<float> alone;
       for (std::int64_t r = 0; r < kMostRows; r++) {
         const auto row = run(context(isa, pools().one), w, x.data() + r * kIn, 1);
@@ -214,7 +206,7 @@ TEST(Quant, IsTheSameForAnyThreadsInLargeProducts) {
   const auto x = random_floats(kRows * kIn, 3);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       const auto one = run(context(isa, pools().one), w, x.data(), kRows);
       EXPECT_TRUE(bit_equal(run(context(isa, pools().two), w, x.data(), kRows), one));
       EXPECT_TRUE(bit_equal(run(context(isa, pools().three), w, x.data(), kRows), one));
@@ -233,7 +225,7 @@ TEST(Quant, AppliesEpiloguesAndRowStrides) {
   const auto bias = random_floats(kOut, 6);
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 7), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       auto want = run(context(isa), w, dense.data(), kRows, {bias.data()});
       activate(context(isa), Activation::silu, TensorView<float>(want.data(), {kRows, kOut}));
       std::vector<float> y(kRows * kYStride, 0.25f);
@@ -258,7 +250,7 @@ TEST(Quant, KeepsRowsApart) {
        {std::numeric_limits<float>::quiet_NaN(), -std::numeric_limits<float>::infinity()}) {
     for (const WeightFormat format : kFormats) {
       const Matrix w = pack(random_floats(kOut * kIn, 14), kOut, kIn, format);
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         const auto clean = run(context(isa), w, x.data(), kRows);
         auto dirty = x;
         dirty[6 * kIn + 40] = bad;
@@ -282,7 +274,7 @@ TEST(Quant, ZerosAndTinyActivationsGiveZeros) {
   constexpr std::int64_t kOut = 20, kIn = 64;
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 14), kOut, kIn, format);
-    for (const Isa isa : usable_isas()) {
+    for (const Isa isa : supported_isas()) {
       for (const float tiny : {0.0f, 1e-40f, 1e-35f}) {
         for (const float y : run(context(isa), w, std::vector<float>(kIn, tiny).data(), 1)) {
           EXPECT_NEAR(y, 0, 1e-28);

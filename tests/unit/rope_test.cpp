@@ -33,7 +33,7 @@ TEST(RotateHalf, MatchesReferenceOnEveryPath) {
       };
       std::vector<float> want = x;
       run(Isa::reference, want);
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         std::vector<float> got = x;
         run(isa, got);
         // Two products and a difference, each rounded: 2 units of |a c| + |b s|, all below 6.

@@ -50,7 +50,7 @@ SampleOptions golden_options(const Json& c) {
 TEST(FilterLogits, KeepsWhatTransformersKeeps) {
   const Json cases = golden()["cases"];
   ASSERT_EQ(cases.size(), 50u);
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     for (std::size_t i = 0; i < cases.size(); i++) {
       const Json c = cases[i];
       const auto logits = golden_logits(i, c["size"].integer(), float(c["spread"].number()));
@@ -72,7 +72,7 @@ TEST(FilterLogits, KeepsWhatTransformersKeeps) {
 
 TEST(Sample, DrawsTheTokensOfTheGoldenGenerator) {
   const Json cases = golden()["cases"];
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     for (std::size_t i = 0; i < cases.size(); i++) {
       const Json c = cases[i];
       const auto logits = golden_logits(i, c["size"].integer(), float(c["spread"].number()));
@@ -124,7 +124,7 @@ TEST(Sample, DependsOnSeedAndPosition) {
 }
 
 TEST(Argmax, TakesTheFirstOfEqualsAndNeverNan) {
-  for (const Isa isa : usable_isas()) {
+  for (const Isa isa : supported_isas()) {
     const Context ctx = context(isa);
     for (const std::int64_t n : {1, 3, 15, 16, 17, 63, 64, 65, 130, 49280}) {
       auto logits = random_floats(n, 2);
@@ -156,7 +156,7 @@ TEST(LogSumExp, MatchesDouble) {
     for (const float spread : {0.1f, 5.0f, 40.0f}) {
       const auto logits = random_floats(n, 3, 10, spread);
       const double want = log_sum_exp(context(Isa::reference), logits);
-      for (const Isa isa : usable_isas()) {
+      for (const Isa isa : supported_isas()) {
         // Each exp is 2 ulp off, its argument exact; the sum is in double.
         EXPECT_NEAR(log_sum_exp(context(isa), logits), want, 4 * 0x1p-24) << name(isa) << " " << n;
       }

@@ -1,0 +1,21 @@
+#include "kernels/cpu/attention_inl.h"
+#include "kernels/cpu/ops.h"
+#include "kernels/cpu/rows_inl.h"
+#include "kernels/cpu/simd_neon.h"
+#include "kernels/cpu/vocabulary_inl.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+using V = VecNeon;
+constexpr CpuOps kOps = {
+    activate_all<V>,  gated_activation_all<V>, layer_norm_rows<V>,
+    rms_norm_rows<V>, rotate_half_pairs<V>,    attention_tile<V>,
+    nullptr,          join_attention_tile<V>,  argmax_all<V>,
+    exp_over<V>,
+};
+}  // namespace
+
+const CpuOps& ops_neon() { return kOps; }
+
+}  // namespace chiasm::kernels::cpu
