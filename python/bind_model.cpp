@@ -10,6 +10,7 @@ namespace chiasm::python {
 namespace {
 
 using Progress = std::optional<std::function<void(double)>>;
+using Done = std::optional<std::function<void(std::size_t)>>;
 using Receive = std::optional<std::function<bool(py::str)>>;
 using Arrays = py::typing::Dict<py::str, py::array>;
 using Floats = py::array_t<float>;
@@ -47,6 +48,18 @@ Result generate(Model& model, const Request& request, const Receive& on_text,
                   cancel.value_or(nullptr));
 }
 
+std::vector<Result> generate_all(Model& model, const std::vector<Request>& requests,
+                                 const Done& on_done) {
+  OnDone tell;
+  if (on_done) {
+    tell = [&](std::size_t done) {
+      py::gil_scoped_acquire lock;
+      (*on_done)(done);
+    };
+  }
+  return unlocked([&](const Poll& poll) { return model.generate_all(requests, poll, tell); });
+}
+
 Arrays preprocess_image(const Model& model, const ImageInput& image) {
   std::vector<NamedTensor> tensors =
       unlocked([&](const Poll&) { return model.preprocess_image(image); });
@@ -67,12 +80,8 @@ void bind_model(py::module_& m) {
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
            py::arg("cancel") = py::none(),
            "Runs a request. `on_text` hears each piece; False from it ends the answer.")
-      .def(
-          "generate_all",
-          [](Model& self, const std::vector<Request>& requests) {
-            return unlocked([&](const Poll& poll) { return self.generate_all(requests, poll); });
-          },
-          py::arg("requests"), "Runs several requests as one batch.")
+      .def("generate_all", &generate_all, py::arg("requests"), py::arg("on_done") = py::none(),
+           "Runs several requests as one batch. `on_done` hears how many are done.")
       .def(
           "score",
           [](Model& self, const Request& request, const std::vector<std::string>& answers) {

@@ -62,8 +62,9 @@ void Engine::check(const Sequence& sequence) const {
 void Engine::cancel(Sequence& sequence) { sequence.cancelled = true; }
 
 void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnText& on_text,
-                  const Poll& poll) {
+                  const Poll& poll, const OnDone& on_done) {
   bool stop = false;
+  std::size_t told = 0;  // sequences that `on_done` knows of
   std::exception_ptr error;
   const Poll interrupted = [&] {
     if (!stop && poll && poll()) stop = true;
@@ -77,15 +78,16 @@ void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const On
   std::unique_lock lock(mutex_);
   for (;;) {
     std::string text;
-    bool done = true;
+    std::size_t done = 0;
     for (const auto& sequence : sequences) {
-      done = done && sequence->done;
+      done += sequence->done ? 1 : 0;
       if (sequence->error && !error) error = sequence->error;
     }
     if (!sequences.empty()) text = std::exchange(sequences.front()->pending, {});
     lock.unlock();
     try {
       if (!text.empty() && on_text && !error && !stop && !on_text(text)) cancel_all();
+      if (on_done && !error && !stop && done > told) on_done(told = done);
       if (interrupted() && !error) {
         error = std::make_exception_ptr(Interrupted("interrupted by the caller"));
       }
@@ -94,7 +96,7 @@ void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const On
     }
     if (error) cancel_all();
     lock.lock();
-    if (done) break;
+    if (done == sequences.size()) break;
     if (driving_) {
       using namespace std::chrono_literals;
       changed_.wait_for(lock, 50ms);  // bounded, so that `poll` is heard

@@ -37,9 +37,10 @@ class Engine {
   /// Asks for an end; the sequence finishes at the next step with finish_reason "cancelled".
   void cancel(Sequence& sequence);
   /// Drives or waits until all of `sequences` are done. `on_text` gets the first one's text on the
-  /// calling thread. Throws the first error, after cancelling the rest; Interrupted by `poll`.
+  /// calling thread, `on_done` how many are done whenever that grows. Throws the first error, after
+  /// cancelling the rest; Interrupted by `poll`.
   void wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnText& on_text,
-            const Poll& poll);
+            const Poll& poll, const OnDone& on_done = {});
 
   const EngineOptions& options() const { return options_; }
   /// Scratch bytes of a step at its largest, given tiles to encode and prompt rows to take.

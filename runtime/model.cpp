@@ -88,7 +88,8 @@ Result Model::generate(const Request& request, const OnText& on_text, const Poll
   return std::move(s->result);
 }
 
-std::vector<Result> Model::generate_all(std::vector<Request> requests, const Poll& interrupted) {
+std::vector<Result> Model::generate_all(std::vector<Request> requests, const Poll& interrupted,
+                                        const OnDone& on_done) {
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (std::size_t i = 0; i < requests.size(); i++) {
     in_context("request " + std::to_string(i + 1),
@@ -96,7 +97,7 @@ std::vector<Result> Model::generate_all(std::vector<Request> requests, const Pol
     requests[i].images.clear();
   }
   impl_->engine->submit(sequences);
-  impl_->engine->wait(sequences, {}, interrupted);
+  impl_->engine->wait(sequences, {}, interrupted, on_done);
   std::vector<Result> results;
   for (const auto& s : sequences) results.push_back(std::move(s->result));
   return results;

@@ -62,7 +62,8 @@ class Model {
   /// Runs one request to its end. RequestError, MediaError; the model stays usable after any error.
   Result generate(const Request& request, const OnText& on_text = {}, const Poll& interrupted = {});
   /// Runs several as one batch; results in order. The first error cancels the others and is thrown.
-  std::vector<Result> generate_all(std::vector<Request> requests, const Poll& interrupted = {});
+  std::vector<Result> generate_all(std::vector<Request> requests, const Poll& interrupted = {},
+                                   const OnDone& on_done = {});
   /// Total log-probability of each answer after the prompt, in nats. An answer is tokenized on its
   /// own, without special tokens.
   std::vector<double> score(const Request& request, const std::vector<std::string>& answers,

@@ -100,6 +100,8 @@ struct Plan {
 
 /// Receives each piece of text as it is ready; returning false cancels the request.
 using OnText = std::function<bool(std::string_view piece)>;
+/// Receives how many requests of a batch are done, whenever that grows.
+using OnDone = std::function<void(std::size_t done)>;
 /// Polled between pieces of work; returning true makes the call throw Interrupted.
 using Poll = std::function<bool()>;
 

@@ -5,19 +5,25 @@
 >>> model.caption("photo.jpg")  # doctest: +SKIP
 """
 
-from chiasm._chiasm import __version__
-from chiasm._load import load, load_embedder
-from chiasm._model import Model
-from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
-from chiasm._stream import Stream
-from chiasm.errors import (
-    DeviceError,
-    Error,
-    Interrupted,
-    MediaError,
-    ModelError,
-    RequestError,
-)
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from chiasm._chiasm import __version__
+    from chiasm._load import load, load_embedder
+    from chiasm._model import Model
+    from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
+    from chiasm._stream import Stream
+    from chiasm.errors import (
+        DeviceError,
+        Error,
+        Interrupted,
+        MediaError,
+        ModelError,
+        RequestError,
+    )
 
 __all__ = [
     "DeviceError",
@@ -38,3 +44,29 @@ __all__ = [
     "load",
     "load_embedder",
 ]
+
+_HOMES = {
+    "_chiasm": ["__version__"],
+    "_load": ["load", "load_embedder"],
+    "_model": ["Model"],
+    "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
+    "_stream": ["Stream"],
+    "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Finds a name in its module at first use: the command line must be able to hear Ctrl-C before
+    NumPy and the extension are loaded, which takes longer than a finger."""
+    for home, names in _HOMES.items():
+        if name in names:
+            value = getattr(importlib.import_module(f"chiasm.{home}"), name)
+            globals()[name] = value
+            return value
+    if name == "errors":
+        return importlib.import_module("chiasm.errors")
+    raise AttributeError(f"module 'chiasm' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -248,9 +248,9 @@ class Model:
         """
         Runs a request. `on_text` hears each piece; False from it ends the answer.
         """
-    def generate_all(self, requests: collections.abc.Sequence[Request]) -> list[Result]:
+    def generate_all(self, requests: collections.abc.Sequence[Request], on_done: collections.abc.Callable[[int], None] | None = None) -> list[Result]:
         """
-        Runs several requests as one batch.
+        Runs several requests as one batch. `on_done` hears how many are done.
         """
     def logits(self, request: Request) -> numpy.typing.NDArray[numpy.float32]:
         """

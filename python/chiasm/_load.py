@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from chiasm import _chiasm, _hub
 from chiasm._model import Model
 from chiasm._options import integer, utf8
+from chiasm._progress import listener
 from chiasm._templates import ChatTemplate
 from chiasm.errors import ModelError, RequestError
 
@@ -27,7 +28,7 @@ def load(
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
-    progress: Callable[[float], None] | None = None,
+    progress: bool | Callable[[float], None] = False,
 ) -> Model:
     """Loads a model.
 
@@ -46,7 +47,8 @@ def load(
         revision: A branch, tag or commit on the hub.
         token: An access token for the hub; None: the one that is saved.
         offline: Fetches nothing (so does HF_HUB_OFFLINE=1).
-        progress: Called with the fraction of the weights read so far, in [0, 1].
+        progress: True: a bar on a terminal's standard error once loading takes longer than half a
+            second. Or a function, called with the fraction of the weights read so far, in [0, 1].
 
     Raises:
         ModelError: The model is missing, damaged, of an unsupported family or cannot be fetched.
@@ -64,7 +66,8 @@ def load(
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
-    native = _chiasm.Model.load(str(folder), progress=progress, **settings)  # type: ignore[arg-type]
+    with listener(progress) as hear:
+        native = _chiasm.Model.load(str(folder), progress=hear, **settings)  # type: ignore[arg-type]
     return Model(native, _chat_template(folder, native.info))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NoReturn, Union, overload
 
 import numpy as np
@@ -90,9 +90,15 @@ class Model:
         return [result.text.strip() for result in self.answers(images, questions, **settings)]
 
     def answers(
-        self, images: Iterable[Image], questions: str | Sequence[str] = _CAPTION, **settings: Any
+        self,
+        images: Iterable[Image],
+        questions: str | Sequence[str] = _CAPTION,
+        *,
+        on_done: Callable[[int], None] | None = None,
+        **settings: Any,
     ) -> list[Result]:
-        """What `ask` does for lists, with whole results: token ids, usage, timings."""
+        """What `ask` does for lists, with whole results: token ids, usage, timings. `on_done` hears
+        how many of them are done, whenever that grows."""
         pictures = _listed(images)
         words = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
         options = generate_options(**settings)
@@ -102,7 +108,7 @@ class Model:
             self._request([turn(question)], [picture], options, f"image {i + 1}")
             for i, (picture, question) in enumerate(zip(pictures, words))
         ]
-        return [result_of(native) for native in self._native.generate_all(requests)]
+        return [result_of(native) for native in self._native.generate_all(requests, on_done)]
 
     def generate(
         self,

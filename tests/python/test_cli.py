@@ -1,5 +1,7 @@
 """The command line as a user or a script meets it: output, exit codes, one line for each error."""
 
+import contextlib
+import io
 import json
 import os
 import pathlib
@@ -15,6 +17,8 @@ import pytest
 from conftest import MODELS, PICTURES
 
 import chiasm
+from chiasm._progress import progress
+from chiasm.cli import answer
 from chiasm.cli.chat import Conversation
 from chiasm.cli.output import stripped
 
@@ -287,8 +291,53 @@ def test_a_terminal_gets_no_control_characters():
     assert len(text) > 20 and not any(ord(c) < 32 and c not in "\n\t" for c in text)
 
 
-def test_a_person_sees_a_bar():
-    assert "loading" in on_terminal("stderr")
+def test_a_person_sees_a_bar_where_loading_takes_long(monkeypatch):
+    """Half a second is long: loading this small model takes less."""
+    assert "loading" not in on_terminal("stderr")
+
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    for after, shown in ((0.0, True), (1000.0, False)):
+        monkeypatch.setattr(sys, "stderr", Terminal())
+        with progress("loading", after=after) as show:
+            show(0.5)
+            show(1.0)
+        assert ("loading" in sys.stderr.getvalue()) == shown
+
+
+def test_the_bar_moves_with_each_picture(monkeypatch):
+    heard = []
+
+    @contextlib.contextmanager
+    def listen(title, shown):
+        yield heard.append
+
+    monkeypatch.setattr(answer, "progress", listen)
+    with open(os.devnull, "w") as nowhere:
+        monkeypatch.setattr(answer, "output", lambda out: contextlib.nullcontext(nowhere))
+        # Answers that end with a letter end at different steps.
+        settings = {"max_tokens": 60, "temperature": 1.5, "seed": 1, "stop": ["a", "e"]}
+        many = [str(PICTURES / f"{name}.png") for name in ("wide", "tall", "dot", "square", "wide")]
+        answer.run(None, many, model=MODEL, json=True, out=None, load={}, settings=settings)
+    assert heard[-1] == 1.0 and heard == sorted(set(heard)), "whole, and ever onwards"
+    assert len(heard) > 1, "not only when the whole batch is done"
+
+
+def test_ctrl_c_during_the_imports(tmp_path):
+    """NumPy takes 0.15 s to load, and a finger may come in the midst of it."""
+    (tmp_path / "numpy.py").write_text(
+        "import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(20)\n"
+    )
+    settings = {
+        "capture_output": True,
+        "text": True,
+        "env": {**os.environ, "PYTHONPATH": str(tmp_path)},
+    }
+    for command in ([COMMAND], [sys.executable, "-m", "chiasm"]):
+        done = subprocess.run([*command, "ask", "What?", "--model", MODEL], timeout=15, **settings)
+        assert (done.returncode, done.stderr) == (130, "chiasm: error: interrupted\n")
 
 
 def test_chat_with_a_person():

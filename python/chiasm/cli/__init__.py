@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 INTERRUPTED = 130
+_INTERRUPTED_LINE = "chiasm: error: interrupted\n"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -15,13 +18,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_closed_streams()
     try:
         if argv == ["--version"]:  # at once, without what the commands need
-            from chiasm._chiasm import __version__
+            with _ctrl_c_leaves():
+                from chiasm._chiasm import __version__
 
             print(f"chiasm {__version__}")
             return 0
         return _run(argv)
     except KeyboardInterrupt:
-        _complain("interrupted")
+        sys.stderr.write(_INTERRUPTED_LINE)
         return INTERRUPTED
     except BrokenPipeError:  # the reader of our output has gone: nobody to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -29,8 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    from chiasm.cli.app import command
-    from chiasm.errors import Error
+    with _ctrl_c_leaves():
+        from chiasm.cli.app import command
+        from chiasm.errors import Error
+
+        if argv and not argv[0].startswith("-") and "--help" not in argv:
+            import chiasm._load  # noqa: F401: NumPy and the extension, which commands need
 
     try:
         code = command().main(args=argv, prog_name="chiasm", standalone_mode=False)
@@ -54,6 +62,29 @@ def _run(argv: list[str]) -> int:
             _complain(e.format_message())
             return int(getattr(e, "exit_code", 2))
         raise
+
+
+@contextlib.contextmanager
+def _ctrl_c_leaves() -> Iterator[None]:
+    """Inside, Ctrl-C ends the process at once: raised in the midst of an import it would show as a
+    traceback of whatever was being loaded. A SIGINT that the caller wants ignored stays so."""
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield
+        return
+
+    def leave(number: int, frame: object) -> None:
+        os.write(2, _INTERRUPTED_LINE.encode())
+        os._exit(INTERRUPTED)
+
+    try:
+        signal.signal(signal.SIGINT, leave)
+    except ValueError:  # not the main thread, which alone hears signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _fill_closed_streams() -> None:

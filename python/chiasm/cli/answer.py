@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import chiasm
 from chiasm._options import utf8
+from chiasm._progress import progress
 from chiasm.cli import options as o
-from chiasm.cli.output import json_line, output, printable, progress, stripped
+from chiasm.cli.output import json_line, output, printable, stripped
 from chiasm.errors import MediaError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
@@ -40,14 +41,13 @@ def run(
             to.write("\n")
             return
         with progress("pictures", shown=out is not None) as show:
-            for done, (name, result) in enumerate(_answers(loaded, question, pictures, settings)):
+            for name, result in _answers(loaded, question, pictures, settings, show):
                 if json:
                     picture = {} if name is None else {"picture": name}
                     to.write(json_line({**picture, **result.as_dict()}) + "\n")
                 else:
                     to.write(f"{name}: {printable(' '.join(result.text.split()), to)}\n")
                 to.flush()
-                show((done + 1) / max(1, len(pictures)))
 
 
 def picture_files(names: list[str]) -> Iterator[str]:
@@ -81,11 +81,20 @@ def _pieces(
 
 
 def _answers(
-    model: chiasm.Model, question: str | None, pictures: list[str], settings: dict[str, Any]
+    model: chiasm.Model,
+    question: str | None,
+    pictures: list[str],
+    settings: dict[str, Any],
+    show: Callable[[float], None],
 ) -> Iterator[tuple[str | None, chiasm.Result]]:
     if not pictures:
         yield None, model.generate(_messages(question, None), **settings)
         return
     for first in range(0, len(pictures), _BATCH):
         batch = pictures[first : first + _BATCH]
-        yield from zip(batch, model.answers(batch, _words(question), **settings))
+
+        def on_done(done: int, first: int = first) -> None:
+            show((first + done) / len(pictures))
+
+        answers = model.answers(batch, _words(question), on_done=on_done, **settings)
+        yield from zip(batch, answers)

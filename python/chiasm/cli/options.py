@@ -7,8 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from chiasm.cli.output import progress
-
 ModelName = Annotated[
     str | None,
     typer.Option(
@@ -54,5 +52,4 @@ def load(name: str | None, **settings: Any) -> Any:
     """`chiasm.load` with a bar."""
     import chiasm
 
-    with progress("loading") as show:
-        return chiasm.load(name, progress=show, **settings)
+    return chiasm.load(name, progress=True, **settings)
