@@ -61,10 +61,15 @@ py::str text(std::string_view bytes);
 /// A NumPy array that takes over the tensor's memory. float32, int64, int32 or uint8.
 py::array array(Tensor tensor);
 
+/// A loader's progress callback that takes the GIL, hears Ctrl-C and calls `progress` if there is
+/// one. `progress` must outlive it.
+std::function<void(double)> heard(const std::optional<std::function<void(double)>>& progress);
+
 void bind_errors(py::module_& m);
 void bind_data(py::module_& m);
 void bind_request(py::module_& m);
 void bind_model(py::module_& m);
+void bind_embedder(py::module_& m);
 void bind_system(py::module_& m);
 
 }  // namespace chiasm::python

@@ -26,11 +26,7 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.kv_cache = kv_cache;
   o.threads = threads;
   o.max_context = max_context;
-  o.progress = [&](double fraction) {
-    py::gil_scoped_acquire lock;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (progress) (*progress)(fraction);
-  };
+  o.progress = heard(progress);
   py::gil_scoped_release unlock;
   return std::make_unique<Model>(Model::load(folder, o));
 }
@@ -69,6 +65,14 @@ Arrays preprocess_image(const Model& model, const ImageInput& image) {
 }
 
 }  // namespace
+
+std::function<void(double)> heard(const Progress& progress) {
+  return [&progress](double fraction) {
+    py::gil_scoped_acquire lock;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+    if (progress) (*progress)(fraction);
+  };
+}
 
 void bind_model(py::module_& m) {
   py::class_<Model>(m, "Model", "A loaded model. Thread-safe.")

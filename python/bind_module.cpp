@@ -7,5 +7,6 @@ PYBIND11_MODULE(_chiasm, m) {
   chiasm::python::bind_data(m);
   chiasm::python::bind_request(m);
   chiasm::python::bind_model(m);
+  chiasm::python::bind_embedder(m);
   chiasm::python::bind_system(m);
 }

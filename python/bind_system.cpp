@@ -6,6 +6,7 @@
 #include "core/safetensors.h"
 #include "core/thread_pool.h"
 #include "python/bind.h"
+#include "runtime/embedder.h"
 
 namespace chiasm::python {
 
@@ -25,6 +26,7 @@ Facts system_info() {
   info["compiler"] = CHIASM_COMPILER;
   info["build_type"] = CHIASM_BUILD_TYPE;
   info["families"] = supported_families();
+  info["embedders"] = supported_embedders();
   return info;
 }
 

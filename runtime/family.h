@@ -36,7 +36,8 @@ struct TileRef {
   std::int64_t index;
 };
 
-/// A model family, assembled from concrete modules. The only abstract class of the runtime.
+/// A model family, assembled from concrete modules. With its counterpart for embedders
+/// (embedder_family.h) the only abstract class of the runtime.
 /// Immutable after loading; safe to share between threads.
 class Family {
  public:

@@ -83,6 +83,12 @@ void check_device(const std::string& device) {
   fail<RequestError>("device \"", device, "\" is not known; use auto or cpu");
 }
 
+void check_threads(const LoadOptions& options) {
+  if (options.threads < 0 || options.threads > 1024) {
+    fail<RequestError>("threads is ", options.threads, ", expected between 0 (all) and 1024");
+  }
+}
+
 std::int64_t context_length(const LoadOptions& options, std::int64_t trained) {
   if (options.max_context < 0 || options.max_context > trained) {
     fail<RequestError>("max_context is ", options.max_context, ", expected between 1 and the ",
@@ -185,9 +191,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
   check_device(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
-  if (options.threads < 0 || options.threads > 1024) {
-    fail<RequestError>("threads is ", options.threads, ", expected between 0 (all) and 1024");
-  }
+  check_threads(options);
   return as_model_error(path.string(), [&] {
     LoadedModel model;
     model.pool = std::make_unique<ThreadPool>(options.threads);
@@ -221,6 +225,39 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     model.info.quantize = gguf ? "gguf" : options.quantize;
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
+    return model;
+  });
+}
+
+LoadedEmbedder load_embedder(const std::filesystem::path& folder, const EmbedderOptions& options) {
+  LoadOptions settings;  // the part that both kinds of model share
+  settings.device = options.device;
+  settings.dtype = options.dtype;
+  settings.quantize = options.quantize;
+  settings.threads = options.threads;
+  check_device(settings.device);
+  check_path(folder, /*gguf=*/false);
+  check_threads(settings);
+  return as_model_error(folder.string(), [&] {
+    LoadedEmbedder model;
+    model.pool = std::make_unique<ThreadPool>(settings.threads);
+    const Source source = open_folder(folder, settings);
+    model.tokenizer = std::make_unique<language::Tokenizer>(source.tokenizer);
+    const Context ctx = model.context();
+    model.family = make_embedder_family({ctx, folder, source.config,
+                                         Weights(source.checkpoint, options.progress),
+                                         weight_formats(settings, source.plain), *model.tokenizer});
+    EmbedderInfo& info = model.info;
+    info.path = folder.string();
+    info.dtype = name(source.plain);
+    info.quantize = options.quantize;
+    info.isa = chiasm::name(ctx.isa);
+    info.threads = model.pool->threads();
+    info.weight_bytes = std::int64_t(model.family->weight_bytes());
+    for (const auto& [tensor, entry] : source.checkpoint.tensors()) {
+      info.parameters += entry.shape.count();
+    }
+    model.family->describe(info);
     return model;
   });
 }

@@ -110,10 +110,8 @@ void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
 
 vision::Tiles preprocess(const Family& family, const Context& ctx, const ImageInput& input,
                          const vision::MediaLimits& limits) {
-  return in_context(input.name, [&] {
-    if (input.pixels != nullptr) return family.preprocess(ctx, *input.pixels);
-    return family.preprocess(ctx, vision::decode(std::as_bytes(std::span(*input.encoded)), limits));
-  });
+  return with_pixels(input, limits,
+                     [&](const vision::Image& image) { return family.preprocess(ctx, image); });
 }
 
 std::uint64_t token_key(std::int32_t id) { return mix64(std::uint64_t(id)); }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "core/hash.h"
 #include "language/tokenizer.h"
 #include "runtime/family.h"
@@ -38,7 +39,17 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
 /// weights: found before it joins a batch, such a token fails its own request alone.
 void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size);
 
-/// The tiles of a picture, decoded first where it is encoded; errors name it. MediaError.
+/// What `use` makes of a picture's pixels, decoded first where it is encoded; errors name it.
+/// MediaError.
+template <class Use>
+auto with_pixels(const ImageInput& input, const vision::MediaLimits& limits, const Use& use) {
+  return in_context(input.name, [&] {
+    if (input.pixels != nullptr) return use(*input.pixels);
+    return use(vision::decode(std::as_bytes(std::span(*input.encoded)), limits));
+  });
+}
+
+/// The tiles of a picture. MediaError.
 vision::Tiles preprocess(const Family& family, const Context& ctx, const ImageInput& input,
                          const vision::MediaLimits& limits);
 

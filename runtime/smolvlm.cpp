@@ -1,11 +1,12 @@
 /// SmolVLM and Idefics3: SigLIP encoder over tiles, pixel shuffle, Llama decoder.
 /// Source: transformers' SmolVLMForConditionalGeneration, SmolVLMProcessor, Idefics3Processor;
 /// Laurençon et al., 2024, arXiv:2408.12637.
+#include "runtime/smolvlm.h"
+
 #include <string>
 
 #include "projector/pixel_shuffle.h"
 #include "runtime/family.h"
-#include "vision/siglip.h"
 
 namespace chiasm {
 
@@ -28,8 +29,8 @@ class SmolVlm : public Family {
       : name_(p.config["model_type"].str()),
         tied_(p.config.boolean("tie_word_embeddings", false)),
         processor_(vision::Idefics3Processor::load(p.folder)),
-        encoder_(p.ctx, vision::SiglipConfig::from_json(p.config["vision_config"], kVisionDefaults),
-                 p.weights.scope("model.vision_model"), p.formats.vision, p.formats.plain),
+        encoder_(p.ctx, smolvlm_vision_config(p.config), p.weights.scope("model.vision_model"),
+                 p.formats.vision, p.formats.plain),
         decoder_(p.ctx, language::DecoderConfig::from_json(p.config["text_config"]),
                  p.weights.scope("model.text_model"), p.weights, tied_, p.formats.text),
         projector_(p.ctx, p.weights.scope("model.connector"), encoder_.config().hidden_size,
@@ -41,7 +42,7 @@ class SmolVlm : public Family {
     check_tokens(p.tokenizer);
     p.weights.finish([&](std::string_view name) {
       return name.ends_with("rotary_emb.inv_freq") || name.ends_with("position_ids") ||
-             name.starts_with("chiasm.") || (tied_ && name == "lm_head.weight");
+             name.starts_with("chiasm.embed.") || (tied_ && name == "lm_head.weight");
     });
   }
 
@@ -192,6 +193,10 @@ class SmolVlm : public Family {
 };
 
 }  // namespace
+
+vision::SiglipConfig smolvlm_vision_config(const Json& config) {
+  return vision::SiglipConfig::from_json(config["vision_config"], kVisionDefaults);
+}
 
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts) {
   return std::make_unique<SmolVlm>(parts);

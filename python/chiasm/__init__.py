@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from chiasm._chiasm import __version__
+    from chiasm._embedder import Embedder, EmbedderInfo
     from chiasm._load import load, load_embedder
     from chiasm._model import Model
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DeviceError",
+    "Embedder",
+    "EmbedderInfo",
     "Error",
     "Interrupted",
     "MediaError",
@@ -47,6 +50,7 @@ __all__ = [
 
 _HOMES = {
     "_chiasm": ["__version__"],
+    "_embedder": ["Embedder", "EmbedderInfo"],
     "_load": ["load", "load_embedder"],
     "_model": ["Model"],
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],

@@ -1,13 +1,14 @@
-"""`chiasm.load`."""
+"""`chiasm.load` and `chiasm.load_embedder`."""
 
 from __future__ import annotations
 
 import os
 import pathlib
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 from chiasm import _chiasm, _hub
+from chiasm._embedder import Embedder
 from chiasm._model import Model
 from chiasm._options import integer, utf8
 from chiasm._progress import listener
@@ -82,13 +83,37 @@ def _chat_template(path: pathlib.Path, info: _chiasm.ModelInfo) -> ChatTemplate 
     return ChatTemplate(info.chat_template, named, f"{path.name}: tokenizer.chat_template")
 
 
-def load_embedder(name_or_path: str | os.PathLike[str] | None = None, **settings: Any) -> NoReturn:
-    """Models that embed pictures and texts for retrieval. None is supported yet by this version.
+def load_embedder(
+    name_or_path: str | os.PathLike[str] | None = None,
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantize: str | None = None,
+    threads: int | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    offline: bool = False,
+    progress: bool | Callable[[float], None] = False,
+) -> Embedder:
+    """Loads a model that embeds texts and pictures for retrieval.
+
+    Args:
+        name_or_path: A folder or hub id, as for `load`. None: the bundled model and its search head.
+        device, dtype, threads, revision, token, offline, progress: As for `load`.
+        quantize: None, or "int8" or "int4": matrices of text layers in 8 or 4 bits, those of vision
+            layers in 8 bits either way.
 
     Raises:
-        ModelError: Always.
+        ModelError: The model is missing, damaged, embeds nothing or cannot be fetched.
+        RequestError: A setting is out of range.
+        DeviceError: The device is absent from this build.
     """
-    raise ModelError(
-        f"{name_or_path}: embedding models are not supported yet; supported families: "
-        + ", ".join(_chiasm.system_info()["families"])
-    )
+    settings = {
+        "device": utf8("device", device),
+        "dtype": utf8("dtype", dtype),
+        "quantize": "" if quantize is None else utf8("quantize", quantize),
+        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
+    }
+    folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
+    with listener(progress) as hear:
+        return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))  # type: ignore[arg-type]

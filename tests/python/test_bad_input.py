@@ -168,11 +168,6 @@ def test_bad_load_settings(settings, error, match):
     refused(MODELS / "smolvlm_2x2", match, error, **settings)
 
 
-def test_embedders_are_not_built_yet():
-    with pytest.raises(ModelError, match="not supported yet"):
-        chiasm.load_embedder("owner/name")
-
-
 # Pictures
 
 

@@ -34,10 +34,22 @@ def main() -> None:
         "--checkpoint", type=Path, required=True, help="averaged.pt or last.pt of the second stage"
     )
     measure.add_argument("--data", type=Path, required=True, help="cifar10-train.tar.xz")
-    measure.add_argument("--backend", choices=("transformers", "chiasm"), default="transformers")
-    measure.add_argument("--dtype", default="float32")
+    measure.add_argument("--backend", choices=("transformers", "chiasm"), default="chiasm")
+    measure.add_argument(
+        "--dtype",
+        nargs="+",
+        default=["float32", "bfloat16", "int8", "int4"],
+        help="precisions, a column of the table each (transformers has no int8 and int4)",
+    )
     measure.add_argument(
         "--pictures", type=int, default=500, help="photographs and scenes; fewer of the other kinds"
+    )
+    check.add_argument(
+        "--data", type=Path, help="cifar10-train.tar.xz: photographs are asked about too"
+    )
+    check.add_argument("--pictures", type=int, default=200, help="whose answers are compared")
+    check.add_argument(
+        "--write-golden", action="store_true", help="renew tests/golden/mini from these weights"
     )
     measure.add_argument("--output", type=Path, help="a JSON file for the figures")
     arguments = parser.parse_args()

@@ -7,6 +7,7 @@ from .assets import draw_assets
 from .evaluation.evaluate import evaluate as measure
 from .export import export as write_folder
 from .export import load_weights
+from .golden import write_golden
 from .network.mini import Mini
 from .pictures.photos import Photos
 from .tokenizer import train_tokenizer
@@ -15,7 +16,7 @@ from .training.joint_stage import JointModel, JointStage
 from .training.loop import LoopOptions, train
 from .training.vision_stage import VisionStage
 from .verify import verify as compare
-from .verify import verify_geometry
+from .verify import verify_answers, verify_geometry
 
 
 def tokenizer(arguments) -> None:
@@ -72,9 +73,12 @@ def export(arguments) -> None:
 
 
 def verify(arguments) -> None:
-    """Compares the folder with transformers."""
+    """Compares the folder with transformers, and Chiasm with both."""
     verify_geometry(arguments.model)
     compare(arguments.model)
+    if arguments.write_golden:
+        write_golden(arguments.model)
+    verify_answers(arguments.model, arguments.data, arguments.pictures)
 
 
 def evaluate(arguments) -> None:

@@ -1,4 +1,5 @@
-"""Shows that transformers loads the folder and computes the same: pixels, tokens, logits."""
+"""Shows that transformers loads the folder and computes the same as training did and as Chiasm does:
+pixels, tokens, logits, answers."""
 
 from pathlib import Path
 
@@ -7,14 +8,18 @@ import torch
 from PIL import Image
 from tokenizers import Tokenizer
 
+from .evaluation.backends import BACKENDS
+from .evaluation.evaluate import BATCH
 from .export import load_weights
 from .network.mini import Mini
-from .pictures.mixture import drawn_picture
+from .pictures.mixture import drawn_picture, validation_pictures
+from .pictures.photos import Photos
 from .questions.ask import ask
 from .training.batches import normalise, pixels_of
 from .training.conversations import FIRST_ROW, Conversations
 
 LOGIT_BOUND = 1e-3  # float32 against float32; the order of the sums differs
+KINDS = {"scene": 0.4, "text": 0.25, "photo": 0.2, "chart": 0.1, "display": 0.05}
 
 
 def verify(folder: Path, pictures: int = 20) -> None:
@@ -87,3 +92,31 @@ def verify_geometry(folder: Path) -> None:
             f"{height} x {width}: the resize differs"
         )
     print("the processor's geometry is that of training")
+
+
+def verify_answers(folder: Path, data: Path | None, pictures: int) -> None:
+    """Chiasm's greedy answers in float32 are transformers', on validation pictures of every kind (of
+    photographs where their archive is given)."""
+    photos = Photos(data) if data else None
+    samples = [
+        sample
+        for kind, share in KINDS.items()
+        if kind != "photo" or photos
+        for sample in validation_pictures(photos, kind, round(pictures * share))
+    ]
+    while len(samples) < pictures:  # without photographs, and for what rounding lost
+        samples.append(drawn_picture(78, len(samples)))
+    rng = np.random.default_rng(77)
+    questions = [ask(rng, sample).question for sample in samples]
+    shown = [Image.fromarray(sample.image) for sample in samples]
+    chiasm, reference = (BACKENDS[name](folder, "float32") for name in ("chiasm", "transformers"))
+    differ = []
+    for start in range(0, len(samples), BATCH):
+        part = slice(start, start + BATCH)
+        answers = zip(*(r.ask(shown[part], questions[part]) for r in (chiasm, reference)))
+        for question, (ours, theirs) in zip(questions[part], answers):
+            if ours != theirs:
+                differ.append(f"{question} Chiasm: {ours} transformers: {theirs}")
+    count = len(samples)
+    print(f"Chiasm gives transformers' answer on {count - len(differ)} of {count} pictures")
+    assert not differ, "\n".join(differ)

@@ -164,6 +164,43 @@ def chat(
 
 
 @_app.command()
+def embed(
+    pictures: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PICTURE]", help="Picture files, or folders of them."),
+    ] = None,
+    text: Annotated[
+        list[str] | None, typer.Option("--text", help="Words; may be repeated.")
+    ] = None,
+    model: o.ModelName = None,
+    json: o.Json = False,
+    out: o.Out = None,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    threads: o.Threads = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Turn pictures and words into vectors of one space, as JSON with --json or --out."""
+    from chiasm.cli import embed as vectors
+
+    vectors.run(
+        pictures or [],
+        text or [],
+        model=model,
+        json=json,
+        out=out,
+        load={
+            "device": device,
+            "dtype": dtype,
+            "threads": threads,
+            "revision": revision,
+            "offline": offline,
+        },
+    )
+
+
+@_app.command()
 def plan(
     pictures: Annotated[
         list[str] | None, typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")

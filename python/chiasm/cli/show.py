@@ -88,6 +88,7 @@ def doctor(json: bool) -> None:
         ("memory", bytes_text(facts["memory_bytes"])),
         ("plug-ins", ", ".join(facts["plugins"]) or "none"),
         ("families", ", ".join(facts["families"])),
+        ("embedders", ", ".join(facts["embedders"])),
         ("bundled model", facts["bundled_model"] or "none"),
         ("hub", "offline" if facts["hub_offline"] else "reachable on request"),
         ("Python", f"{facts['python']} on {facts['platform']}"),

@@ -15,11 +15,14 @@ class Backend(Protocol):
     def ask(self, pictures: list[Image.Image], questions: list[str]) -> list[str]:
         """One answer for each pair."""
 
-    def embed_pictures(self, pictures: list[Image.Image]) -> np.ndarray | None:
-        """float32 [pictures, size], rows of length 1; None where the runtime has no search."""
+    def nats(self, picture: Image.Image, question: str, answer: str) -> tuple[float, int] | None:
+        """Negative log-likelihood of the right answer, and its tokens; None where not measured."""
 
-    def embed_texts(self, texts: list[str]) -> np.ndarray | None:
-        """float32 [texts, size], rows of length 1; None where the runtime has no search."""
+    def embed_pictures(self, pictures: list[Image.Image]) -> np.ndarray:
+        """float32 [pictures, size], rows of length 1."""
+
+    def embed_texts(self, texts: list[str]) -> np.ndarray:
+        """float32 [texts, size], rows of length 1."""
 
 
 class TransformersBackend:
@@ -42,8 +45,8 @@ class TransformersBackend:
         load_weights(self.mini, folder)
         self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
 
-    def ask(self, pictures, questions):
-        """Greedy answers, all pairs in one batch."""
+    def inputs(self, pictures, questions):
+        """What the model takes for all pairs, as one batch."""
         prompts = [
             self.processor.apply_chat_template(
                 [
@@ -56,18 +59,26 @@ class TransformersBackend:
             )
             for question in questions
         ]
-        inputs = self.processor(
+        return self.processor(
             text=prompts,
             images=[[picture] for picture in pictures],
             padding=True,
             return_tensors="pt",
         ).to(self.model.dtype)
+
+    def ask(self, pictures, questions):
+        """Greedy answers, all pairs in one batch."""
+        inputs = self.inputs(pictures, questions)
         with self.torch.no_grad():
             output = self.model.generate(**inputs, max_new_tokens=MAX_TOKENS, do_sample=False)
         answers = output[:, inputs.input_ids.shape[1] :]
         return [
             text.strip() for text in self.processor.batch_decode(answers, skip_special_tokens=True)
         ]
+
+    def nats(self, picture, question, answer):
+        """Not measured here."""
+        return None
 
     def embed_pictures(self, pictures):
         """Mean of the patch rows, projected (see the README)."""
@@ -97,11 +108,7 @@ class ChiasmBackend:
 
         format_of_weights = {"quantize": dtype} if dtype.startswith("int") else {"dtype": dtype}
         self.model = chiasm.load(folder, **format_of_weights)
-        try:
-            self.embedder = chiasm.load_embedder(folder)
-        except chiasm.ModelError as error:
-            print(f"search is not measured: {error}")
-            self.embedder = None
+        self.embedder = chiasm.load_embedder(folder, **format_of_weights)
 
     def ask(self, pictures, questions):
         """Greedy answers, all pairs in one batch."""
@@ -110,17 +117,23 @@ class ChiasmBackend:
         )
         return [answer.strip() for answer in answers]
 
+    def nats(self, picture, question, answer):
+        """The answer's tokens without the one that ends it."""
+        content = [
+            {"type": "image", "image": np.asarray(picture)},
+            {"type": "text", "text": question},
+        ]
+        words = f" {answer}"
+        score = self.model.score([{"role": "user", "content": content}], [words])[0]
+        return -score, len(self.model.tokenize(words, add_special_tokens=False))
+
     def embed_pictures(self, pictures):
         """Rows of the search head."""
-        return (
-            self.embedder.embed_images([np.asarray(picture) for picture in pictures])
-            if self.embedder
-            else None
-        )
+        return self.embedder.embed_image([np.asarray(picture) for picture in pictures])
 
     def embed_texts(self, texts):
         """Rows of the search head."""
-        return self.embedder.embed_texts(texts) if self.embedder else None
+        return self.embedder.embed_text(texts)
 
 
 BACKENDS = {"transformers": TransformersBackend, "chiasm": ChiasmBackend}

@@ -1,7 +1,10 @@
 """The table of the README: exact answers by task, on pictures that training never saw."""
 
+import hashlib
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path
 
@@ -9,109 +12,154 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
+from ..export import WEIGHTS
 from ..pictures.mixture import VALIDATION, validation_pictures
 from ..pictures.photos import Photos
 from ..pictures.sample import Sample
+from ..pictures.texts import draw_sign
 from ..questions.ask import ask, subject
+from ..questions.phrasing import Turn
 from .backends import BACKENDS, Backend
+from .table import markdown
 
-BATCH = 32
-SIZES = {
-    "photo": 1.0,
-    "scene": 1.0,
-    "text": 0.6,
-    "chart": 0.3,
-    "display": 0.2,
-}  # pictures, times --pictures
-SCENE_TOPICS = ("scene caption", "shape", "counting", "colour", "relation", "size", "scene yes/no")
+BATCH = 64
+SHARES = {  # pictures of each kind, times --pictures, and questions about each
+    "photo": (1.0, 2),
+    "scene": (1.0, 3),
+    "text": (0.6, 2),
+    "chart": (0.4, 3),
+    "display": (0.2, 2),
+}
+SCENE_TOPICS = {"scene caption", "shape", "counting", "colour", "relation", "size", "scene yes/no"}
 PHOTO_QUESTION, READ_QUESTION = "What is in this picture?", "What does the sign say?"
+LONGEST_WORD, SMALLEST_WORD = 10, 14  # letters; pixels per em
+SCORED = 250  # question and answer pairs of each kind of picture whose likelihood is taken
+
+
+@dataclass
+class Exam:
+    """Everything that is asked, drawn once and the same for every runtime and precision."""
+
+    samples: dict[str, list[Sample]]
+    asked: dict[str, list[tuple[Sample, Turn]]]
+    signs: list[Sample]  # one word each
+
+    @classmethod
+    def draw(cls, data: Path, pictures: int) -> "Exam":
+        """`pictures` photographs and scenes, and their share of the other kinds."""
+        photos = Photos(data)
+        rng = np.random.default_rng(VALIDATION)
+        samples = {
+            kind: validation_pictures(photos, kind, max(int(pictures * share), 1))
+            for kind, (share, _) in SHARES.items()
+        }
+        asked = {
+            kind: [(sample, ask(rng, sample)) for sample in part for _ in range(SHARES[kind][1])]
+            for kind, part in samples.items()
+        }
+        return cls(samples, asked, _words(pictures))
+
+
+def _words(count: int) -> list[Sample]:
+    """Signs with one held-out or made-up word of up to ten letters, not too small."""
+    signs: list[Sample] = []
+    number = 0
+    while len(signs) < count:
+        sample = draw_sign(np.random.default_rng((VALIDATION, 7, number)), held_out=True)
+        (word, *others), size = sample.facts["lines"], sample.facts["size"]
+        if not others and word.isalpha() and len(word) <= LONGEST_WORD and size >= SMALLEST_WORD:
+            signs.append(sample)
+        number += 1
+    return signs
 
 
 def evaluate(
-    folder: Path, data: Path, backend: str, dtype: str, pictures: int, output: Path | None
-) -> dict:
-    """Measures and prints the table; writes it as JSON where `output` is given."""
-    runtime = BACKENDS[backend](folder, dtype)
-    photos = Photos(data)
-    samples = {
-        kind: validation_pictures(photos, kind, int(pictures * share))
-        for kind, share in SIZES.items()
+    folder: Path, data: Path, backend: str, dtypes: list[str], pictures: int, output: Path | None
+) -> None:
+    """Measures each precision and prints the table; writes it as JSON where `output` is given."""
+    exam = Exam.draw(data, pictures)
+    record = {
+        "backend": backend,
+        "pictures": pictures,
+        "weights": hashlib.blake2b((folder / WEIGHTS).read_bytes(), digest_size=16).hexdigest(),
+        "figures": {},
     }
-    figures = _topics(runtime, samples)
-    figures["photo class"] = _fixed_question(
-        runtime, samples["photo"], PHOTO_QUESTION, lambda s: subject(s)
-    )
-    figures |= _reading(runtime, samples["text"])
-    figures["scene questions"] = float(
-        np.mean([figures[topic] for topic in SCENE_TOPICS if topic in figures])
-    )
-    figures |= _search(runtime, [sample for part in samples.values() for sample in part])
-    for name, figure in sorted(figures.items()):
-        print(f"{name:24} {100 * figure:6.1f} %")
-    if output:
-        record = {"backend": backend, "dtype": dtype, "pictures": pictures, "figures": figures}
-        output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    for dtype in dtypes:
+        record["figures"][dtype] = _measure(BACKENDS[backend](folder, dtype), exam, dtype)
+        if output:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+    print(markdown(record))
+
+
+def _measure(runtime: Backend, exam: Exam, label: str) -> dict[str, dict]:
+    """`share` right (or `nats`) and `count` of what was asked, by the name of the figure."""
+    figures = {}
+    for topic, exact in _topics(runtime, exam, label).items():
+        figures[topic] = _figure(exact)
+    figures["photo class"] = _figure(_photo_class(runtime, exam.samples["photo"], label))
+    exact, near = _reading(runtime, exam.signs, label)
+    figures["reading exact"], figures["reading characters"] = _figure(exact), _figure(near)
+    figures |= {name: _figure(hits) for name, hits in _search(runtime, exam.samples).items()}
+    for kind, pairs in exam.asked.items():
+        scored = [
+            runtime.nats(Image.fromarray(sample.image), turn.question, turn.answer)
+            for sample, turn in tqdm(pairs[:SCORED], desc=f"{label}: likelihood, {kind}")
+        ]
+        if None not in scored:
+            nats, tokens = (sum(part) for part in zip(*scored))
+            figures[f"nats {kind}"] = {"nats": nats / tokens, "count": tokens}
     return figures
+
+
+def _figure(hits: list) -> dict:
+    return {"share": float(np.mean(hits)), "count": len(hits)}
 
 
 def _answers(
     runtime: Backend, samples: list[Sample], questions: list[str], label: str
-) -> list[str]:
-    answers: list[str] = []
+) -> Iterator[str]:
     for start in tqdm(range(0, len(samples), BATCH), desc=label):
         part = [Image.fromarray(sample.image) for sample in samples[start : start + BATCH]]
-        answers += runtime.ask(part, questions[start : start + BATCH])
-    return answers
+        yield from runtime.ask(part, questions[start : start + BATCH])
 
 
-def _topics(runtime: Backend, samples: dict[str, list[Sample]]) -> dict[str, float]:
-    """Exact match of two random questions for each picture, by topic."""
+def _topics(runtime: Backend, exam: Exam, label: str) -> dict[str, list[bool]]:
+    """Exact match by topic; all questions about what a scene shows also together."""
     right = defaultdict(list)
-    rng = np.random.default_rng(VALIDATION)
-    for kind, part in samples.items():
-        asked = [sample for sample in part for _ in range(2)]
-        turns = [ask(rng, sample) for sample in asked]
-        for turn, answer in zip(
-            turns, _answers(runtime, asked, [turn.question for turn in turns], kind)
-        ):
+    for kind, pairs in exam.asked.items():
+        samples, turns = zip(*pairs)
+        questions = [turn.question for turn in turns]
+        for turn, answer in zip(turns, _answers(runtime, samples, questions, f"{label}: {kind}")):
             right[turn.topic].append(answer == turn.answer)
-    return {topic: float(np.mean(exact)) for topic, exact in right.items()}
+            if kind == "scene" and turn.topic in SCENE_TOPICS:
+                right["scene questions"].append(answer == turn.answer)
+    return right
 
 
-def _fixed_question(runtime: Backend, samples: list[Sample], question: str, wanted) -> float:
-    answers = _answers(runtime, samples, [question] * len(samples), "photo class")
-    return float(
-        np.mean(
-            [answer == f"A photo of {wanted(sample)}." for sample, answer in zip(samples, answers)]
-        )
-    )
+def _photo_class(runtime: Backend, samples: list[Sample], label: str) -> list[bool]:
+    questions = [PHOTO_QUESTION] * len(samples)
+    answers = _answers(runtime, samples, questions, f"{label}: photo class")
+    return [answer == f"A photo of {subject(sample)}." for sample, answer in zip(samples, answers)]
 
 
-def _reading(runtime: Backend, samples: list[Sample]) -> dict[str, float]:
-    """Signs with one word of up to ten letters: exact answers, share of characters in place."""
-    short = [
-        sample
-        for sample in samples
-        if len(sample.facts["lines"]) == 1 and len(sample.facts["lines"][0]) <= 10
-    ]
-    answers = _answers(runtime, short, [READ_QUESTION] * len(short), "reading")
+def _reading(runtime: Backend, samples: list[Sample], label: str) -> tuple[list[bool], list[float]]:
+    """Of each word: whether it is read exactly, and the share of its characters in order."""
     exact, near = [], []
-    for sample, answer in zip(short, answers):
+    questions = [READ_QUESTION] * len(samples)
+    for sample, answer in zip(samples, _answers(runtime, samples, questions, f"{label}: reading")):
         text, read = sample.facts["lines"][0], answer.strip('"')
         exact.append(read == text)
-        same = sum(
-            block.size
-            for block in SequenceMatcher(None, text, read, autojunk=False).get_matching_blocks()
-        )
-        near.append(same / max(len(text), len(read)))
-    return {"reading exact": float(np.mean(exact)), "reading characters": float(np.mean(near))}
+        same = SequenceMatcher(None, text, read, autojunk=False).get_matching_blocks()
+        near.append(sum(block.size for block in same) / max(len(text), len(read)))
+    return exact, near
 
 
-def _search(runtime: Backend, samples: list[Sample]) -> dict[str, float]:
-    """Recall@5: a picture with the right subject is among the five nearest to its words."""
+def _search(runtime: Backend, kinds: dict[str, list[Sample]]) -> dict[str, list[bool]]:
+    """Recall@5: a picture with the right subject is among the five nearest to its words, of all
+    pictures of all kinds."""
+    samples = [sample for part in kinds.values() for sample in part]
     subjects = [subject(sample) for sample in samples]
-    if runtime.embed_texts(subjects[:1]) is None:
-        return {}
     pictures = np.concatenate(
         [
             runtime.embed_pictures(
@@ -121,7 +169,10 @@ def _search(runtime: Backend, samples: list[Sample]) -> dict[str, float]:
         ]
     )
     found = defaultdict(list)
-    for name, kind in sorted({(name, sample.kind) for name, sample in zip(subjects, samples)}):
-        scores = pictures @ runtime.embed_texts([name])[0]
-        found[kind].append(any(subjects[near] == name for near in np.argsort(-scores)[:5]))
-    return {f"search@5 {kind}": float(np.mean(hits)) for kind, hits in found.items()}
+    names = sorted({(name, sample.kind) for name, sample in zip(subjects, samples)})
+    texts = runtime.embed_texts([name for name, _ in names])
+    for (name, kind), scores in zip(names, texts @ pictures.T):
+        hit = any(subjects[near] == name for near in np.argsort(-scores)[:5])
+        found[f"search@5 {kind}"].append(hit)
+        found["search@5"].append(hit)
+    return found

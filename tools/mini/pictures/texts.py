@@ -15,7 +15,8 @@ SMALLEST = 12  # pixels per em, in the 128-pixel picture
 
 
 def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
-    """A sign with one to three lines. facts: `lines`, `colour`, `background`."""
+    """A sign with one to three lines. facts: `lines`, `colour`, `background`, `size` (pixels per em
+    in the 128-pixel picture)."""
     side = int(rng.choice([128, 128, 128, 160, 192, 256]))
     height = side if rng.random() < 0.75 else int(side * rng.uniform(0.6, 1.0))
     lines = [
@@ -23,7 +24,7 @@ def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
     ]
     colour, background, ink, paper = _colours(rng)
     layer = Image.new("L", (side, height))
-    lines, placed = _write(rng, layer, lines, side / 128)
+    lines, placed, size = _write(rng, layer, lines, side / 128)
     angle = float(rng.uniform(-7, 7)) if rng.random() < 0.3 else 0.0
     if angle:
         layer = layer.rotate(angle, Image.Resampling.BICUBIC)
@@ -40,7 +41,7 @@ def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
     return Sample(
         "text",
         squash(picture),
-        {"lines": lines, "colour": colour, "background": background},
+        {"lines": lines, "colour": colour, "background": background, "size": size},
         labels,
     )
 
@@ -105,7 +106,8 @@ def _colours(rng: np.random.Generator):
 
 
 def _write(rng, layer, lines, scale):
-    """Draws as many lines as fit; returns those and (character, x, y) of every centre in pixels."""
+    """Draws as many lines as fit; returns those, (character, x, y) of every centre in pixels, and the
+    size of the letters in pixels of a 128-pixel picture."""
     draw = ImageDraw.Draw(layer)
     width, height = layer.size
     path = draw_font(rng)
@@ -141,7 +143,7 @@ def _write(rng, layer, lines, scale):
             start = min(left, room)
         middle = top + number * pitch + size * 0.55
         placed += _draw_line(draw, line, font, start, middle)
-    return lines, placed
+    return lines, placed, size / scale
 
 
 def _fitting(font, line: str, width: float) -> str:

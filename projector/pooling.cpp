@@ -1,0 +1,44 @@
+#include "projector/pooling.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace chiasm::projector {
+
+void mean_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
+               TensorView<float> out) {
+  const std::int64_t dim = x.cols();
+  std::int64_t rows = 0;
+  for (const std::int64_t count : counts) {
+    if (count < 1) fail<ShapeError>("mean_pool: a mean of ", count, " rows");
+    rows += count;
+  }
+  x.expect({rows, dim});
+  out.expect({std::int64_t(counts.size()), dim});
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < counts.size(); i++) {
+    float* const mean = out.row(std::int64_t(i));
+    std::fill_n(mean, dim, 0.0f);
+    for (const std::int64_t end = row + counts[i]; row < end; row++) {
+      const float* const values = x.row(row);
+      for (std::int64_t k = 0; k < dim; k++) mean[k] += values[k];
+    }
+    const float share = 1.0f / float(counts[i]);
+    for (std::int64_t k = 0; k < dim; k++) mean[k] *= share;
+  }
+}
+
+void unit_rows(TensorView<float> x) {
+  constexpr double kShortest = 1e-12;
+  for (std::int64_t r = 0; r < x.rows(); r++) {
+    float* const row = x.row(r);
+    double square = 0;
+    for (std::int64_t k = 0; k < x.cols(); k++) square += double(row[k]) * double(row[k]);
+    const double inverse = 1 / std::max(std::sqrt(square), kShortest);
+    for (std::int64_t k = 0; k < x.cols(); k++) row[k] = float(double(row[k]) * inverse);
+  }
+}
+
+}  // namespace chiasm::projector

@@ -1,0 +1,96 @@
+"""A loaded embedder."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from chiasm import _chiasm, _media
+from chiasm._media import Image
+from chiasm._options import utf8
+from chiasm.errors import RequestError
+
+FloatArray = npt.NDArray[np.float32]
+
+
+@dataclasses.dataclass(frozen=True)
+class EmbedderInfo:
+    """What a loaded embedder is."""
+
+    family: str
+    path: str
+    dtype: str
+    quantize: str
+    """int8, int4, or empty."""
+    isa: str
+    """The instruction set in use."""
+    size: int
+    """Numbers of a vector."""
+    max_tokens: int
+    """The longest text; 0: it takes no texts."""
+    patches_per_picture: int
+    """0: it takes no pictures."""
+    parameters: int
+    weight_bytes: int
+    """Resident, packed."""
+    threads: int
+
+    def as_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Embedder:
+    """Texts and pictures as unit vectors of one space: `chiasm.load_embedder` makes it. The product of
+    two vectors tells how well they fit. Thread-safe; a vector depends on its own text or picture alone.
+
+    >>> import chiasm
+    >>> embedder = chiasm.load_embedder()
+    >>> words = embedder.embed_text(["a dog", "a red circle"])
+    >>> pictures = embedder.embed_image(["a.jpg", "b.jpg"])  # doctest: +SKIP
+    >>> best = (words @ pictures.T).argmax(axis=1)  # doctest: +SKIP
+    """
+
+    def __init__(self, native: _chiasm.Embedder):
+        self._native = native
+        native_info = native.info
+        self.info = EmbedderInfo(
+            **{f.name: getattr(native_info, f.name) for f in dataclasses.fields(EmbedderInfo)}
+        )
+
+    def __repr__(self) -> str:
+        return f"<chiasm.Embedder {self.info.family} {self.info.path} {self.info.dtype}>"
+
+    def embed_text(self, text: str | Iterable[str]) -> FloatArray:
+        """float32 `[size]` of one text, `[texts, size]` of several. The words are never structure,
+        whatever they spell.
+
+        Raises:
+            RequestError: A text is too long or no text, or the model embeds no texts.
+        """
+        if isinstance(text, str):
+            return self._native.embed_texts([utf8("text", text)])[0]
+        if not isinstance(text, Iterable) or isinstance(text, (bytes, bytearray)):
+            raise RequestError(f"text is of type {type(text).__name__}, expected a str or several")
+        return self._native.embed_texts([utf8(f"text {i + 1}", one) for i, one in enumerate(text)])
+
+    def embed_image(self, image: Image | Iterable[Image]) -> FloatArray:
+        """float32 `[size]` of one picture, `[pictures, size]` of several. A picture is a path, the
+        bytes of a file, a PIL image or a uint8 array `[height, width, 3]` (RGB).
+
+        Raises:
+            MediaError: A picture cannot be read.
+            RequestError: The model embeds no pictures.
+        """
+        if _media.is_image(image):
+            return self._native.embed_images([_media.image_input(image)])[0]
+        return self._native.embed_images(_media.image_inputs(_listed(image)))
+
+
+def _listed(images: Any) -> list[Image]:
+    if not isinstance(images, Iterable):
+        raise RequestError(f"image is of type {type(images).__name__}, expected one or several")
+    return list(images)

@@ -1,0 +1,105 @@
+#include "runtime/embedder.h"
+
+#include <algorithm>
+
+#include "projector/pooling.h"
+#include "runtime/loader.h"
+#include "runtime/prompt.h"
+
+namespace chiasm {
+
+namespace {
+
+/// Rows that go through a model together: enough to keep the kernels busy, little memory.
+constexpr std::int64_t kRowsPerStep = 2048;
+
+}  // namespace
+
+struct Embedder::Impl {
+  LoadedEmbedder loaded;
+  vision::MediaLimits limits;
+
+  const EmbedderFamily& family() const { return *loaded.family; }
+  Context context(const Poll& interrupted) const {
+    Context ctx = loaded.context();
+    if (interrupted) ctx.interrupted = &interrupted;
+    return ctx;
+  }
+  std::vector<std::vector<std::int32_t>> tokens(const std::vector<std::string>& texts) const;
+};
+
+std::vector<std::vector<std::int32_t>> Embedder::Impl::tokens(
+    const std::vector<std::string>& texts) const {
+  const std::int64_t longest = loaded.info.max_tokens;
+  if (longest == 0) fail<RequestError>("this model embeds no texts");
+  std::vector<std::vector<std::int32_t>> all;
+  for (std::size_t i = 0; i < texts.size(); i++) {
+    in_context("text " + std::to_string(i + 1),
+               [&] { all.push_back(family().tokens(*loaded.tokenizer, texts[i])); });
+    if (std::int64_t(all.back().size()) > longest) {
+      fail<RequestError>("text ", i + 1, " has ", all.back().size(),
+                         " tokens, the model takes at most ", longest,
+                         "; cut it into passages and embed each");
+    }
+  }
+  return all;
+}
+
+Embedder::Embedder(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+Embedder::~Embedder() = default;
+Embedder::Embedder(Embedder&&) noexcept = default;
+Embedder& Embedder::operator=(Embedder&&) noexcept = default;
+
+Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptions& options) {
+  auto impl = std::make_unique<Impl>();
+  impl->loaded = load_embedder(folder, options);
+  impl->limits.max_pixels = options.max_image_pixels;
+  return Embedder(std::move(impl));
+}
+
+Tensor Embedder::embed_texts(const std::vector<std::string>& texts, const Poll& interrupted) const {
+  const auto ids = impl_->tokens(texts);
+  const Context ctx = impl_->context(interrupted);
+  Tensor out = float_tensor({std::int64_t(ids.size()), info().size});
+  Arena arena;
+  for (std::size_t first = 0, next = 0; first < ids.size(); first = next) {
+    ctx.poll();
+    std::int64_t rows = 0;
+    while (next < ids.size() &&
+           (rows == 0 || rows + std::int64_t(ids[next].size()) <= kRowsPerStep)) {
+      rows += std::int64_t(ids[next++].size());
+    }
+    const auto count = std::int64_t(next - first);
+    impl_->family().embed_texts(ctx, std::span(ids).subspan(first, next - first), arena,
+                                out.view<float>().slice_rows(std::int64_t(first), count));
+  }
+  projector::unit_rows(out.view<float>());
+  return out;
+}
+
+Tensor Embedder::embed_images(const std::vector<ImageInput>& images,
+                              const Poll& interrupted) const {
+  if (info().patches_per_picture == 0) fail<RequestError>("this model embeds no pictures");
+  const Context ctx = impl_->context(interrupted);
+  const auto all = std::int64_t(images.size());
+  const std::int64_t step = std::max<std::int64_t>(1, kRowsPerStep / info().patches_per_picture);
+  Tensor out = float_tensor({all, info().size});
+  Arena arena;
+  for (std::int64_t first = 0; first < all; first += step) {
+    const std::int64_t count = std::min(step, all - first);
+    std::vector<vision::Tiles> tiles;
+    for (std::int64_t i = first; i < first + count; i++) {
+      ctx.poll();
+      tiles.push_back(with_pixels(images[std::size_t(i)], impl_->limits, [&](const auto& image) {
+        return impl_->family().preprocess(ctx, image);
+      }));
+    }
+    impl_->family().embed_images(ctx, tiles, arena, out.view<float>().slice_rows(first, count));
+  }
+  projector::unit_rows(out.view<float>());
+  return out;
+}
+
+const EmbedderInfo& Embedder::info() const { return impl_->loaded.info; }
+
+}  // namespace chiasm

@@ -1,0 +1,67 @@
+#pragma once
+/// A loaded embedder: texts and pictures in, unit vectors of one space out.
+///
+///   chiasm::Embedder embedder = chiasm::Embedder::load("chiasm-mini");
+///   chiasm::Tensor words = embedder.embed_texts({"a red bicycle"});
+///   chiasm::Tensor pictures = embedder.embed_images({chiasm::ImageInput::from_file("photo.jpg")});
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/tensor.h"
+#include "runtime/request.h"
+
+namespace chiasm {
+
+struct EmbedderOptions {
+  std::string device = "auto";  // auto, cpu
+  std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
+  // "" (none), int8, int4: matrices of text layers in 8 or 4 bits, of vision layers in 8 bits
+  // either way; the last projection stays in `dtype`.
+  std::string quantize;
+  int threads = 0;  // 0: every CPU this process may use
+  std::int64_t max_image_pixels = 178'956'970;
+  std::function<void(double fraction)> progress;
+};
+
+/// What an embedder is.
+struct EmbedderInfo {
+  std::string family, path, dtype, quantize, isa;
+  std::int64_t size = 0;                 // numbers of a vector
+  std::int64_t max_tokens = 0;           // of a text; 0: it takes no texts
+  std::int64_t patches_per_picture = 0;  // 0: it takes no pictures
+  std::int64_t parameters = 0, weight_bytes = 0;
+  int threads = 0;
+};
+
+/// Thread-safe; calls keep no state. A vector depends on its own text or picture alone, bit for
+/// bit, whatever is embedded beside it and with any number of threads. Move-only.
+class Embedder {
+ public:
+  /// Loads a Hugging Face model folder. ModelError says what is missing or does not fit.
+  static Embedder load(const std::filesystem::path& folder, const EmbedderOptions& options = {});
+  ~Embedder();
+  Embedder(Embedder&&) noexcept;
+  Embedder& operator=(Embedder&&) noexcept;
+
+  /// float32 [texts, size], rows of length 1, in order. The words are untrusted: they never become
+  /// structure. RequestError for a text that is too long or no UTF-8 and for a model without texts.
+  Tensor embed_texts(const std::vector<std::string>& texts, const Poll& interrupted = {}) const;
+  /// Likewise for pictures. MediaError names the one that cannot be read.
+  Tensor embed_images(const std::vector<ImageInput>& images, const Poll& interrupted = {}) const;
+
+  const EmbedderInfo& info() const;
+
+ private:
+  struct Impl;
+  explicit Embedder(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Families that `Embedder::load` knows, by config.json's model_type.
+std::vector<std::string> supported_embedders();
+
+}  // namespace chiasm

@@ -1,0 +1,55 @@
+#include <array>
+#include <string>
+
+#include "runtime/embedder_family.h"
+
+namespace chiasm {
+
+namespace {
+
+struct Entry {
+  std::string_view model_type;
+  std::unique_ptr<EmbedderFamily> (*make)(const FamilyParts&);
+};
+
+constexpr std::array kEmbedders = {
+    Entry{"smolvlm", make_smolvlm_search},
+    Entry{"idefics3", make_smolvlm_search},
+};
+
+}  // namespace
+
+std::vector<std::string> supported_embedders() {
+  std::vector<std::string> names;
+  for (const Entry& entry : kEmbedders) names.emplace_back(entry.model_type);
+  return names;
+}
+
+std::unique_ptr<EmbedderFamily> make_embedder_family(const FamilyParts& parts) {
+  const std::string type = parts.config["model_type"].str();
+  for (const Entry& entry : kEmbedders) {
+    if (entry.model_type == type) return entry.make(parts);
+  }
+  std::string known;
+  for (const std::string& name : supported_embedders()) known += (known.empty() ? "" : ", ") + name;
+  fail<ModelError>(parts.config.where(), ": family \"", type,
+                   "\" is not supported as an embedder; supported are: ", known);
+}
+
+std::vector<std::int32_t> EmbedderFamily::tokens(const language::Tokenizer&,
+                                                 std::string_view) const {
+  fail<RequestError>("this model embeds no texts");
+}
+void EmbedderFamily::embed_texts(const Context&, std::span<const std::vector<std::int32_t>>, Arena&,
+                                 TensorView<float>) const {
+  fail<RequestError>("this model embeds no texts");
+}
+vision::Tiles EmbedderFamily::preprocess(const Context&, const vision::Image&) const {
+  fail<RequestError>("this model embeds no pictures");
+}
+void EmbedderFamily::embed_images(const Context&, std::span<const vision::Tiles>, Arena&,
+                                  TensorView<float>) const {
+  fail<RequestError>("this model embeds no pictures");
+}
+
+}  // namespace chiasm

@@ -1,0 +1,71 @@
+"""Golden values of models/chiasm-mini for Chiasm's tests, by transformers and by the definition in
+`network/`: `python -m tools.mini verify --write-golden`, once the weights have changed."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import transformers
+from PIL import Image
+
+from .evaluation.backends import TransformersBackend
+from .export import WEIGHTS
+
+FOLDER = Path("tests/golden/mini")
+QUESTIONS = (
+    ("docs/assets/photo.png", "What is in this picture?"),
+    ("docs/assets/scene.png", "How many shapes are there?"),
+    ("docs/assets/sign.png", "What does the sign say?"),
+    ("tests/golden/models/pictures/wide.png", "Describe the picture."),
+)
+TEXTS = ("a photo of a dog", "a red circle and a blue square", 'the text "open"', "")
+LOGIT_STRIDE, ROW_STRIDE = 997, 8  # the first is odd, so that every place of a row is met
+
+
+def write_golden(folder: Path) -> None:
+    """Samples of logits, greedy answers and samples of search rows, in float32."""
+    torch.set_num_threads(1)  # the order of the sums is then the same everywhere
+    runtime = TransformersBackend(folder, "float32")
+    pictures = [Image.open(path).convert("RGB") for path, _ in QUESTIONS]
+    golden = {
+        "made_with": f"transformers {transformers.__version__}, torch {torch.__version__}",
+        "weights": hashlib.blake2b((folder / WEIGHTS).read_bytes(), digest_size=16).hexdigest(),
+        "questions": [
+            _question(runtime, path, picture, question)
+            for (path, question), picture in zip(QUESTIONS, pictures)
+        ],
+        "texts": TEXTS,
+        "row_stride": ROW_STRIDE,
+        "text_rows": _rows(runtime.embed_texts(list(TEXTS))),
+        "picture_rows": _rows(runtime.embed_pictures(pictures)),
+    }
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    (FOLDER / "golden.json").write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
+    print(f"{FOLDER / 'golden.json'} holds the values of these weights")
+
+
+def _question(runtime: TransformersBackend, path: str, picture, question: str) -> dict:
+    inputs = runtime.inputs([picture], [question])
+    with torch.no_grad():
+        logits = runtime.model(**inputs).logits[0].numpy()
+    return {
+        "picture": path,
+        "question": question,
+        "ids": inputs.input_ids[0].tolist(),
+        "shape": list(logits.shape),
+        "stride": LOGIT_STRIDE,
+        "norm": float(np.linalg.norm(logits.astype(np.float64))),
+        "logits": _numbers(logits.reshape(-1)[::LOGIT_STRIDE]),
+        "answer": runtime.ask([picture], [question])[0],
+    }
+
+
+def _rows(rows: np.ndarray) -> list[list[float]]:
+    return [_numbers(row[::ROW_STRIDE]) for row in rows]
+
+
+def _numbers(values: np.ndarray) -> list[float]:
+    """Nine digits: enough for a float32."""
+    return [float(f"{value:.9g}") for value in values]
