@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelFlag', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'system_info']
+__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -284,6 +284,63 @@ class Model:
         """
     @property
     def info(self) -> ModelInfo:
+        ...
+class EmbedderInfo:
+    """
+    What a loaded embedder is.
+    """
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def family(self) -> str:
+        ...
+    @property
+    def isa(self) -> str:
+        ...
+    @property
+    def max_tokens(self) -> int:
+        ...
+    @property
+    def parameters(self) -> int:
+        ...
+    @property
+    def patches_per_picture(self) -> int:
+        ...
+    @property
+    def path(self) -> str:
+        ...
+    @property
+    def quantize(self) -> str:
+        ...
+    @property
+    def size(self) -> int:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @property
+    def weight_bytes(self) -> int:
+        ...
+class Embedder:
+    """
+    A loaded embedder. Thread-safe.
+    """
+    @staticmethod
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Embedder:
+        """
+        Loads a Hugging Face folder. `progress` hears the fraction read.
+        """
+    def embed_images(self, images: collections.abc.Sequence[ImageInput]) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [images, size], rows of length 1.
+        """
+    def embed_texts(self, texts: collections.abc.Sequence[str]) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [texts, size], rows of length 1.
+        """
+    @property
+    def info(self) -> EmbedderInfo:
         ...
 def checkpoint_tensors(folder: str) -> list[tuple[str, str, list[int]]]:
     """

@@ -72,10 +72,11 @@ class Embedder:
             RequestError: A text is too long or no text, or the model embeds no texts.
         """
         if isinstance(text, str):
-            return self._native.embed_texts([utf8("text", text)])[0]
+            one: FloatArray = self._native.embed_texts([utf8("text", text)])[0]
+            return one
         if not isinstance(text, Iterable) or isinstance(text, (bytes, bytearray)):
             raise RequestError(f"text is of type {type(text).__name__}, expected a str or several")
-        return self._native.embed_texts([utf8(f"text {i + 1}", one) for i, one in enumerate(text)])
+        return self._native.embed_texts([utf8(f"text {i + 1}", t) for i, t in enumerate(text)])
 
     def embed_image(self, image: Image | Iterable[Image]) -> FloatArray:
         """float32 `[size]` of one picture, `[pictures, size]` of several. A picture is a path, the
@@ -86,7 +87,8 @@ class Embedder:
             RequestError: The model embeds no pictures.
         """
         if _media.is_image(image):
-            return self._native.embed_images([_media.image_input(image)])[0]
+            one: FloatArray = self._native.embed_images([_media.image_input(image)])[0]
+            return one
         return self._native.embed_images(_media.image_inputs(_listed(image)))
 
 

@@ -22,9 +22,11 @@ def main() -> None:
     )
     check = commands.add_parser("verify", help="compare the exported folder with transformers")
     measure = commands.add_parser("evaluate", help="measure the exported folder")
+    wild = commands.add_parser("wild", help="caption photographs of Debian packages")
+    wild.add_argument("--root", type=Path, default=Path("/"), help="where they are unpacked")
     assets = commands.add_parser("assets", help="draw the pictures of the demonstration")
     assets.add_argument("--folder", type=Path, default=Path("docs/assets"))
-    for command in (tokenizer, joint, export, check, measure):
+    for command in (tokenizer, joint, export, check, measure, wild):
         command.add_argument("--model", type=Path, default=MODEL, help="the Hugging Face folder")
     _add_training_options(vision, photos=96, drawn=48)
     _add_training_options(joint, photos=24, drawn=28)

@@ -5,6 +5,7 @@ from tokenizers import Tokenizer
 
 from .assets import draw_assets
 from .evaluation.evaluate import evaluate as measure
+from .evaluation.wild import show_wild
 from .export import export as write_folder
 from .export import load_weights
 from .golden import write_golden
@@ -91,6 +92,11 @@ def evaluate(arguments) -> None:
         arguments.pictures,
         arguments.output,
     )
+
+
+def wild(arguments) -> None:
+    """Captions photographs that have nothing to do with the training set."""
+    show_wild(arguments.model, arguments.root)
 
 
 def assets(arguments) -> None:
