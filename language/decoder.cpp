@@ -48,15 +48,16 @@ DecoderConfig DecoderConfig::from_json(const Json& config) {
 }
 
 Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
-                 bool tied, kernels::WeightFormat format)
+                 bool tied, const DecoderFormats& formats)
     : config_(c),
-      bf16_weights_(format == kernels::WeightFormat::bf16),
-      embedding_(
-          kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size, format)),
+      bf16_weights_(formats.attention == kernels::WeightFormat::bf16),
+      embedding_(kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size,
+                                      formats.embedding)),
       tied_(tied),
       norm_(w.floats("norm.weight", {c.hidden_size})) {
   if (!tied) {
-    head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size, format);
+    head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size,
+                                 formats.embedding);
   }
   const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   for (std::int64_t i = 0; i < c.layers; i++) {
@@ -66,16 +67,17 @@ Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, c
     layer.input_norm = l.floats("input_layernorm.weight", {c.hidden_size});
     layer.post_attention_norm = l.floats("post_attention_layernorm.weight", {c.hidden_size});
     layer.qkv = {ctx,           attention,        {{"q_proj", q}, {"k_proj", kv}, {"v_proj", kv}},
-                 c.hidden_size, c.attention_bias, format};
-    layer.out = {ctx, attention, {{"o_proj", c.hidden_size}}, q, c.attention_bias, format};
+                 c.hidden_size, c.attention_bias, formats.attention};
+    layer.out = {ctx, attention,        {{"o_proj", c.hidden_size}},
+                 q,   c.attention_bias, formats.attention};
     layer.gate_up = {ctx,
                      mlp,
                      {{"gate_proj", c.intermediate_size}, {"up_proj", c.intermediate_size}},
                      c.hidden_size,
                      c.mlp_bias,
-                     format};
-    layer.down = {ctx,        mlp,   {{"down_proj", c.hidden_size}}, c.intermediate_size,
-                  c.mlp_bias, format};
+                     formats.gate_up};
+    layer.down = {ctx,        mlp,         {{"down_proj", c.hidden_size}}, c.intermediate_size,
+                  c.mlp_bias, formats.down};
     layers_.push_back(std::move(layer));
   }
 }

@@ -27,6 +27,17 @@ struct DecoderConfig {
   static DecoderConfig from_json(const Json& text_config);
 };
 
+/// How a decoder's matrices are kept, by how much they suffer from few bits.
+struct DecoderFormats {
+  kernels::WeightFormat embedding;  // the token table and the output head
+  kernels::WeightFormat attention;  // q, k, v and out
+  kernels::WeightFormat gate_up, down;
+
+  static DecoderFormats all(kernels::WeightFormat format) {
+    return {format, format, format, format};
+  }
+};
+
 /// Consecutive rows of one sequence in a batch: a whole prompt, a chunk of one, or one new token.
 struct BatchPart {
   SequenceState* state;  // rows continue after state->length()
@@ -39,7 +50,7 @@ class Decoder {
   /// `weights` has the scope that holds "embed_tokens", "layers" and "norm" ("model" for a text
   /// model); `head` that of "lm_head.weight", read unless `tied`.
   Decoder(const Context& ctx, const DecoderConfig& config, const Weights& weights,
-          const Weights& head, bool tied, kernels::WeightFormat format);
+          const Weights& head, bool tied, const DecoderFormats& formats);
 
   /// x[i, :] = embedding of ids[i]. x: [ids, hidden].
   void embed(const Context& ctx, std::span<const std::int32_t> ids, TensorView<float> x) const;

@@ -19,8 +19,8 @@ namespace chiasm {
 struct EmbedderOptions {
   std::string device = "auto";  // auto, cpu
   std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
-  // "" (none), int8, int4: matrices of text layers in 8 or 4 bits, of vision layers in 8 bits
-  // either way; the last projection stays in `dtype`.
+  // "" (none); int8: all large matrices in 8 bits; int4: MLPs of the text layers in 4 bits, the
+  // rest in 8. The last projection stays in `dtype`.
   std::string quantize;
   int threads = 0;  // 0: every CPU this process may use
   std::int64_t max_image_pixels = 178'956'970;

@@ -73,8 +73,8 @@ class Family {
 
 /// How a family's weights are kept. Norms, biases and position tables are float32 always.
 struct WeightFormats {
-  kernels::WeightFormat plain;   // of what is too sensitive to quantize (patch embeddings)
-  kernels::WeightFormat text;    // the decoder's matrices, embedding and head
+  kernels::WeightFormat plain;  // of what is too sensitive to quantize (patch embeddings)
+  language::DecoderFormats text;
   kernels::WeightFormat vision;  // the encoder's layers and the projector
 };
 

@@ -18,8 +18,8 @@ namespace chiasm {
 struct LoadOptions {
   std::string device = "auto";  // auto, cpu
   std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
-  // "" (none), int8, int4: the decoder's matrices in 8 or 4 bits, the vision encoder and projector
-  // in 8 bits either way; dtype then says what the rest is kept in.
+  // "" (none); int8: all large matrices in 8 bits; int4: the decoder's MLPs in 4 bits, the rest,
+  // which suffers more from few bits, in 8. dtype then says what norms and the like are kept in.
   std::string quantize;
   std::string kv_cache = "auto";  // auto (float32 under float32, else bfloat16), float32, bfloat16
   int threads = 0;                // 0: every CPU this process may use

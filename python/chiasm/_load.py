@@ -39,8 +39,8 @@ def load(
         device: "auto" or "cpu".
         dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
             "float16".
-        quantize: None, or "int8" or "int4": the language model's matrices in 8 or 4 bits, the vision
-            encoder's and the projector's in 8 bits either way.
+        quantize: None; "int8": all large matrices in 8 bits; "int4": the language model's MLPs in 4
+            bits, the rest, which suffers more from few bits, in 8.
         threads: CPU threads; None: all that this process may use.
         max_context: Tokens that a request may hold; None: what the model was made for.
         kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
@@ -100,8 +100,8 @@ def load_embedder(
     Args:
         name_or_path: A folder or hub id, as for `load`. None: the bundled model and its search head.
         device, dtype, threads, revision, token, offline, progress: As for `load`.
-        quantize: None, or "int8" or "int4": matrices of text layers in 8 or 4 bits, those of vision
-            layers in 8 bits either way.
+        quantize: None; "int8": all large matrices in 8 bits; "int4": MLPs of text layers in 4 bits,
+            the rest in 8.
 
     Raises:
         ModelError: The model is missing, damaged, embeds nothing or cannot be fetched.

@@ -10,5 +10,5 @@ mini() { python -m tools.mini "$@"; }
 [ -f "$work/joint/last.pt" ] || mini vision --data "$archive" --work "$work" --minutes "$vision_minutes" --cooldown 10
 mini joint --data "$archive" --work "$work" --minutes "$joint_minutes" --cooldown 30
 mini export --checkpoint "$work/joint/averaged.pt"
-mini verify
+mini verify --data "$archive" --write-golden
 mini evaluate --data "$archive" --output "$work/figures.json"
