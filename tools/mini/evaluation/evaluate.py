@@ -84,19 +84,26 @@ def evaluate(
         "weights": hashlib.blake2b((folder / WEIGHTS).read_bytes(), digest_size=16).hexdigest(),
         "figures": {},
     }
+    first: dict[str, list[str]] = {}
     for dtype in dtypes:
-        record["figures"][dtype] = _measure(BACKENDS[backend](folder, dtype), exam, dtype)
+        runtime = BACKENDS[backend](folder, dtype)
+        answers = {
+            kind: list(_answers(runtime, *_questions(pairs), f"{dtype}: {kind}"))
+            for kind, pairs in exam.asked.items()
+        }
+        first = first or answers
+        record["figures"][dtype] = _measure(runtime, exam, answers, dtype) | _same(answers, first)
         if output:
             output.parent.mkdir(parents=True, exist_ok=True)
             output.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     print(markdown(record))
 
 
-def _measure(runtime: Backend, exam: Exam, label: str) -> dict[str, dict]:
+def _measure(
+    runtime: Backend, exam: Exam, answers: dict[str, list[str]], label: str
+) -> dict[str, dict]:
     """`share` right (or `nats`) and `count` of what was asked, by the name of the figure."""
-    figures = {}
-    for topic, exact in _topics(runtime, exam, label).items():
-        figures[topic] = _figure(exact)
+    figures = {topic: _figure(exact) for topic, exact in _topics(exam, answers).items()}
     figures["photo class"] = _figure(_photo_class(runtime, exam.samples["photo"], label))
     exact, near = _reading(runtime, exam.signs, label)
     figures["reading exact"], figures["reading characters"] = _figure(exact), _figure(near)
@@ -124,17 +131,25 @@ def _answers(
         yield from runtime.ask(part, questions[start : start + BATCH])
 
 
-def _topics(runtime: Backend, exam: Exam, label: str) -> dict[str, list[bool]]:
+def _questions(pairs: list[tuple[Sample, Turn]]) -> tuple[list[Sample], list[str]]:
+    return [sample for sample, _ in pairs], [turn.question for _, turn in pairs]
+
+
+def _topics(exam: Exam, answers: dict[str, list[str]]) -> dict[str, list[bool]]:
     """Exact match by topic; all questions about what a scene shows also together."""
     right = defaultdict(list)
     for kind, pairs in exam.asked.items():
-        samples, turns = zip(*pairs)
-        questions = [turn.question for turn in turns]
-        for turn, answer in zip(turns, _answers(runtime, samples, questions, f"{label}: {kind}")):
+        for (_, turn), answer in zip(pairs, answers[kind]):
             right[turn.topic].append(answer == turn.answer)
             if kind == "scene" and turn.topic in SCENE_TOPICS:
                 right["scene questions"].append(answer == turn.answer)
     return right
+
+
+def _same(answers: dict[str, list[str]], first: dict[str, list[str]]) -> dict[str, dict]:
+    """How many answers, right or wrong, are those of the first precision."""
+    pairs = [pair for kind in answers for pair in zip(answers[kind], first[kind])]
+    return {"same answers": _figure([ours == theirs for ours, theirs in pairs])}
 
 
 def _photo_class(runtime: Backend, samples: list[Sample], label: str) -> list[bool]:

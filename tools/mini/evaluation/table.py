@@ -19,6 +19,7 @@ ROWS = {  # what the table shows, in order, of all that is measured
     "chart": "bar charts: which bar",
     "unsure": "questions beyond it: says so",
     "search@5": "pictures found by words, recall@5",
+    "same answers": "answers, right or wrong, equal to the first column's",
 }
 
 
