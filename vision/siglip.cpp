@@ -119,7 +119,7 @@ std::size_t SiglipLayer::bytes() const {
 SiglipEncoder::SiglipEncoder(const Context& ctx, const SiglipConfig& c, const Weights& w,
                              kernels::WeightFormat format, kernels::WeightFormat patch_format)
     : config_(c),
-      bf16_products_(format == kernels::WeightFormat::bf16),
+      bf16_products_(format != kernels::WeightFormat::f32 && format != kernels::WeightFormat::f16),
       patch_embedding_(kernels::LinearLayer::from_convolution(
           ctx, w.scope("embeddings.patch_embedding"),
           {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, patch_format)),
