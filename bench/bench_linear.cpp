@@ -80,7 +80,9 @@ std::deque<Matrix> copies(const Context& ctx, const Problem& p) {
 }
 
 Arithmetic arithmetic(WeightFormat format) {
-  if (format == WeightFormat::q8 || format == WeightFormat::q4) return Arithmetic::int8;
+  if (format == WeightFormat::q8 || format == WeightFormat::q8_rows || format == WeightFormat::q4) {
+    return Arithmetic::int8;
+  }
   return format == WeightFormat::bf16 ? Arithmetic::bf16 : Arithmetic::fp32;
 }
 
@@ -120,6 +122,8 @@ const char* format_name(WeightFormat format) {
       return "f16";
     case WeightFormat::q8:
       return "q8";
+    case WeightFormat::q8_rows:
+      return "q8_rows";
     case WeightFormat::q4:
       return "q4";
   }
@@ -147,7 +151,7 @@ int main(int argc, char** argv) {
   for (const Isa isa : {Isa::avx512, Isa::avx2, Isa::portable}) {
     if (!supported(isa)) continue;
     for (const WeightFormat format : {WeightFormat::bf16, WeightFormat::f32, WeightFormat::f16,
-                                      WeightFormat::q8, WeightFormat::q4}) {
+                                      WeightFormat::q8, WeightFormat::q8_rows, WeightFormat::q4}) {
       for (const auto& s : kMany) add({s[0], s[1], s[2], format, isa});
       for (const auto& s : kFew) add({s[0], s[1], s[2], format, isa});
     }

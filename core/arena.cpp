@@ -1,12 +1,29 @@
 #include "core/arena.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
+#include <cstdint>
 
 namespace chiasm {
 
 namespace {
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallestBlock = std::size_t(1) << 20;
+constexpr std::size_t kHugePage = std::size_t(2) << 20;
+
+// A block that asks for huge pages where it fills them: operators step through activations in
+// strides of more than a small page, and would look up an address for every row.
+Tensor make_block(std::size_t size) {
+  Tensor block(DType::u8, Shape{std::int64_t(size)});
+  const auto address = reinterpret_cast<std::uintptr_t>(block.data());
+  const std::size_t skip = (kHugePage - address % kHugePage) % kHugePage;
+  if (size >= skip + kHugePage) {  // a wish: refusal is no error
+    madvise(block.data() + skip, (size - skip) / kHugePage * kHugePage, MADV_HUGEPAGE);
+  }
+  return block;
+}
+
 }  // namespace
 
 TensorView<float> Arena::floats(const Shape& shape, std::string_view name) {
@@ -18,7 +35,7 @@ TensorView<float> Arena::floats(const Shape& shape, std::string_view name) {
   }
   if (block_ == blocks_.size()) {
     const std::size_t size = std::max(bytes, kSmallestBlock);
-    blocks_.emplace_back(DType::u8, Shape{std::int64_t(size)});
+    blocks_.push_back(make_block(size));
   }
   auto* data = reinterpret_cast<float*>(blocks_[block_].data() + used_);
   used_ += bytes;
@@ -39,7 +56,7 @@ void Arena::rewind(std::size_t block, std::size_t used) {
   if (block_ == 0 && used_ == 0 && blocks_.size() > 1) {
     const std::size_t total = bytes();
     blocks_.clear();
-    blocks_.emplace_back(DType::u8, Shape{std::int64_t(total)});
+    blocks_.push_back(make_block(total));
   }
 }
 

@@ -114,6 +114,7 @@ void allocate_for(Matrix::Packed& packed, std::span<const Rows> parts, std::int6
   packed.bytes = std::size_t(
       Shape{columns / cpu::kLanes, packed.padded_in() / packed.unit_inputs(), packed.unit_bytes()}
           .count());
+  packed.bytes += std::size_t(packed.scale_bytes(columns));
   packed.data.reset(allocate(packed.bytes));
 }
 
@@ -128,21 +129,26 @@ void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
 
 const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
   const int index = format == WeightFormat::q8 ? 0 : 1;
+  const bool rows = format == WeightFormat::q8_rows;
 #if defined(__x86_64__)
-  if (isa == Isa::avx512) return cpu::kGemmQuantAvx512[index];
-  if (isa == Isa::avx2) return cpu::kGemmQuantAvx2[index];
+  if (isa == Isa::avx512) return rows ? cpu::kGemmQ8RowsAvx512 : cpu::kGemmQuantAvx512[index];
+  if (isa == Isa::avx2) return rows ? cpu::kGemmQ8RowsAvx2 : cpu::kGemmQuantAvx2[index];
 #elif defined(__aarch64__)
   if (isa == Isa::neon) {
+    if (rows) return cpu::kGemmQ8RowsPortable;
     return has_neon_dot() ? cpu::kGemmQuantNeonDot[index] : cpu::kGemmQuantNeon[index];
   }
 #endif
-  if (isa == Isa::portable) return cpu::kGemmQuantPortable[index];
+  if (isa == Isa::portable) {
+    return rows ? cpu::kGemmQ8RowsPortable : cpu::kGemmQuantPortable[index];
+  }
   fail<DeviceError>("linear: this build has no path for ", name(isa));
 }
 
 // The only place that chooses; null for the reference.
 const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
-  const bool quantized = format == WeightFormat::q8 || format == WeightFormat::q4;
+  const bool quantized =
+      format == WeightFormat::q8 || format == WeightFormat::q8_rows || format == WeightFormat::q4;
   if (quantized && isa != Isa::reference) return &quant_kernel(isa, format);
   switch (isa) {
     case Isa::reference:
@@ -197,6 +203,7 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
           pack_panel<f16>(packed, parts, p);
           break;
         case WeightFormat::q8:
+        case WeightFormat::q8_rows:
         case WeightFormat::q4:
           cpu::quantize_panel(packed, parts, p);
           break;
@@ -241,6 +248,7 @@ void Matrix::row(std::int64_t i, float* y) const {
     case WeightFormat::f16:
       return widen_row<f16>(*packed_, i, y);
     case WeightFormat::q8:
+    case WeightFormat::q8_rows:
     case WeightFormat::q4:
       return cpu::widen_quant_row(*packed_, i, y);
   }

@@ -17,11 +17,13 @@ namespace chiasm::kernels {
 ///         CPU multiplies bfloat16 (AVX-512 BF16), else stay float32
 ///   f16:  float16 weights widened on the way; float32 arithmetic
 ///   q8:   8 bits in groups of 32 inputs, w = scale * q, scale float16, q = -128..127
+///   q8_rows: 8 bits, w = scale * q with one float32 scale for each output, q = -127..127: for
+///         matrices that many rows pass through, since integers add up over 128 inputs
 ///   q4:   4 bits in groups of 32 inputs, w = scale * q + min, scale and min float16, q = 0..15
 /// The quantized formats narrow activations to 8 bits too, with a float32 scale for each row and
-/// group of 32 (on the reference path they stay float32), multiply integers exactly, and add the
-/// groups in float32.
-enum class WeightFormat { f32, bf16, f16, q8, q4 };
+/// group of 32, for q8_rows of 128 (on the reference path they stay float32), multiply integers
+/// exactly, and add the groups in float32.
+enum class WeightFormat { f32, bf16, f16, q8, q8_rows, q4 };
 
 /// Rows of a weight as they lie in a file: row-major [rows, in], dtype f32, bf16 or f16.
 struct WeightRows {

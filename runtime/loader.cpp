@@ -56,8 +56,8 @@ WeightFormats weight_formats(const LoadOptions& options, kernels::WeightFormat p
   using kernels::WeightFormat;
   const auto all = language::DecoderFormats::all;
   if (options.quantize.empty()) return {plain, all(plain), plain};
-  if (options.quantize == "int8") return {plain, all(WeightFormat::q8), WeightFormat::q8};
-  if (options.quantize == "int4") return {plain, int4_formats(), WeightFormat::q8};
+  if (options.quantize == "int8") return {plain, all(WeightFormat::q8), WeightFormat::q8_rows};
+  if (options.quantize == "int4") return {plain, int4_formats(), WeightFormat::q8_rows};
   fail<RequestError>("quantize \"", options.quantize, "\" is not known; use int8 or int4");
 }
 
@@ -70,6 +70,7 @@ std::string_view name(kernels::WeightFormat format) {
     case kernels::WeightFormat::f16:
       return "float16";
     case kernels::WeightFormat::q8:
+    case kernels::WeightFormat::q8_rows:
       return "int8";
     case kernels::WeightFormat::q4:
       return "int4";

@@ -22,8 +22,8 @@ inline constexpr int kPairsTogether = 6;  // (row, head) pairs multiplied at onc
 inline constexpr int kMaxTilePairs = 96;  // pairs that share loaded keys and values
 inline constexpr int kTileFloats = 48 * kMaxHeadDim;  // and the numbers of their queries, padded
 // The same for the bfloat16 kernel, and the memory it works in.
-inline constexpr int kMaxBf16TilePairs = 512;
-inline constexpr int kBf16TileFloats = 128 * kMaxHeadDim;
+inline constexpr int kMaxBf16TilePairs = 1024;
+inline constexpr int kBf16TileFloats = 256 * kMaxHeadDim;
 inline constexpr int kBf16ScratchBytes = 896 * 1024;
 
 struct AttentionArgs {

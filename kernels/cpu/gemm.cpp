@@ -10,12 +10,10 @@ namespace chiasm::kernels::cpu {
 
 namespace {
 
-// Inputs of one block: 384 x 32 weights stay in the first-level cache while rows pass by. Cut at
-// the same places for every number of rows; cutting changes no bit anyway (see Tile).
-constexpr std::int64_t kBlockIn = 384;
+// Weights of one panel that stay in the first-level cache while rows pass by.
+constexpr std::int64_t kBlockWeights = 27 * 1024;
 // Packed activations of one block of rows, meant for the second-level cache beside the weights.
 constexpr std::int64_t kBlockBytes = 384 * 1024;
-static_assert(kBlockIn % kGroup == 0);
 // Below this many products a second thread costs more than it brings.
 constexpr std::int64_t kMinProductsPerPiece = 64 * 1024;
 
@@ -61,7 +59,29 @@ std::int64_t count_tiles(const Job& job, std::int64_t rows) {
 
 // Bytes that so many inputs of one packed row take.
 std::int64_t packed_bytes(const Job& job, std::int64_t inputs) {
-  return inputs / job.kernel.unit_inputs * job.kernel.unit_bytes;
+  const std::int64_t unit = job.kernel.unit_inputs;
+  return (inputs + unit - 1) / unit * job.kernel.unit_bytes;
+}
+
+// Inputs of one block: K is cut into blocks of nearly equal size. Cut at the same places for every
+// number of rows; cutting changes no bit anyway (see Tile).
+std::int64_t block_inputs(const Job& job) {
+  const std::int64_t bytes = job.w.panel_bytes(kPanel, job.w.padded_in());
+  const std::int64_t blocks = (bytes + kBlockWeights - 1) / kBlockWeights;
+  const std::int64_t share = (job.w.in + blocks - 1) / blocks;
+  const std::int64_t unit = std::max(kGroup, job.kernel.unit_inputs);
+  return (share + unit - 1) / unit * unit;
+}
+
+// Asks for what finish_tile will write while the tile is still being multiplied: the rows of y lie
+// far from one another, and each would be waited for.
+void prefetch_tile(const Job& job, std::int64_t row, int rows, std::int64_t panel) {
+  const std::int64_t col = panel * kPanel;
+  for (int r = 0; r < rows; r++) {
+    const float* const y = job.y.row(row + r) + col;
+    __builtin_prefetch(y, 1);
+    __builtin_prefetch(y + kLanes, 1);
+  }
 }
 
 // The sums of one tile become rows of y.
@@ -70,8 +90,9 @@ void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
   const std::int64_t col = panel * kPanel;
   const int cols = int(std::min<std::int64_t>(kPanel, job.w.out - col));
   const Epilogue& e = job.epilogue;
-  job.kernel.finish({sums, e.bias != nullptr ? e.bias + col : nullptr, job.y.row(row) + col,
-                     job.y.row_stride(), rows, cols, e.accumulate, e.activation});
+  job.kernel.finish({sums, job.w.scales(panel), e.bias != nullptr ? e.bias + col : nullptr,
+                     job.y.row(row) + col, job.y.row_stride(), rows, cols, e.accumulate,
+                     e.activation});
 }
 
 // Rows [row, row + rows) times the panels [panel, panel_end).
@@ -97,22 +118,22 @@ void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::in
     }
   }
 
+  const std::int64_t block_in = block_inputs(job);
   for (; panel < panel_end; panel++) {
     const std::int64_t width = job.w.width(panel);
-    for (std::int64_t k = 0; k < in; k += kBlockIn) {
+    for (std::int64_t k = 0; k < in; k += block_in) {
       const std::byte* b = job.w.panel(panel) + job.w.panel_bytes(width, k);
+      const bool last = k + block_in >= in;
       for (std::int64_t t = 0; t < tiles; t++) {
         const std::int64_t r = first_row(rows, tiles, t);
         const int height = int(first_row(rows, tiles, t + 1) - r);
+        if (last) prefetch_tile(job, row + r, height, panel);
         // The first tile brings the weights in, the others find them in the cache.
         const auto multiply = t == 0 ? kernel.stream : kernel.tile;
         multiply({packed + r * row_bytes + height * packed_bytes(job, k), b,
-                  std::min(kBlockIn, in - k), sums + r * kPanel, height, int(width), k > 0});
+                  std::min(block_in, in - k), sums + r * kPanel, height, int(width), k > 0});
+        if (last) finish_tile(job, sums + r * kPanel, row + r, height, panel);
       }
-    }
-    for (std::int64_t t = 0; t < tiles; t++) {
-      const std::int64_t r = first_row(rows, tiles, t);
-      finish_tile(job, sums + r * kPanel, row + r, int(first_row(rows, tiles, t + 1) - r), panel);
     }
   }
 }

@@ -25,10 +25,11 @@ struct Tile {
   bool resume;
 };
 
-/// dst[r, j] = act(src[r, j] + bias[j]) (+ dst[r, j]).
+/// dst[r, j] = act(src[r, j] * scale[j] + bias[j]) (+ dst[r, j]).
 struct Finish {
-  const float* src;   // [rows][kPanel]
-  const float* bias;  // [cols] or null
+  const float* src;    // [rows][kPanel]
+  const float* scale;  // [cols] or null
+  const float* bias;   // [cols] or null
   float* dst;
   std::int64_t dst_stride;
   int rows, cols;
@@ -50,7 +51,7 @@ inline constexpr std::int64_t kPackSlack = 64;
 struct GemmKernel {
   int tile_rows;
   // Activations are packed in units of so many inputs and bytes: 1 and 4 float32, 1 and 2 bfloat16,
-  // 32 and 40 for groups of int8 (quant_layout.h).
+  // 32 and 40 for groups of int8, or 128 and 136 (quant_layout.h).
   int unit_inputs, unit_bytes;
   void (*pack_rows)(const PackRows&);
   void (*tile)(const Tile&);    // the weights are in a cache
@@ -70,5 +71,8 @@ extern const GemmKernel kGemmQuantNeon[2];
 extern const GemmKernel kGemmQuantNeonDot[2];  // with dot products of 8-bit integers
 extern const GemmKernel kGemmQuantAvx2[2];
 extern const GemmKernel kGemmQuantAvx512[2];
+extern const GemmKernel kGemmQ8RowsPortable;
+extern const GemmKernel kGemmQ8RowsAvx2;
+extern const GemmKernel kGemmQ8RowsAvx512;
 
 }  // namespace chiasm::kernels::cpu

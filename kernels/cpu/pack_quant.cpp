@@ -1,7 +1,10 @@
 #include "kernels/cpu/pack_quant.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
+#include <limits>
+#include <vector>
 
 #include "core/weights.h"
 #include "kernels/cpu/quant_group.h"
@@ -37,9 +40,9 @@ void put_group(const Matrix::Packed& packed, std::int64_t output, std::int64_t i
                const QuantGroup& group) {
   std::byte* const block = block_at(packed, output, index);
   const std::int64_t lane = output % kLanes;
-  if (packed.format == WeightFormat::q8) {
+  if (packed.format != WeightFormat::q4) {
     for (int k = 0; k < kGroup; k += 4) std::memcpy(block + k * 16 + lane * 4, group.q + k, 4);
-    put_half(block, kQ8Scales, lane, group.scale);
+    if (packed.format == WeightFormat::q8) put_half(block, kQ8Scales, lane, group.scale);
     return;
   }
   for (int k = 0; k < kGroup; k += 8) {
@@ -55,9 +58,9 @@ QuantGroup get_group(const Matrix::Packed& packed, std::int64_t output, std::int
   const std::byte* const block = block_at(packed, output, index);
   const std::int64_t lane = output % kLanes;
   QuantGroup group{};
-  if (packed.format == WeightFormat::q8) {
+  if (packed.format != WeightFormat::q4) {
     for (int k = 0; k < kGroup; k += 4) std::memcpy(group.q + k, block + k * 16 + lane * 4, 4);
-    group.scale = half_at(block, kQ8Scales, lane);
+    if (packed.format == WeightFormat::q8) group.scale = half_at(block, kQ8Scales, lane);
     return group;
   }
   for (int k = 0; k < kGroup; k += 8) {
@@ -78,8 +81,10 @@ void each_row(const Matrix::Packed& packed, std::span<const Rows> parts, std::in
               const Fill& fill) {
   const std::int64_t first = panel * kPanel, end = std::min(first + kPanel, packed.out);
   // Outputs that do not exist are zeros: they are multiplied, but never stored.
-  std::memset(const_cast<std::byte*>(packed.panel(panel)), 0,
-              std::size_t(packed.panel_bytes(packed.width(panel), packed.padded_in())));
+  const std::int64_t width = packed.width(panel);
+  std::memset(
+      const_cast<std::byte*>(packed.panel(panel)), 0,
+      std::size_t(packed.panel_bytes(width, packed.padded_in()) + packed.scale_bytes(width)));
   std::int64_t row = first;
   const Rows* part = parts.data();
   for (std::int64_t output = first; output < end; output++, row++) {
@@ -88,10 +93,42 @@ void each_row(const Matrix::Packed& packed, std::span<const Rows> parts, std::in
   }
 }
 
+// A row of q8_rows: one scale by the largest magnitude; NaN and infinity make the whole row NaN.
+void quantize_row(const Matrix::Packed& packed, std::span<const float> weights,
+                  std::int64_t output) {
+  float top = 0;
+  bool finite = true;
+  for (const float w : weights) {
+    finite = finite && std::isfinite(w);
+    top = std::max(top, std::fabs(w));
+  }
+  const float scale = finite ? top / 127.0f : std::numeric_limits<float>::quiet_NaN();
+  const float inverse = top >= kSmallestGroup && finite ? 127.0f / top : 0.0f;
+  const_cast<float*>(packed.scales(output / kPanel))[output % kPanel] = scale;
+  for (std::size_t k = 0; k < weights.size(); k += kGroup) {
+    QuantGroup group{};
+    std::fill(std::begin(group.q), std::end(group.q), std::uint8_t(kQ8Offset));
+    for (std::size_t i = 0; i < std::min<std::size_t>(kGroup, weights.size() - k); i++) {
+      const float q = finite ? std::nearbyint(weights[k + i] * inverse) : 0.0f;
+      group.q[i] = std::uint8_t(int(q) + kQ8Offset);
+    }
+    put_group(packed, output, std::int64_t(k) / kGroup, group);
+  }
+}
+
 }  // namespace
 
 void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
                     std::int64_t panel) {
+  if (packed.format == WeightFormat::q8_rows) {
+    std::vector<float> row(std::size_t(packed.in));
+    return each_row(
+        packed, parts, panel, [&](const WeightRows& part, std::int64_t at, std::int64_t output) {
+          const auto element = std::int64_t(size_of(part.dtype));
+          to_floats(part.data + at * packed.in * element, part.dtype, packed.in, row.data());
+          quantize_row(packed, row, output);
+        });
+  }
   float weights[kGroup];
   each_row(
       packed, parts, panel, [&](const WeightRows& part, std::int64_t row, std::int64_t output) {
@@ -121,8 +158,10 @@ void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> p
 void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   for (std::int64_t k = 0; k < packed.in; k += kGroup) {
     const QuantGroup group = get_group(packed, output, k / kGroup);
-    const bool signed_weights = packed.format == WeightFormat::q8;
-    const float scale = to_float(group.scale), min = signed_weights ? 0 : to_float(group.min);
+    const bool signed_weights = packed.format != WeightFormat::q4;
+    const float* const scales = packed.scales(output / kPanel);
+    const float scale = scales != nullptr ? scales[output % kPanel] : to_float(group.scale);
+    const float min = signed_weights ? 0 : to_float(group.min);
     const int offset = signed_weights ? kQ8Offset : 0;
     for (std::int64_t i = 0; i < std::min<std::int64_t>(kGroup, packed.in - k); i++) {
       y[k + i] = scale * float(int(group.q[i]) - offset) + min;

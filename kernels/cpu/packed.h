@@ -7,7 +7,8 @@
 /// the same order, and one row streams a panel from its first byte to its last.
 ///   f32, f16:  [panel][in][width]
 ///   bf16:      [panel][ceil(in / 2)][width][2]    pairs of inputs, as VDPBF16PS takes them
-///   q8, q4:    [panel][ceil(in / 32)][width / 16][block]    groups of 16 outputs, quant_layout.h
+///   q8, q8_rows, q4:  [panel][ceil(in / 32)][width / 16][block]    groups of 16 outputs,
+///              quant_layout.h; q8_rows ends each panel with [width] float32 scales
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -28,13 +29,17 @@ struct Matrix::Packed {
   std::size_t bytes = 0;
   std::unique_ptr<std::byte, Free> data;
 
-  bool quantized() const { return format == WeightFormat::q8 || format == WeightFormat::q4; }
+  bool quantized() const {
+    return format == WeightFormat::q8 || format == WeightFormat::q8_rows ||
+           format == WeightFormat::q4;
+  }
   /// Inputs that stand together, and the bytes that 16 outputs of them take.
   std::int64_t unit_inputs() const {
     return quantized() ? cpu::kGroup : format == WeightFormat::bf16 ? 2 : 1;
   }
   std::int64_t unit_bytes() const {
     if (format == WeightFormat::q8) return cpu::kQ8Block;
+    if (format == WeightFormat::q8_rows) return cpu::kQ8RowsBlock;
     if (format == WeightFormat::q4) return cpu::kQ4Block;
     return cpu::kLanes * unit_inputs() * (format == WeightFormat::f32 ? 4 : 2);
   }
@@ -51,8 +56,17 @@ struct Matrix::Packed {
   std::int64_t width(std::int64_t panel) const {
     return out - panel * cpu::kPanel > cpu::kLanes ? cpu::kPanel : cpu::kLanes;
   }
+  /// Bytes of scales behind a panel's weights.
+  std::int64_t scale_bytes(std::int64_t panel_width) const {
+    return format == WeightFormat::q8_rows ? panel_width * std::int64_t(sizeof(float)) : 0;
+  }
   const std::byte* panel(std::int64_t index) const {
-    return data.get() + index * panel_bytes(cpu::kPanel, padded_in());
+    return data.get() + index * (panel_bytes(cpu::kPanel, padded_in()) + scale_bytes(cpu::kPanel));
+  }
+  /// The scales of a panel's outputs, or null.
+  const float* scales(std::int64_t index) const {
+    if (format != WeightFormat::q8_rows) return nullptr;
+    return reinterpret_cast<const float*>(panel(index) + panel_bytes(width(index), padded_in()));
   }
   /// Where the weight of an output (counted inside its panel) and an input stands, in elements from
   /// the panel's begin. Not for quantized formats.

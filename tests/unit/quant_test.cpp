@@ -26,7 +26,12 @@ using chiasm::testing::throws;
 
 constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
 constexpr std::int64_t kGroup = 32;
-constexpr WeightFormat kFormats[] = {WeightFormat::q8, WeightFormat::q4};
+constexpr WeightFormat kFormats[] = {WeightFormat::q8, WeightFormat::q8_rows, WeightFormat::q4};
+
+// Inputs that share a scale of activations.
+std::int64_t activation_group(WeightFormat format) {
+  return format == WeightFormat::q8_rows ? 128 : kGroup;
+}
 
 struct Pools {
   ThreadPool one{1}, two{2}, three{3};
@@ -77,14 +82,15 @@ std::vector<float> run(const Context& ctx, const Matrix& w, const float* x, std:
 std::vector<double> bounds(const Matrix& w, const std::vector<float>& x, std::int64_t rows,
                            double steps) {
   std::vector<double> all;
-  const double groups = double((w.in() + kGroup - 1) / kGroup);
+  const std::int64_t group = activation_group(w.format());
+  const double groups = double((w.in() + group - 1) / group);
   for (std::int64_t r = 0; r < rows; r++) {
     for (std::int64_t o = 0; o < w.out(); o++) {
       const auto weights = row_of(w, o);
       double total = 0;
-      for (std::int64_t k = 0; k < w.in(); k += kGroup) {
+      for (std::int64_t k = 0; k < w.in(); k += group) {
         double top = 0, largest = 0, sum_w = 0, sum_x = 0;
-        for (std::int64_t i = k; i < std::min(k + kGroup, w.in()); i++) {
+        for (std::int64_t i = k; i < std::min(k + group, w.in()); i++) {
           const double xi = std::fabs(double(x[std::size_t(r * w.in() + i)]));
           const double wi = std::fabs(double(weights[std::size_t(i)]));
           top = std::max(top, xi);
@@ -284,25 +290,23 @@ TEST(Quant, ZerosAndTinyActivationsGiveZeros) {
   }
 }
 
-// Half a step, the step being the range over 254 (q8) or at most the range over 15 (q4): float16
-// scales add a relative 2^-11 of the number.
+// Half a step, the step being the range over 254: float16 scales add a relative 2^-11 of the
+// number.
 TEST(QuantMatrix, RowsLieWithinHalfAStep) {
-  for (const std::int64_t in : {1, 31, 32, 65, 130}) {
-    for (const std::int64_t out : {1, 17, 49}) {
+  for (const WeightFormat format : {WeightFormat::q8, WeightFormat::q8_rows}) {
+    for (const std::int64_t in : {1, 31, 32, 65, 130}) {
+      const std::int64_t out = 17 * in % 49, group = format == WeightFormat::q8 ? kGroup : in;
       const auto weights = random_floats(out * in, 15);
-      const Matrix q8 = pack(weights, out, in, WeightFormat::q8);
-      EXPECT_EQ(q8.format(), WeightFormat::q8);
-      for (std::int64_t o = 0; o < out; o++) {
-        const auto row = row_of(q8, o);
-        for (std::int64_t k = 0; k < in; k++) {
-          float top = 0;
-          for (std::int64_t i = k / kGroup * kGroup; i < std::min(in, (k / kGroup + 1) * kGroup);
-               i++) {
-            top = std::max(top, std::fabs(weights[std::size_t(o * in + i)]));
-          }
-          ASSERT_NEAR(row[std::size_t(k)], weights[std::size_t(o * in + k)],
-                      double(top) / 254 * 1.001 + double(top) * 0x1p-11);
+      const Matrix q8 = pack(weights, out, in, format);
+      EXPECT_EQ(q8.format(), format);
+      for (std::int64_t i = 0; i < out * in; i++) {
+        const std::int64_t o = i / in, k = i % in;
+        float top = 0;
+        for (std::int64_t j = k / group * group; j < std::min(in, (k / group + 1) * group); j++) {
+          top = std::max(top, std::fabs(weights[std::size_t(o * in + j)]));
         }
+        ASSERT_NEAR(row_of(q8, o)[std::size_t(k)], weights[std::size_t(i)],
+                    double(top) / 254 * 1.001 + double(top) * 0x1p-11);
       }
     }
   }
@@ -354,7 +358,7 @@ TEST(QuantMatrix, KeepsConstantsAndNaN) {
 TEST(QuantMatrix, RefusesScalesBeyondFloat16) {
   std::vector<float> weights(kGroup, 1.0f);
   weights[3] = 1e9f;
-  for (const WeightFormat format : kFormats) {
+  for (const WeightFormat format : {WeightFormat::q8, WeightFormat::q4}) {
     EXPECT_TRUE(throws<ModelError>([&] { pack(weights, 1, kGroup, format); }, {"beyond float16"}));
   }
 }
