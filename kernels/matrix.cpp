@@ -135,8 +135,8 @@ const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
   if (isa == Isa::avx2) return rows ? cpu::kGemmQ8RowsAvx2 : cpu::kGemmQuantAvx2[index];
 #elif defined(__aarch64__)
   if (isa == Isa::neon) {
-    if (rows) return cpu::kGemmQ8RowsPortable;
-    return has_neon_dot() ? cpu::kGemmQuantNeonDot[index] : cpu::kGemmQuantNeon[index];
+    if (has_neon_dot()) return rows ? cpu::kGemmQ8RowsNeonDot : cpu::kGemmQuantNeonDot[index];
+    return rows ? cpu::kGemmQ8RowsNeon : cpu::kGemmQuantNeon[index];
   }
 #endif
   if (isa == Isa::portable) {

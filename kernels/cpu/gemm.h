@@ -72,6 +72,8 @@ extern const GemmKernel kGemmQuantNeonDot[2];  // with dot products of 8-bit int
 extern const GemmKernel kGemmQuantAvx2[2];
 extern const GemmKernel kGemmQuantAvx512[2];
 extern const GemmKernel kGemmQ8RowsPortable;
+extern const GemmKernel kGemmQ8RowsNeon;
+extern const GemmKernel kGemmQ8RowsNeonDot;
 extern const GemmKernel kGemmQ8RowsAvx2;
 extern const GemmKernel kGemmQ8RowsAvx512;
 

@@ -1,5 +1,5 @@
 // Quantized products on ARM processors without the dot product instructions.
-#include "kernels/cpu/gemm_quant_neon_inl.h"
+#include "kernels/cpu/gemm_q8_rows_neon_inl.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -16,5 +16,6 @@ struct WideningDot {
 }  // namespace
 
 const GemmKernel kGemmQuantNeon[2] = {kKernel<Q8, WideningDot>, kKernel<Q4, WideningDot>};
+const GemmKernel kGemmQ8RowsNeon = kWideKernel<WideningDot>;
 
 }  // namespace chiasm::kernels::cpu

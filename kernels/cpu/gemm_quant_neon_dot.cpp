@@ -1,5 +1,5 @@
 // Quantized products by the dot product instructions of ARMv8.2.
-#include "kernels/cpu/gemm_quant_neon_inl.h"
+#include "kernels/cpu/gemm_q8_rows_neon_inl.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -12,5 +12,6 @@ struct FourProducts {
 }  // namespace
 
 const GemmKernel kGemmQuantNeonDot[2] = {kKernel<Q8, FourProducts>, kKernel<Q4, FourProducts>};
+const GemmKernel kGemmQ8RowsNeonDot = kWideKernel<FourProducts>;
 
 }  // namespace chiasm::kernels::cpu

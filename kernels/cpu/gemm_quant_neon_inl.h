@@ -13,7 +13,6 @@ namespace {
 
 constexpr int kRows = 4;
 constexpr int kVec = 4;                // outputs of a vector
-constexpr int kSteps = kGroup / 4;     // of four inputs
 constexpr std::int64_t kAhead = 4096;  // bytes that a stream prefetches ahead
 
 struct Q8 {
@@ -39,8 +38,8 @@ inline float32x4_t load_halves(const std::uint8_t* p) {
   return vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p)));
 }
 
-// Step J of a group: V vectors of one block times R rows.
-template <class Q, class Dot, int J, int R, int V>
+// Step J of 32 inputs: V vectors of one block times R rows, whose activations are kStride apart.
+template <class Q, class Dot, int kStride, int J, int R, int V>
 inline __attribute__((always_inline)) void step(const std::int8_t* x, const std::uint8_t* b,
                                                 int32x4_t (&dot)[R][V]) {
 #pragma GCC unroll 4
@@ -48,10 +47,23 @@ inline __attribute__((always_inline)) void step(const std::int8_t* x, const std:
     const int8x16_t w = Q::template weights<J>(b + 16 * v);
 #pragma GCC unroll 4
     for (int r = 0; r < R; r++) {
-      const auto* four = reinterpret_cast<const std::int32_t*>(x + r * kGroup + 4 * J);
+      const auto* four = reinterpret_cast<const std::int32_t*>(x + r * kStride + 4 * J);
       dot[r][v] = Dot::add(dot[r][v], w, vreinterpretq_s8_s32(vld1q_dup_s32(four)));
     }
   }
+}
+
+template <class Q, class Dot, int kStride, int R, int V>
+inline __attribute__((always_inline)) void steps(const std::int8_t* x, const std::uint8_t* b,
+                                                 int32x4_t (&dot)[R][V]) {
+  step<Q, Dot, kStride, 0>(x, b, dot);
+  step<Q, Dot, kStride, 1>(x, b, dot);
+  step<Q, Dot, kStride, 2>(x, b, dot);
+  step<Q, Dot, kStride, 3>(x, b, dot);
+  step<Q, Dot, kStride, 4>(x, b, dot);
+  step<Q, Dot, kStride, 5>(x, b, dot);
+  step<Q, Dot, kStride, 6>(x, b, dot);
+  step<Q, Dot, kStride, 7>(x, b, dot);
 }
 
 // One group: sum += (scale of weights * scale of activations) * dot (+ min * their sum). `b` points
@@ -68,14 +80,7 @@ inline __attribute__((always_inline)) void group(const std::int8_t* a, const std
 #pragma GCC unroll 4
     for (int v = 0; v < V; v++) dot[r][v] = vdupq_n_s32(0);
   }
-  step<Q, Dot, 0>(a, b, dot);
-  step<Q, Dot, 1>(a, b, dot);
-  step<Q, Dot, 2>(a, b, dot);
-  step<Q, Dot, 3>(a, b, dot);
-  step<Q, Dot, 4>(a, b, dot);
-  step<Q, Dot, 5>(a, b, dot);
-  step<Q, Dot, 6>(a, b, dot);
-  step<Q, Dot, 7>(a, b, dot);
+  steps<Q, Dot, kGroup>(a, b, dot);
 #pragma GCC unroll 4
   for (int v = 0; v < V; v++) {
     const float32x4_t w = load_halves(scale + 8 * v);
@@ -139,27 +144,44 @@ void tile(const Tile& t) {
   kByRows[t.rows - 1](t);
 }
 
-// One group of 32 numbers. The largest magnitude is found among bit patterns, where NaN is the
-// largest: the group's scale becomes NaN, its numbers 0.
+// How a group is narrowed: q = x * inverse, or 0 where the group is not finite.
+struct Step {
+  float scale, inverse;
+  int32x4_t finite;
+};
+
+// The largest magnitude among bit patterns, where NaN is the largest.
+inline float largest_bits(const float* x, int count) {
+  uint32x4_t bits = vdupq_n_u32(0);
+  for (int i = 0; i < count; i += 4) {
+    bits = vmaxq_u32(bits, vreinterpretq_u32_f32(vabsq_f32(vld1q_f32(x + i))));
+  }
+  return vgetq_lane_f32(vreinterpretq_f32_u32(vdupq_n_u32(vmaxvq_u32(bits))), 0);
+}
+
+// With infinity or NaN in the group its scale becomes that, its numbers 0.
+inline Step step_of(float top) {
+  return {top / 127.0f, top > kSmallestGroup ? 127.0f / top : 0.0f,
+          vdupq_n_s32(top <= kLargestFloat ? -1 : 0)};
+}
+
+// Returns their sums, two to a lane.
+inline int32x4_t narrow_eight(const float* x, const Step& step, std::int8_t* q) {
+  const float32x4_t first = vmulq_n_f32(vld1q_f32(x), step.inverse);
+  const float32x4_t second = vmulq_n_f32(vld1q_f32(x + 4), step.inverse);
+  const int32x4_t a = vandq_s32(vcvtnq_s32_f32(first), step.finite);
+  const int32x4_t b = vandq_s32(vcvtnq_s32_f32(second), step.finite);
+  vst1_s8(q, vmovn_s16(vcombine_s16(vmovn_s32(a), vmovn_s32(b))));
+  return vaddq_s32(a, b);
+}
+
+// One group of 32 numbers.
 template <class Q>
 void quantize(const float* x, std::int8_t* q, float* scale, std::int8_t* correction) {
-  float32x4_t v[8];
-  uint32x4_t bits = vdupq_n_u32(0);
-  for (int i = 0; i < 8; i++) {
-    v[i] = vld1q_f32(x + 4 * i);
-    bits = vmaxq_u32(bits, vreinterpretq_u32_f32(vabsq_f32(v[i])));
-  }
-  const float top = vgetq_lane_f32(vreinterpretq_f32_u32(vdupq_n_u32(vmaxvq_u32(bits))), 0);
-  const float inverse = top > kSmallestGroup ? 127.0f / top : 0.0f;
-  const int32x4_t finite = vdupq_n_s32(top <= kLargestFloat ? -1 : 0);
+  const Step step = step_of(largest_bits(x, kGroup));
   int32x4_t sums = vdupq_n_s32(0);
-  for (int i = 0; i < 8; i += 2) {
-    const int32x4_t a = vandq_s32(vcvtnq_s32_f32(vmulq_n_f32(v[i], inverse)), finite);
-    const int32x4_t b = vandq_s32(vcvtnq_s32_f32(vmulq_n_f32(v[i + 1], inverse)), finite);
-    sums = vaddq_s32(sums, vaddq_s32(a, b));
-    vst1_s8(q + 4 * i, vmovn_s16(vcombine_s16(vmovn_s32(a), vmovn_s32(b))));
-  }
-  *scale = top / 127.0f;
+  for (int i = 0; i < kGroup; i += 8) sums = vaddq_s32(sums, narrow_eight(x + i, step, q + i));
+  *scale = step.scale;
   if constexpr (Q::kHasMin) {
     *reinterpret_cast<float*>(correction) = *scale * float(vaddvq_s32(sums));
   } else {
