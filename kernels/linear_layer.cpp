@@ -25,7 +25,7 @@ void widen(const Context& ctx, const TensorEntry& entry, std::int64_t in, float*
 /// Packs tensors [rows, in] one below the other. Quantized blocks stay as they are, unless the
 /// tensors mix 4 bits, 8 bits and plain numbers: those are packed in `format`.
 Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, std::int64_t in,
-                    WeightFormat format) {
+                    WeightFormat format, std::span<const float> importance = {}) {
   const TensorEntry& first = entries[0];
   const bool blocks = std::all_of(entries.begin(), entries.end(), [&](const TensorEntry& e) {
     return e.blocks && format_of(*e.blocks) == format_of(first.blocks.value_or(*e.blocks));
@@ -43,7 +43,7 @@ Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, st
   });
   if (plain) {
     for (const TensorEntry& e : entries) parts.push_back({e.bytes.data(), e.dtype, e.shape[0]});
-    return Matrix::pack(ctx, parts, in, format);
+    return Matrix::pack(ctx, parts, in, format, importance);
   }
   std::int64_t rows = 0;
   for (const TensorEntry& e : entries) rows += e.shape[0];
@@ -54,14 +54,14 @@ Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, st
     out += e.shape[0] * in;
   }
   parts.push_back({reinterpret_cast<const std::byte*>(wide.data()), DType::f32, rows});
-  return Matrix::pack(ctx, parts, in, format);
+  return Matrix::pack(ctx, parts, in, format, importance);
 }
 
 }  // namespace
 
 LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
                          std::initializer_list<LinearPart> parts, std::int64_t in, bool bias,
-                         WeightFormat format) {
+                         WeightFormat format, std::span<const float> importance) {
   std::vector<TensorEntry> entries;
   for (const LinearPart& part : parts) {
     const Weights scope = weights.scope(part.scope);
@@ -73,7 +73,7 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
       bias_.insert(bias_.end(), data, data + part.out);
     }
   }
-  weight_ = pack_entries(ctx, entries, in, format);
+  weight_ = pack_entries(ctx, entries, in, format, importance);
   for (const TensorEntry& entry : entries) weights.release(entry);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// A checkpoint's weight and bias as one callable: what every module is made of.
 #include <initializer_list>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -21,8 +22,10 @@ class LinearLayer {
   LinearLayer() = default;
   /// Reads "<scope>.weight" [out, in] and, with `bias`, "<scope>.bias" [out] of each part, packs
   /// them and lets go of the file's pages.
+  /// `importance`: see Matrix::pack.
   LinearLayer(const Context& ctx, const Weights& weights, std::initializer_list<LinearPart> parts,
-              std::int64_t in, bool bias, WeightFormat format);
+              std::int64_t in, bool bias, WeightFormat format,
+              std::span<const float> importance = {});
 
   /// A convolution whose stride is its kernel, as a product over patches laid out as rows: reads
   /// "weight" of shape [out, ...] in this scope, its inner dimensions flattened, and "bias" [out].

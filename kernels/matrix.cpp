@@ -186,9 +186,12 @@ WeightFormat Matrix::format() const { return packed_->format; }
 std::size_t Matrix::bytes() const { return packed_->bytes; }
 
 Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::int64_t in,
-                    WeightFormat format) {
+                    WeightFormat format, std::span<const float> importance) {
   Matrix matrix;
   Packed& packed = *matrix.packed_;
+  if (!importance.empty() && std::int64_t(importance.size()) != in) {
+    fail<ShapeError>("Matrix::pack: ", importance.size(), " importances for ", in, " inputs");
+  }
   allocate_for(packed, parts, in, format);
   ctx.pool->parallel_for(packed.panels(), 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t p = begin; p < end; p++) {
@@ -205,7 +208,7 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
         case WeightFormat::q8:
         case WeightFormat::q8_rows:
         case WeightFormat::q4:
-          cpu::quantize_panel(packed, parts, p);
+          cpu::quantize_panel(packed, parts, p, importance);
           break;
       }
     }

@@ -63,10 +63,11 @@ class Matrix {
 
   /// Packs the parts one below the other (q, k, v into one product). Threaded. The quantized
   /// formats choose each group's scale (and minimum) by its extremes; q4 also tries narrower ranges
-  /// and keeps the one of least squared error. ModelError for weights that float16 scales cannot
-  /// hold.
+  /// and keeps the one of least squared error, each input's error counting by its `importance`
+  /// ([in], finite and at least 0; empty: all alike). ModelError for weights that float16 scales
+  /// cannot hold.
   static Matrix pack(const Context& ctx, std::span<const WeightRows> parts, std::int64_t in,
-                     WeightFormat format);
+                     WeightFormat format, std::span<const float> importance = {});
 
   /// Packs blocks of a file without requantizing. All parts must go into one format; `in` is a
   /// multiple of 32.

@@ -1,6 +1,8 @@
 #include "language/decoder.h"
 
+#include <algorithm>
 #include <cmath>
+#include <optional>
 #include <string>
 
 #include "kernels/embed.h"
@@ -8,6 +10,24 @@
 #include "kernels/rope.h"
 
 namespace chiasm::language {
+
+namespace {
+
+/// Mean square of each column; empty (nothing known) unless all are finite. x: [rows, cols].
+std::vector<float> mean_squares(TensorView<const float> x) {
+  std::vector<double> sums(std::size_t(x.cols()), 0);
+  for (std::int64_t r = 0; r < x.rows(); r++) {
+    for (std::int64_t k = 0; k < x.cols(); k++) {
+      sums[std::size_t(k)] += double(x.row(r)[k]) * double(x.row(r)[k]);
+    }
+  }
+  std::vector<float> means;
+  for (const double sum : sums) means.push_back(float(sum / double(x.rows())));
+  if (!std::ranges::all_of(means, [](float m) { return std::isfinite(m); })) return {};
+  return means;
+}
+
+}  // namespace
 
 DecoderConfig DecoderConfig::from_json(const Json& config) {
   // Older folders leave out what equals transformers' LlamaConfig, hence the defaults; a wrong
@@ -45,41 +65,6 @@ DecoderConfig DecoderConfig::from_json(const Json& config) {
   }
   c.rope = rope_frequencies(config, c.head_dim);
   return c;
-}
-
-Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
-                 bool tied, const DecoderFormats& formats)
-    : config_(c),
-      bf16_weights_(formats.attention == kernels::WeightFormat::bf16),
-      embedding_(kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size,
-                                      formats.embedding)),
-      tied_(tied),
-      norm_(w.floats("norm.weight", {c.hidden_size})) {
-  if (!tied) {
-    head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size,
-                                 formats.embedding);
-  }
-  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
-  for (std::int64_t i = 0; i < c.layers; i++) {
-    const Weights l = w.scope("layers", i);
-    const Weights attention = l.scope("self_attn"), mlp = l.scope("mlp");
-    Layer layer;
-    layer.input_norm = l.floats("input_layernorm.weight", {c.hidden_size});
-    layer.post_attention_norm = l.floats("post_attention_layernorm.weight", {c.hidden_size});
-    layer.qkv = {ctx,           attention,        {{"q_proj", q}, {"k_proj", kv}, {"v_proj", kv}},
-                 c.hidden_size, c.attention_bias, formats.attention};
-    layer.out = {ctx, attention,        {{"o_proj", c.hidden_size}},
-                 q,   c.attention_bias, formats.attention};
-    layer.gate_up = {ctx,
-                     mlp,
-                     {{"gate_proj", c.intermediate_size}, {"up_proj", c.intermediate_size}},
-                     c.hidden_size,
-                     c.mlp_bias,
-                     formats.gate_up};
-    layer.down = {ctx,        mlp,         {{"down_proj", c.hidden_size}}, c.intermediate_size,
-                  c.mlp_bias, formats.down};
-    layers_.push_back(std::move(layer));
-  }
 }
 
 std::size_t Decoder::bytes() const {
@@ -135,6 +120,107 @@ Decoder::Batch Decoder::lay_out(const Context& ctx, std::span<const BatchPart> p
   kernels::rotary_table(ctx, position, config_.rope.inv_freq, config_.rope.attention_scaling,
                         batch.cosine, batch.sine);
   return batch;
+}
+
+/// The tokens that flow through the layers while these are made. The rows depend on the model
+/// alone, so that a model packs alike wherever the same instructions run it.
+struct Decoder::Calibration {
+  static constexpr std::int64_t kRows = 256;
+  static constexpr std::uint64_t kStride = 0x9E3779B97F4A7C15;  // 2^64 over the golden ratio
+
+  Calibration(const Context& ctx, const Decoder& made_of)
+      : decoder(made_of),
+        rows(std::min(kRows, made_of.config_.max_positions)),
+        pages(made_of.kv_shape(DType::f32),
+              (rows + kernels::kPageTokens - 1) / kernels::kPageTokens),
+        state(pages) {
+    const BatchPart part{&state, rows};
+    batch = decoder.lay_out(ctx, {&part, 1}, arena);
+    x = arena.floats({rows, decoder.config_.hidden_size}, "calibration");
+    std::vector<std::int32_t> ids;
+    for (std::int64_t i = 1; i <= rows; i++) {
+      // The upper half of the product, spread over the vocabulary.
+      const std::uint64_t spread = (std::uint64_t(i) * kStride) >> 32;
+      ids.push_back(std::int32_t(spread * std::uint64_t(decoder.config_.vocab_size) >> 32));
+    }
+    decoder.embed(ctx, ids, x);
+  }
+
+  void attend(const Context& ctx, const Layer& layer, std::int64_t index) {
+    decoder.attend(ctx, layer, index, pages, batch, arena, x);
+  }
+
+  const Decoder& decoder;
+  std::int64_t rows;
+  Arena arena;
+  KvPages pages;
+  SequenceState state;
+  Batch batch;
+  TensorView<float> x;  // [rows, hidden], the residual stream so far
+};
+
+/// The MLP of a layer; with `calibration`, each matrix by what flows into it. As feed_forward.
+void Decoder::make_mlp(const Context& ctx, const Weights& mlp, const DecoderFormats& formats,
+                       Calibration* calibration, Layer& layer) const {
+  const auto& c = config_;
+  const std::int64_t inner = c.intermediate_size;
+  const auto gate_up = [&](std::span<const float> importance) {
+    layer.gate_up = {ctx,           mlp,        {{"gate_proj", inner}, {"up_proj", inner}},
+                     c.hidden_size, c.mlp_bias, formats.gate_up,
+                     importance};
+  };
+  const auto down = [&](std::span<const float> importance) {
+    layer.down = {ctx,          mlp,       {{"down_proj", c.hidden_size}}, inner, c.mlp_bias,
+                  formats.down, importance};
+  };
+  if (calibration == nullptr) {
+    gate_up({});
+    down({});
+    return;
+  }
+  const TensorView<float> x = calibration->x;
+  Arena& arena = calibration->arena;
+  Arena::Frame frame(arena);
+  const auto normed = arena.floats({x.rows(), c.hidden_size}, "normed");
+  const auto both = arena.floats({x.rows(), 2 * inner}, "gate_up");
+  const auto hidden = arena.floats({x.rows(), inner}, "hidden");
+  kernels::rms_norm(ctx, x, layer.post_attention_norm.view<float>(), c.rms_norm_eps, normed);
+  gate_up(mean_squares(normed));
+  layer.gate_up(ctx, normed, both);
+  kernels::gated_activation(ctx, c.activation, both, hidden);
+  down(mean_squares(hidden));
+  layer.down.accumulate(ctx, hidden, x);
+}
+
+Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
+                 bool tied, const DecoderFormats& formats)
+    : config_(c),
+      bf16_weights_(formats.attention == kernels::WeightFormat::bf16),
+      embedding_(kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size,
+                                      formats.embedding)),
+      tied_(tied),
+      norm_(w.floats("norm.weight", {c.hidden_size})) {
+  if (!tied) {
+    head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size,
+                                 formats.embedding);
+  }
+  std::optional<Calibration> calibration;
+  if (formats.calibrate) calibration.emplace(ctx, *this);
+  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  for (std::int64_t i = 0; i < c.layers; i++) {
+    const Weights l = w.scope("layers", i);
+    const Weights attention = l.scope("self_attn"), mlp = l.scope("mlp");
+    Layer layer;
+    layer.input_norm = l.floats("input_layernorm.weight", {c.hidden_size});
+    layer.post_attention_norm = l.floats("post_attention_layernorm.weight", {c.hidden_size});
+    layer.qkv = {ctx,           attention,        {{"q_proj", q}, {"k_proj", kv}, {"v_proj", kv}},
+                 c.hidden_size, c.attention_bias, formats.attention};
+    layer.out = {ctx, attention,        {{"o_proj", c.hidden_size}},
+                 q,   c.attention_bias, formats.attention};
+    if (calibration) calibration->attend(ctx, layer, i);
+    make_mlp(ctx, mlp, formats, calibration ? &*calibration : nullptr, layer);
+    layers_.push_back(std::move(layer));
+  }
 }
 
 // x += out(attention(rotary(q), rotary(k), v)).  x: [rows, hidden].

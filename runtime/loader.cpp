@@ -42,14 +42,15 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
 }
 
 /// Four bits where they save most and cost least. On SmolLM2-135M, perplexity grows by 5 % with a
-/// 4-bit token table and head, 7 % with v, 3 % with q and k, 7 % with down, 5 % with gate and up
-/// (bench/quantized_quality.py has the model and the text), so the first three stay in 8 bits.
+/// 4-bit token table and head, 7 % with v, 3 % with q and k, so these stay in 8 bits; MLPs cost 12 %
+/// packed blindly, some 4 % by what flows into them (bench/quantized_quality.py).
 language::DecoderFormats int4_formats() {
   using kernels::WeightFormat;
   return {.embedding = WeightFormat::q8,
           .attention = WeightFormat::q8,
           .gate_up = WeightFormat::q4,
-          .down = WeightFormat::q4};
+          .down = WeightFormat::q4,
+          .calibrate = true};
 }
 
 WeightFormats weight_formats(const LoadOptions& options, kernels::WeightFormat plain) {

@@ -119,7 +119,7 @@ void quantize_row(const Matrix::Packed& packed, std::span<const float> weights,
 }  // namespace
 
 void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
-                    std::int64_t panel) {
+                    std::int64_t panel, std::span<const float> importance) {
   if (packed.format == WeightFormat::q8_rows) {
     std::vector<float> row(std::size_t(packed.in));
     return each_row(
@@ -137,8 +137,11 @@ void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> pa
           const std::int64_t count = std::min<std::int64_t>(kGroup, packed.in - k);
           to_floats(part.data + (row * packed.in + k) * element, part.dtype, count, weights);
           const std::span<const float> group(weights, std::size_t(count));
-          put_group(packed, output, k / kGroup,
-                    packed.format == WeightFormat::q8 ? quantize_q8(group) : quantize_q4(group));
+          const std::span<const float> counts =
+              importance.empty() ? importance : importance.subspan(std::size_t(k), group.size());
+          put_group(
+              packed, output, k / kGroup,
+              packed.format == WeightFormat::q8 ? quantize_q8(group) : quantize_q4(group, counts));
         }
       });
 }

@@ -7,9 +7,10 @@
 
 namespace chiasm::kernels::cpu {
 
-/// Quantizes the rows of one panel into `packed` (format q8 or q4, memory taken).
+/// Quantizes the rows of one panel into `packed` (a quantized format, memory taken). `importance`
+/// of each input, or empty.
 void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
-                    std::int64_t panel);
+                    std::int64_t panel, std::span<const float> importance);
 /// Copies the blocks of one panel into `packed`, value for value.
 void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
                       std::int64_t panel);

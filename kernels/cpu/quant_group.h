@@ -20,7 +20,9 @@ struct QuantGroup {
 /// magnitude. NaN makes the whole group NaN. ModelError for a scale beyond float16.
 QuantGroup quantize_q8(std::span<const float> weights);
 /// Likewise, by the range and by narrower ones refitted by least squares, whichever errs least.
-QuantGroup quantize_q4(std::span<const float> weights);
+/// `importance`: how much the squared error of each weight counts, finite and at least 0; empty:
+/// all alike.
+QuantGroup quantize_q4(std::span<const float> weights, std::span<const float> importance = {});
 
 /// A block of a GGUF file, unchanged in value.
 QuantGroup group_from_block(BlockType type, const std::byte* block);

@@ -24,7 +24,7 @@ from .table import markdown
 
 BATCH = 64
 SHARES = {  # pictures of each kind, times --pictures, and questions about each
-    "photo": (1.0, 2),
+    "photo": (1.0, 3),
     "scene": (1.0, 3),
     "text": (0.6, 2),
     "chart": (0.4, 3),
