@@ -42,8 +42,8 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
 }
 
 /// Four bits where they save most and cost least. On SmolLM2-135M, perplexity grows by 5 % with a
-/// 4-bit token table and head, 7 % with v, 3 % with q and k, so these stay in 8 bits; MLPs cost 12 %
-/// packed blindly, some 4 % by what flows into them (bench/quantized_quality.py).
+/// 4-bit token table and head, 7 % with v, 3 % with q and k, so these stay in 8 bits; MLPs cost 12
+/// % packed blindly, some 4 % by what flows into them (bench/quantized_quality.py).
 language::DecoderFormats int4_formats() {
   using kernels::WeightFormat;
   return {.embedding = WeightFormat::q8,
