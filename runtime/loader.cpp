@@ -42,14 +42,16 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
 }
 
 /// Four bits where they save most and cost least. On SmolLM2-135M, perplexity grows by 5 % with a
-/// 4-bit token table and head, 7 % with v, 3 % with q and k, so these stay in 8 bits; MLPs cost 12
-/// % packed blindly, some 4 % by what flows into them (bench/quantized_quality.py).
+/// 4-bit token table and head and by 12 % with the attention layers, so these stay in 8 bits. MLPs
+/// cost another 12 % packed blindly, 4 % by what flows into them, 2 % with the first and the last
+/// layer's down, which carry a few very large numbers, in 8 bits (bench/quantized_quality.py).
 language::DecoderFormats int4_formats() {
   using kernels::WeightFormat;
   return {.embedding = WeightFormat::q8,
           .attention = WeightFormat::q8,
           .gate_up = WeightFormat::q4,
           .down = WeightFormat::q4,
+          .edge_down = WeightFormat::q8,
           .calibrate = true};
 }
 
