@@ -21,8 +21,7 @@ class LinearLayer {
  public:
   LinearLayer() = default;
   /// Reads "<scope>.weight" [out, in] and, with `bias`, "<scope>.bias" [out] of each part, packs
-  /// them and lets go of the file's pages; of a packed file, looks at the one matrix it holds for
-  /// them ("q_proj+k_proj+v_proj.weight").
+  /// them and lets go of the file's pages.
   /// `importance`: see Matrix::pack.
   LinearLayer(const Context& ctx, const Weights& weights, std::initializer_list<LinearPart> parts,
               std::int64_t in, bool bias, WeightFormat format,
@@ -40,6 +39,8 @@ class LinearLayer {
   void accumulate(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
 
   std::int64_t out() const { return weight_.out(); }
+  /// What the weight is kept in; blocks of a GGUF file decide for themselves.
+  WeightFormat format() const { return weight_.format(); }
   std::size_t bytes() const { return weight_.bytes() + bias_.size() * sizeof(float); }
 
  private:

@@ -160,19 +160,18 @@ struct Decoder::Calibration {
 };
 
 /// The MLP of a layer; with `calibration`, each matrix by what flows into it. As feed_forward.
-void Decoder::make_mlp(const Context& ctx, const Weights& mlp, kernels::WeightFormat gate_up_format,
-                       kernels::WeightFormat down_format, Calibration* calibration,
-                       Layer& layer) const {
+void Decoder::make_mlp(const Context& ctx, const Weights& mlp, const DecoderFormats& formats,
+                       Calibration* calibration, Layer& layer) const {
   const auto& c = config_;
   const std::int64_t inner = c.intermediate_size;
   const auto gate_up = [&](std::span<const float> importance) {
     layer.gate_up = {ctx,           mlp,        {{"gate_proj", inner}, {"up_proj", inner}},
-                     c.hidden_size, c.mlp_bias, gate_up_format,
+                     c.hidden_size, c.mlp_bias, formats.gate_up,
                      importance};
   };
   const auto down = [&](std::span<const float> importance) {
-    layer.down = {ctx,         mlp,       {{"down_proj", c.hidden_size}}, inner, c.mlp_bias,
-                  down_format, importance};
+    layer.down = {ctx,          mlp,       {{"down_proj", c.hidden_size}}, inner, c.mlp_bias,
+                  formats.down, importance};
   };
   if (calibration == nullptr) {
     gate_up({});
@@ -196,7 +195,6 @@ void Decoder::make_mlp(const Context& ctx, const Weights& mlp, kernels::WeightFo
 Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
                  bool tied, const DecoderFormats& formats)
     : config_(c),
-      bf16_weights_(formats.attention == kernels::WeightFormat::bf16),
       embedding_(kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size,
                                       formats.embedding)),
       tied_(tied),
@@ -218,10 +216,10 @@ Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, c
                  c.hidden_size, c.attention_bias, formats.attention};
     layer.out = {ctx, attention,        {{"o_proj", c.hidden_size}},
                  q,   c.attention_bias, formats.attention};
+    const kernels::WeightFormat kept = layer.qkv.format();
+    bf16_products_ = kept != kernels::WeightFormat::f32 && kept != kernels::WeightFormat::f16;
     if (calibration) calibration->attend(ctx, layer, i);
-    const bool edge = i == 0 || i + 1 == c.layers;
-    make_mlp(ctx, mlp, formats.gate_up, edge ? formats.edge_down : formats.down,
-             calibration ? &*calibration : nullptr, layer);
+    make_mlp(ctx, mlp, formats, calibration ? &*calibration : nullptr, layer);
     layers_.push_back(std::move(layer));
   }
 }
@@ -253,7 +251,7 @@ void Decoder::attend(const Context& ctx, const Layer& layer, std::int64_t index,
   kv.v_pages = pages.values(index);
   kv.page_dtype = dtype;
   const float scale = 1.0f / std::sqrt(float(c.head_dim));
-  const bool bf16_products = bf16_weights_ && dtype == DType::bf16;
+  const bool bf16_products = bf16_products_ && dtype == DType::bf16;
   kernels::attention(ctx, {c.heads, c.kv_heads, c.head_dim, scale, 0, bf16_products}, q, kv,
                      batch.sequences, batch.first_key, batch.last_key, mixed);
   layer.out.accumulate(ctx, mixed, x);

@@ -2,13 +2,14 @@
 // weights are narrowed, sums and softmax stay float32.
 //
 // A tile goes through its keys in parts of 512 (see attention_inl.h). The keys and values of a part
-// are packed once for all rows of the tile; six rows at a time are scored against the whole part,
-// softened with the part's maximum (so nothing is rescaled on the way) and multiplied with the
-// values. One row's arithmetic is fixed as in the float32 kernel: a score is one chain over pairs
-// of dimensions, an output one chain over pairs of keys, and of a pair of which a row sees one key
-// the other takes part as zero times zero.
+// are packed once for all rows of the tile, unless these are few and the keys lie in pages; six
+// rows at a time are scored against the whole part, softened with the part's maximum (so nothing is
+// rescaled on the way) and multiplied with the values. One row's arithmetic is fixed as in the
+// float32 kernel: a score is one chain over pairs of dimensions, an output one chain over pairs of
+// keys, and of a pair of which a row sees one key the other takes part as zero times zero.
 #include <cstdint>
 
+#include "kernels/cpu/attention_bf16_products_inl.h"
 #include "kernels/cpu/attention_inl.h"
 #include "kernels/cpu/ops.h"
 #include "kernels/cpu/simd_avx512.h"
@@ -16,11 +17,6 @@
 namespace chiasm::kernels::cpu {
 
 namespace {
-
-using V = VecAvx512;
-
-constexpr int kPartPairs = kPartKeys / 2;
-constexpr int kMaxUnits = kMaxHeadDim / 2;
 
 // Pairs of bfloat16 lie in the bits of floats ("units").
 struct Scratch {
@@ -42,16 +38,6 @@ struct Scratch {
 };
 static_assert(sizeof(Scratch) <= kBf16ScratchBytes);
 
-inline __m512 add_product(__m512 sum, __m512 a, __m512 b) {
-  return _mm512_dpbf16_ps(sum, (__m512bh)_mm512_castps_si512(a), (__m512bh)_mm512_castps_si512(b));
-}
-
-inline __m512 narrow(__m512 low, __m512 high) {
-  return _mm512_castsi512_ps((__m512i)_mm512_cvtne2ps_pbh(high, low));
-}
-
-inline __mmask16 lanes_of(int left) { return left >= 16 ? 0xffff : left <= 0 ? 0 : V::first(left); }
-
 /// Rows of a wide matrix come from far and in steps that the CPU does not foresee, so packing asks
 /// for the row `kAhead` rows on.
 constexpr int kAhead = 12;
@@ -63,10 +49,6 @@ inline void prefetch_row(const float* row, int dim) {
 inline void prefetch_row(const BlockRows& rows, int key, int dim) {
   if (!rows.bf16) prefetch_row(static_cast<const float*>(rows.data) + key * rows.stride, dim);
 }
-
-/// Units of a row that hold dimensions, and the same as whole vectors.
-inline int units_of(const AttentionArgs& a) { return int(a.head_dim + 1) / 2; }
-inline int padded_units(const AttentionArgs& a) { return int(a.head_dim + 31) / 32 * 16; }
 
 /// One vector of units from dimension `at` of a row on; zeros behind the last.
 inline __m512 load_units(const BlockRows& rows, int key, int at, int dim) {
@@ -101,16 +83,6 @@ void pack_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range, fl
   transpose_keys<V>(from, units, out);
 }
 
-/// 16 values of a row, zeros where not in `mask`.
-inline __m256i load_values(const BlockRows& rows, int key, int at, __mmask16 mask) {
-  if (rows.bf16) {
-    const auto* from = static_cast<const std::uint16_t*>(rows.data) + key * rows.stride + at;
-    return _mm256_maskz_loadu_epi16(mask, from);
-  }
-  const float* from = static_cast<const float*>(rows.data) + key * rows.stride + at;
-  return (__m256i)_mm512_cvtneps_pbh(_mm512_maskz_loadu_ps(mask, from));
-}
-
 /// Values of a block as [pair of keys][padded dim]. Pairs that nobody sees are left out.
 void pack_values(const AttentionArgs& a, const BlockRows& rows, KeyRange range, float* out) {
   const int dim = int(a.head_dim), padded = padded_dim<V>(a);
@@ -124,9 +96,7 @@ void pack_values(const AttentionArgs& a, const BlockRows& rows, KeyRange range, 
       const __mmask16 mask = lanes_of(dim - c);
       const __m256i low = load_values(rows, 2 * pair, c, first ? mask : 0);
       const __m256i high = load_values(rows, 2 * pair + 1, c, second ? mask : 0);
-      const __m512i both = _mm512_or_si512(_mm512_cvtepu16_epi32(low),
-                                           _mm512_slli_epi32(_mm512_cvtepu16_epi32(high), 16));
-      _mm512_store_ps(out + pair * padded + c, _mm512_castsi512_ps(both));
+      _mm512_store_ps(out + pair * padded + c, side_by_side(low, high));
     }
   }
 }
@@ -153,33 +123,6 @@ void load_query_units(const TilePairs& pairs, int first, int count, float* out) 
   }
 }
 
-/// scores[r][key] = sum over units of q[r][unit] * keys[unit][key], one block.
-template <int R>
-void score_block(const float* q, const float* keys, int units, float* scores) {
-  __m512 sums[R][4];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) sums[r][j] = _mm512_setzero_ps();
-  }
-  for (int u = 0; u < units; u++) {
-    __m512 k[4];
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) k[j] = _mm512_load_ps(keys + u * kKeyBlock + j * 16);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; r++) {
-      const __m512 factor = _mm512_set1_ps(q[r * kMaxUnits + u]);
-#pragma GCC unroll 4
-      for (int j = 0; j < 4; j++) sums[r][j] = add_product(sums[r][j], factor, k[j]);
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < 4; j++) _mm512_store_ps(scores + r * kPartKeys + j * 16, sums[r][j]);
-  }
-}
-
 /// 2^x for x <= 0 or thereabouts, infinitely negative too. Minimax fit on [-1/2, 1/2]: 7.5e-5,
 /// where narrowing to bfloat16 follows with 3.9e-3. The sum with 1.5 * 2^23 rounds to an integer:
 /// adding keeps other units busy than multiplying does.
@@ -196,52 +139,35 @@ inline __mmask16 seen_lanes(KeyRange range, int at) {
   return V::between(range.begin - at, range.end - at);
 }
 
-/// The largest of `even`, `odd` and one row's scores in `at`, bounds at multiples of 32. kMasked:
-/// the row does not see all of these keys.
+/// The largest of `top` and one row's scores in `at`, bounds at multiples of 32. kMasked: the row
+/// does not see all of these keys.
 template <bool kMasked>
-void largest_scores(const float* scores, KeyRange at, KeyRange own, V& even, V& odd) {
-  for (int i = at.begin; i < at.end; i += 32) {
-    const V x = V::load(scores + i), y = V::load(scores + i + 16);
-    even = kMasked ? select(seen_lanes(own, i), max(x, even), even) : max(x, even);
-    odd = kMasked ? select(seen_lanes(own, i + 16), max(y, odd), odd) : max(y, odd);
+V largest_score(const float* scores, KeyRange at, KeyRange own, V top) {
+  for (int i = at.begin; i < at.end; i += 16) {
+    const V x = V::load(scores + i);
+    top = kMasked ? select(seen_lanes(own, i), max(x, top), top) : max(x, top);
   }
+  return top;
 }
 
-/// How scores become weights: 2^(score * factor - shift).
-struct Softening {
-  __m512 factor, shift;
-};
-
-/// The weights of 32 keys, narrowed, 0 where the row does not see the key; stored and returned.
+/// Scores become bfloat16 weights 2^(score * factor - shift), 0 where the row does not see the key;
+/// returns `added` and the sums of pairs of narrowed weights.
 template <bool kMasked>
-inline __m512 narrow_weights(const float* scores, int at, KeyRange own, const Softening& f,
-                             float* weights) {
-  __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + at), f.factor, f.shift));
-  __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + at + 16), f.factor, f.shift));
-  if constexpr (kMasked) {
-    low = _mm512_maskz_mov_ps(seen_lanes(own, at), low);
-    high = _mm512_maskz_mov_ps(seen_lanes(own, at + 16), high);
-  }
-  const __m512 pairs = narrow(low, high);
-  _mm512_store_ps(weights + at / 2, pairs);
-  return pairs;
-}
-
-/// The weights of all keys in `at`; adds their sums in pairs to `added`, two chains of them.
-template <bool kMasked>
-void narrow_all(const float* scores, KeyRange at, KeyRange own, const Softening& f, float* weights,
-                __m512 (&added)[2]) {
+__m512 narrow_weights(const float* scores, KeyRange at, KeyRange own, __m512 factor, __m512 shift,
+                      float* weights, __m512 added) {
   const __m512 ones = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80));
-  int i = at.begin;
-  for (; i + 64 <= at.end; i += 64) {
-    const __m512 first = narrow_weights<kMasked>(scores, i, own, f, weights);
-    const __m512 second = narrow_weights<kMasked>(scores, i + 32, own, f, weights);
-    added[0] = add_product(added[0], first, ones);
-    added[1] = add_product(added[1], second, ones);
+  for (int i = at.begin; i < at.end; i += 32) {
+    __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, shift));
+    __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + i + 16), factor, shift));
+    if constexpr (kMasked) {
+      low = _mm512_maskz_mov_ps(seen_lanes(own, i), low);
+      high = _mm512_maskz_mov_ps(seen_lanes(own, i + 16), high);
+    }
+    const __m512 pairs = narrow(low, high);
+    _mm512_store_ps(weights + i / 2, pairs);
+    added = add_product(added, pairs, ones);
   }
-  if (i < at.end) {
-    added[0] = add_product(added[0], narrow_weights<kMasked>(scores, i, own, f, weights), ones);
-  }
+  return added;
 }
 
 /// Softmax of one row over a part. `total` is the sum of the narrowed weights, so that they add up
@@ -261,79 +187,25 @@ void soften_part(const AttentionArgs& a, float* scores, KeyRange own, float* wei
   const int inner_begin = (own.begin + 31) / 32 * 32, inner_end = own.end / 32 * 32;
   const KeyRange first{all.begin, inner_begin}, inner{inner_begin, inner_end};
   const KeyRange last{inner_end > inner_begin ? inner_end : inner_begin, all.end};
-  const V low = V::set(-__builtin_inff());
-  V even = low, odd = low;
-  largest_scores<true>(scores, first, own, even, odd);
-  largest_scores<false>(scores, inner, own, even, odd);
-  largest_scores<true>(scores, last, own, even, odd);
-  const float highest = largest(max(even, odd));
+  V top = V::set(-__builtin_inff());
+  top = largest_score<true>(scores, first, own, top);
+  top = largest_score<false>(scores, inner, own, top);
+  top = largest_score<true>(scores, last, own, top);
+  const float highest = largest(top);
   *part_largest = highest * scale;
-  const Softening f{_mm512_set1_ps(scale * kLog2E), _mm512_set1_ps(highest * (scale * kLog2E))};
-  __m512 added[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-  narrow_all<true>(scores, first, own, f, weights, added);
-  narrow_all<false>(scores, inner, own, f, weights, added);
-  narrow_all<true>(scores, last, own, f, weights, added);
-  *total = sum(V{_mm512_add_ps(added[0], added[1])});
+  const __m512 factor = _mm512_set1_ps(scale * kLog2E);
+  const __m512 shift = _mm512_set1_ps(highest * (scale * kLog2E));
+  __m512 added = _mm512_setzero_ps();
+  added = narrow_weights<true>(scores, first, own, factor, shift, weights, added);
+  added = narrow_weights<false>(scores, inner, own, factor, shift, weights, added);
+  added = narrow_weights<true>(scores, last, own, factor, shift, weights, added);
+  *total = sum(V{added});
 }
 
-/// sums[r][c] += sum over pairs of keys of weights[r][pair] * values[pair][c], N vectors of
-/// columns.
-template <int R, int N>
-void add_columns(const float* weights, const float* values, KeyRange pairs, float* sums,
-                 int padded) {
-  __m512 acc[R][N];
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < N; j++) acc[r][j] = _mm512_load_ps(sums + r * padded + j * 16);
-  }
-  for (int pair = pairs.begin; pair < pairs.end; pair++) {
-    __m512 v[N];
-#pragma GCC unroll 4
-    for (int j = 0; j < N; j++) v[j] = _mm512_load_ps(values + pair * padded + j * 16);
-#pragma GCC unroll 6
-    for (int r = 0; r < R; r++) {
-      const __m512 weight = _mm512_set1_ps(weights[r * kPartPairs + pair]);
-#pragma GCC unroll 4
-      for (int j = 0; j < N; j++) acc[r][j] = add_product(acc[r][j], weight, v[j]);
-    }
-  }
-#pragma GCC unroll 6
-  for (int r = 0; r < R; r++) {
-#pragma GCC unroll 4
-    for (int j = 0; j < N; j++) _mm512_store_ps(sums + r * padded + j * 16, acc[r][j]);
-  }
-}
-
-template <int R>
-void add_pairs(const float* weights, const float* values, KeyRange pairs, float* sums, int padded) {
-  int c = 0;
-  for (; c + 64 <= padded; c += 64) {
-    add_columns<R, 4>(weights, values + c, pairs, sums + c, padded);
-  }
-  for (; c < padded; c += 16) add_columns<R, 1>(weights, values + c, pairs, sums + c, padded);
-}
-
-/// The same for one row, whose keys may begin or end amid a pair: its values that the row does not
-/// see count as zeros, whatever they are.
-void add_row(const float* weights, const float* values, KeyRange pairs, KeyRange own, float* sums,
-             int padded) {
-  for (int pair = pairs.begin; pair < pairs.end; pair++) {
-    const unsigned low = 2 * pair >= own.begin ? 0xffffu : 0;
-    const unsigned high = 2 * pair + 1 < own.end ? 0xffff0000u : 0;
-    const __m512 mask = _mm512_castsi512_ps(_mm512_set1_epi32(int(low | high)));
-    const __m512 weight = _mm512_set1_ps(weights[pair]);
-    for (int c = 0; c < padded; c += 16) {
-      const __m512 v = _mm512_and_ps(mask, _mm512_load_ps(values + pair * padded + c));
-      _mm512_store_ps(sums + c, add_product(_mm512_load_ps(sums + c), weight, v));
-    }
-  }
-}
-
-/// R pairs against one packed part; ranges are of keys inside it.
-template <int R>
-void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, Scratch& s) {
-  const int padded = padded_dim<V>(a), units = units_of(a);
+/// R pairs against one part, packed or as it lies; ranges are of keys inside it.
+template <int R, class Part>
+void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, const Part& part, Scratch& s) {
+  const int padded = padded_dim<V>(a);
   KeyRange any{kPartKeys, 0}, common{0, kPartPairs};
   for (int r = 0; r < R; r++) {
     s.total[r] = 0;
@@ -346,7 +218,7 @@ void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, Scratch& s) {
   }
   if (any.empty()) return;
   for (int key = any.begin / kKeyBlock * kKeyBlock; key < any.end; key += kKeyBlock) {
-    score_block<R>(s.q, s.keys + std::int64_t(key) * padded_units(a), units, s.scores + key);
+    part.template score<R>(s.q, key, s.scores + key);
   }
   for (int r = 0; r < R; r++) {
     if (ranges[r].empty()) continue;
@@ -358,7 +230,7 @@ void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, Scratch& s) {
   // ascending order.
   if (common.empty()) common = {kPartPairs, kPartPairs};
   const auto add_alone = [&](int r, KeyRange pairs) {
-    add_row(s.weights + r * kPartPairs, s.values, pairs, ranges[r], s.sums + r * padded, padded);
+    add_row(s.weights + r * kPartPairs, part, pairs, ranges[r], s.sums + r * padded, padded);
   };
   for (int r = 0; r < R; r++) {
     const int end = (ranges[r].end + 1) / 2;
@@ -367,7 +239,7 @@ void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, Scratch& s) {
     }
   }
   if (common.empty()) return;
-  add_pairs<R>(s.weights, s.values, common, s.sums, padded);
+  add_pairs<R>(s.weights, part, common, s.sums, padded);
   for (int r = 0; r < R; r++) add_alone(r, {common.end, (ranges[r].end + 1) / 2});
 }
 
@@ -378,8 +250,8 @@ inline KeyRange inside(std::int64_t first, std::int64_t last, std::int64_t begin
   return {low, int(to < low ? low : to > size ? size : to)};
 }
 
-void pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part, KeyRange seen,
-               Scratch& s) {
+PackedPart pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part,
+                     KeyRange seen, Scratch& s) {
   const int units = padded_units(a), padded = padded_dim<V>(a);
   for (int key = seen.begin / kKeyBlock * kKeyBlock; key < seen.end; key += kKeyBlock) {
     const std::int64_t block = (part * kPartKeys + key) / kKeyBlock;
@@ -387,6 +259,41 @@ void pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part
     pack_keys(a, block_rows(a, t, a.k, a.k_stride, block), range, s.rows, s.keys + key * units);
     pack_values(a, block_rows(a, t, a.v, a.v_stride, block), range, s.values + key / 2 * padded);
   }
+  return {s.keys, s.values, units_of(a), units, padded};
+}
+
+PagedPart find_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part,
+                    KeyRange seen) {
+  PagedPart found{{}, {}, int(a.head_dim)};
+  const int begin = seen.begin / kKeyBlock, end = (seen.end - 1) / kKeyBlock + 1;
+  for (int i = begin; i < end; i++) {
+    const std::int64_t block = part * (kPartKeys / kKeyBlock) + i;
+    found.keys[i] = static_cast<const float*>(block_rows(a, t, a.k, a.k_stride, block).data);
+    found.values[i] =
+        static_cast<const std::uint16_t*>(block_rows(a, t, a.v, a.v_stride, block).data);
+  }
+  found.keys[end] = found.keys[end - 1];  // nothing comes behind it: what is there already
+  fetch(found.keys[begin], kKeyBlock * found.dim / 32);
+  return found;
+}
+
+/// The pairs from `first` on, as many as are multiplied together, against a part of the keys.
+template <class Part>
+void attend_some(const TilePairs& pairs, int first, std::int64_t part_begin, const Part& part,
+                 Scratch& s) {
+  using Attend = void (*)(const AttentionArgs&, const KeyRange*, const Part&, Scratch&);
+  static constexpr Attend kByPairs[kPairsTogether] = {attend_pairs<1, Part>, attend_pairs<2, Part>,
+                                                      attend_pairs<3, Part>, attend_pairs<4, Part>,
+                                                      attend_pairs<5, Part>, attend_pairs<6, Part>};
+  const AttentionArgs& a = pairs.a;
+  const int rest = pairs.t.pairs - first, together = rest < kPairsTogether ? rest : kPairsTogether;
+  KeyRange ranges[kPairsTogether];
+  for (int r = 0; r < together; r++) {
+    const std::int64_t row = pairs.row(first + r);
+    ranges[r] = inside(a.first_key[row], a.last_key[row], part_begin, kPartKeys);
+  }
+  load_query_units(pairs, first, together, s.q);
+  kByPairs[together - 1](a, ranges, part, s);
 }
 
 /// All pairs of a tile against part `part` of the keys that they see, [begin, end);
@@ -394,28 +301,25 @@ void pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part
 template <class Gather>
 void attend_whole_part(const TilePairs& pairs, std::int64_t part, std::int64_t begin,
                        std::int64_t end, Scratch& s, const Gather& gather) {
-  using Attend = void (*)(const AttentionArgs&, const KeyRange*, Scratch&);
-  static constexpr Attend kByPairs[kPairsTogether] = {attend_pairs<1>, attend_pairs<2>,
-                                                      attend_pairs<3>, attend_pairs<4>,
-                                                      attend_pairs<5>, attend_pairs<6>};
   const AttentionArgs& a = pairs.a;
   const int count = pairs.t.pairs, padded = padded_dim<V>(a);
-  const std::int64_t first = part * kPartKeys;
-  const KeyRange seen = inside(begin, end, first, kPartKeys);
+  const std::int64_t first_key = part * kPartKeys;
+  const KeyRange seen = inside(begin, end, first_key, kPartKeys);
   if (seen.empty()) return;
-  pack_part(a, pairs.t, part, seen, s);
+  const auto gather_some = [&](int first) {
+    for (int r = 0; r < kPairsTogether && first + r < count; r++) {
+      gather(first + r, {s.sums + r * padded, s.largest + r, s.total + r});
+    }
+  };
+  // Packing pays when it is used more than once.
+  if (count <= kPairsTogether && PagedPart::fits(a)) {
+    attend_some(pairs, 0, first_key, find_part(a, pairs.t, part, seen), s);
+    return gather_some(0);
+  }
+  const PackedPart packed = pack_part(a, pairs.t, part, seen, s);
   for (int pair = 0; pair < count; pair += kPairsTogether) {
-    const int together = count - pair < kPairsTogether ? count - pair : kPairsTogether;
-    KeyRange ranges[kPairsTogether];
-    for (int r = 0; r < together; r++) {
-      const std::int64_t row = pairs.row(pair + r);
-      ranges[r] = inside(a.first_key[row], a.last_key[row], first, kPartKeys);
-    }
-    load_query_units(pairs, pair, together, s.q);
-    kByPairs[together - 1](a, ranges, s);
-    for (int r = 0; r < together; r++) {
-      gather(pair + r, {s.sums + r * padded, s.largest + r, s.total + r});
-    }
+    attend_some(pairs, pair, first_key, packed, s);
+    gather_some(pair);
   }
 }
 

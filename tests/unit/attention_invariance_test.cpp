@@ -99,6 +99,22 @@ TEST(Attention, ManyRowsOverSeveralPartsOfKeysMatchThoseRowsAlone) {
   }
 }
 
+// Few rows may read pages as they lie where many rows share a packed copy.
+TEST(Attention, RowsOverBfloat16PagesAreTheSameAloneAndInACrowd) {
+  for (const AttentionShape& shape :
+       {shape_of(9, 3, 64), shape_of(2, 1, 32), shape_of(6, 1, 96), shape_of(8, 2, 128)}) {
+    Problem p = make(shape, {causal(33, 600), window(20, 1201, 301), ragged(5, 700, 3)});
+    fill_pages(p, DType::bf16);
+    const auto s = sequences(p);
+    for (const Path& path : usable_paths()) {
+      p.shape.bf16_products = path.bf16_products;
+      const auto all = run(context(path.isa, 2), p, paged(p), s);
+      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 1), p, paged(p)), all)) << path.title();
+      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 2), p, paged(p)), all)) << path.title();
+    }
+  }
+}
+
 TEST(Attention, KeysThatARowDoesNotSeeDoNotTouchIt) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   const float infinity = std::numeric_limits<float>::infinity();
