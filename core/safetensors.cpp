@@ -154,8 +154,7 @@ void check_tiling(const Entries& entries, std::span<const std::byte> data, std::
 
 }  // namespace
 
-Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& file,
-                          Metadata* metadata) {
+Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& file) {
   const std::string_view text = header_text(bytes, file);
   const std::size_t base = kPrefix + text.size();
   const std::span<const std::byte> data = bytes.subspan(base);
@@ -164,17 +163,10 @@ Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& f
 
   Entries entries;
   for (const auto& item : header.raw().items()) {
-    if (item.key() == "__metadata__") continue;
+    if (item.key() == "__metadata__") continue;  // free text of the writer
     entries.emplace(item.key(), parse_entry(header[item.key()], data, base));
   }
   check_tiling(entries, data, base, file);
-  if (metadata != nullptr && header.has("__metadata__")) {
-    const Json notes = header["__metadata__"];
-    if (!notes.is_object()) fail<FormatError>(notes.where(), ": expected an object");
-    for (const auto& item : notes.raw().items()) {
-      metadata->emplace(item.key(), notes[item.key()].str());
-    }
-  }
   return entries;
 }
 

@@ -130,7 +130,12 @@ ROWS = [
     Row(
         "decode-bf16",
         "decode of 96 tokens from an empty context, 135M, 16 bits",
-        each("decode", "Chiasm bf16", "Chiasm int8", "llama.cpp f16", depth=0, tokens=96),
+        each(
+            "decode",
+            *["Chiasm bf16", "Chiasm int8", "Chiasm AVX2 bf16", "llama.cpp f16"],
+            depth=0,
+            tokens=96,
+        ),
         [Bar("Chiasm bf16", "llama.cpp f16", 1.5), Bar("Chiasm bf16", "limit read", 0.75)],
         tokens=96,
         bytes_read={"Chiasm bf16": BF16_BYTES, "llama.cpp f16": BF16_BYTES},
