@@ -56,4 +56,16 @@ f16 to_f16(float v) {
   return {std::uint16_t(sign | ((rounded - 0x38000000u) >> 13))};
 }
 
+std::string_view name(BlockType type) {
+  switch (type) {
+    case BlockType::q4_0:
+      return "q4_0";
+    case BlockType::q4_1:
+      return "q4_1";
+    case BlockType::q8_0:
+      return "q8_0";
+  }
+  return "unknown";
+}
+
 }  // namespace chiasm

@@ -39,6 +39,8 @@ std::string_view name(DType t);
 ///   q8_0:  float16 d, 32 int8; w = d * q
 enum class BlockType : std::uint8_t { q4_0, q4_1, q8_0 };
 
+/// "q4_0", ...
+std::string_view name(BlockType type);
 /// Bytes of one block.
 constexpr std::size_t block_bytes(BlockType type) {
   switch (type) {

@@ -154,7 +154,8 @@ void check_tiling(const Entries& entries, std::span<const std::byte> data, std::
 
 }  // namespace
 
-Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& file) {
+Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& file,
+                          Metadata* metadata) {
   const std::string_view text = header_text(bytes, file);
   const std::size_t base = kPrefix + text.size();
   const std::span<const std::byte> data = bytes.subspan(base);
@@ -163,10 +164,17 @@ Entries parse_safetensors(std::span<const std::byte> bytes, const std::string& f
 
   Entries entries;
   for (const auto& item : header.raw().items()) {
-    if (item.key() == "__metadata__") continue;  // free text of the writer
+    if (item.key() == "__metadata__") continue;
     entries.emplace(item.key(), parse_entry(header[item.key()], data, base));
   }
   check_tiling(entries, data, base, file);
+  if (metadata != nullptr && header.has("__metadata__")) {
+    const Json notes = header["__metadata__"];
+    if (!notes.is_object()) fail<FormatError>(notes.where(), ": expected an object");
+    for (const auto& item : notes.raw().items()) {
+      metadata->emplace(item.key(), notes[item.key()].str());
+    }
+  }
   return entries;
 }
 

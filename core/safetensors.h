@@ -25,13 +25,21 @@ struct TensorEntry {
   std::optional<BlockType> blocks = std::nullopt;
   // Above 0: rows are interleaved in heads of so many, as kernels::BlockRows says.
   std::int64_t interleaved = 0;
+  // Not empty: dtype is u8 and `bytes` hold the matrix as the kernels keep it, in the format of
+  // this name (see packed_file.h).
+  std::string packed = {};
 };
+
+/// The file's own notes, "__metadata__".
+using Metadata = std::map<std::string, std::string, std::less<>>;
 
 /// Parses a whole file's bytes. FormatError names `file`, the tensor and the offset for: a header
 /// length past the end or over 100 MB, invalid JSON, duplicate names, unknown dtypes, negative or
 /// overflowing shapes, offsets out of bounds, overlapping or leaving gaps, sizes that do not match.
+/// `metadata`, where given, receives the file's notes; then a note that is no text is refused too.
 std::map<std::string, TensorEntry, std::less<>> parse_safetensors(std::span<const std::byte> bytes,
-                                                                  const std::string& file);
+                                                                  const std::string& file,
+                                                                  Metadata* metadata = nullptr);
 
 /// The tensors of a model folder: `model.safetensors`, or the shards that
 /// `model.safetensors.index.json` lists. Keeps the files mapped. Thread-safe (const).

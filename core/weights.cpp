@@ -50,9 +50,20 @@ void to_floats(const std::byte* data, DType dtype, std::int64_t count, float* ou
   fail<ModelError>("holds ", name(dtype), ", expected float32, bfloat16, float16 or float64");
 }
 
-Weights::Weights(const Checkpoint& checkpoint, std::function<void(double)> progress)
+Weights::Weights(const Checkpoint& checkpoint, std::function<void(double)> progress,
+                 PackSink packed)
     : checkpoint_(&checkpoint), read_(std::make_shared<Reading>()) {
   read_->progress = std::move(progress);
+  read_->packed = std::move(packed);
+}
+
+void Weights::packed(std::string_view name, std::span<const std::string> sources,
+                     std::string_view format, const Shape& shape,
+                     std::span<const std::byte> bytes) const {
+  if (!read_->packed) return;
+  PackedMatrix matrix{full(name), std::string(format), shape, bytes, {}};
+  for (const std::string& source : sources) matrix.sources.push_back(full(source));
+  read_->packed(std::move(matrix));
 }
 
 std::string Weights::full(std::string_view name) const {

@@ -3,21 +3,27 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "core/packed_file.h"
 #include "core/safetensors.h"
 #include "core/tensor.h"
 
 namespace chiasm {
+
+/// Hears of each matrix once it is packed; the bytes live as long as the model.
+using PackSink = std::function<void(PackedMatrix)>;
 
 /// A view of one scope ("model.text_model.layers.3") of a Checkpoint. Remembers what was read, so
 /// that `finish` can refuse a checkpoint with tensors nobody asked for. Copies share that memory.
 class Weights {
  public:
   /// The Checkpoint must outlive all scopes. `progress` hears the fraction of tensors read so far.
-  explicit Weights(const Checkpoint& checkpoint, std::function<void(double)> progress = {});
+  explicit Weights(const Checkpoint& checkpoint, std::function<void(double)> progress = {},
+                   PackSink packed = {});
 
   /// The scope `name` inside this one.
   Weights scope(std::string_view name) const;
@@ -33,6 +39,13 @@ class Weights {
   /// Lets go of the file's pages behind `entry` once it has been packed.
   void release(const TensorEntry& entry) const;
 
+  /// Tells who asked for it (to write a packed file) that the tensors `sources` of this scope are
+  /// now one packed matrix called `name`.
+  void packed(std::string_view name, std::span<const std::string> sources, std::string_view format,
+              const Shape& shape, std::span<const std::byte> bytes) const;
+  /// Full names of the tensors read so far.
+  const std::set<std::string, std::less<>>& names_read() const { return read_->names; }
+
   /// Full name of `name` in this scope.
   std::string full(std::string_view name) const;
   /// Throws ModelError naming the tensors that were neither read nor accepted by `ignored`
@@ -43,6 +56,7 @@ class Weights {
   struct Reading {
     std::set<std::string, std::less<>> names;
     std::function<void(double)> progress;
+    PackSink packed;
   };
   const Checkpoint* checkpoint_;
   std::shared_ptr<Reading> read_;

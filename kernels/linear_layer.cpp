@@ -22,6 +22,15 @@ void widen(const Context& ctx, const TensorEntry& entry, std::int64_t in, float*
   }
 }
 
+/// A matrix that the file holds packed, looked at where it lies.
+Matrix map_entry(const TensorEntry& entry, std::int64_t in, WeightFormat format) {
+  if (entry.packed != format_name(format)) {
+    fail<ModelError>("packed as ", entry.packed, ", this version wants ", format_name(format),
+                     "; quantize the original model again");
+  }
+  return Matrix::over(entry.bytes, entry.shape[0], in, format);
+}
+
 /// Packs tensors [rows, in] one below the other. Quantized blocks stay as they are, unless the
 /// tensors mix 4 bits, 8 bits and plain numbers: those are packed in `format`.
 Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, std::int64_t in,
@@ -57,33 +66,61 @@ Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, st
   return Matrix::pack(ctx, parts, in, format, importance);
 }
 
+/// Makes one matrix of tensors of `weights` that lie one below the other: packs them and lets go of
+/// the file's pages, or looks at what the file holds packed under `fused`.
+Matrix make_matrix(const Context& ctx, const Weights& weights, const std::string& fused,
+                   std::span<const std::string> names, std::span<const Shape> shapes,
+                   std::int64_t in, WeightFormat format, std::span<const float> importance = {}) {
+  Shape all = shapes[0];
+  if (names.size() > 1) {
+    std::int64_t out = 0;
+    for (const Shape& shape : shapes) out += shape[0];
+    all = Shape{out, in};
+  }
+  if (names.size() == 1 || weights.has(fused)) {
+    const TensorEntry& entry = weights.entry(fused, all);
+    if (!entry.packed.empty()) {
+      return in_context(weights.full(fused), [&] { return map_entry(entry, in, format); });
+    }
+  }
+  std::vector<TensorEntry> entries;
+  for (std::size_t i = 0; i < names.size(); i++) {
+    entries.push_back(weights.entry(names[i], shapes[i]));
+  }
+  Matrix matrix = pack_entries(ctx, entries, in, format, importance);
+  for (const TensorEntry& entry : entries) weights.release(entry);
+  weights.packed(fused, names, format_name(matrix.format()), all, matrix.data());
+  return matrix;
+}
+
 }  // namespace
 
 LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
                          std::initializer_list<LinearPart> parts, std::int64_t in, bool bias,
                          WeightFormat format, std::span<const float> importance) {
-  std::vector<TensorEntry> entries;
+  std::vector<std::string> names;
+  std::vector<Shape> shapes;
+  std::string fused;  // "q_proj+k_proj+v_proj"
   for (const LinearPart& part : parts) {
-    const Weights scope = weights.scope(part.scope);
-    const TensorEntry& entry = scope.entry("weight", {part.out, in});
-    entries.push_back(entry);
+    const std::string scope(part.scope);
+    names.push_back(scope + ".weight");
+    shapes.push_back({part.out, in});
+    fused += (fused.empty() ? "" : "+") + scope;
     if (bias) {
-      const Tensor values = scope.floats("bias", {part.out});
+      const Tensor values = weights.floats(scope + ".bias", {part.out});
       const float* data = values.view<float>().data();
       bias_.insert(bias_.end(), data, data + part.out);
     }
   }
-  weight_ = pack_entries(ctx, entries, in, format, importance);
-  for (const TensorEntry& entry : entries) weights.release(entry);
+  weight_ = make_matrix(ctx, weights, fused + ".weight", names, shapes, in, format, importance);
 }
 
 LinearLayer LinearLayer::from_convolution(const Context& ctx, const Weights& weights,
                                           const Shape& kernel, bool bias, WeightFormat format) {
-  const TensorEntry& entry = weights.entry("weight", kernel);
-  const WeightRows rows{entry.bytes.data(), entry.dtype, kernel[0]};
+  const std::string name = "weight";
   LinearLayer layer;
-  layer.weight_ = Matrix::pack(ctx, {&rows, 1}, kernel.count() / kernel[0], format);
-  weights.release(entry);
+  layer.weight_ =
+      make_matrix(ctx, weights, name, {&name, 1}, {&kernel, 1}, kernel.count() / kernel[0], format);
   if (bias) {
     const Tensor values = weights.floats("bias", {kernel[0]});
     const float* data = values.view<float>().data();
@@ -104,10 +141,9 @@ void LinearLayer::accumulate(const Context& ctx, TensorView<const float> x,
 
 Matrix load_matrix(const Context& ctx, const Weights& weights, std::string_view name,
                    std::int64_t out, std::int64_t in, WeightFormat format) {
-  const TensorEntry& entry = weights.entry(name, {out, in});
-  Matrix matrix = pack_entries(ctx, {&entry, 1}, in, format);
-  weights.release(entry);
-  return matrix;
+  const std::string names[] = {std::string(name)};
+  const Shape shapes[] = {{out, in}};
+  return make_matrix(ctx, weights, names[0], names, shapes, in, format);
 }
 
 }  // namespace chiasm::kernels

@@ -21,7 +21,8 @@ class LinearLayer {
  public:
   LinearLayer() = default;
   /// Reads "<scope>.weight" [out, in] and, with `bias`, "<scope>.bias" [out] of each part, packs
-  /// them and lets go of the file's pages.
+  /// them and lets go of the file's pages; of a packed file, looks at the one matrix it holds for
+  /// them ("q_proj+k_proj+v_proj.weight").
   /// `importance`: see Matrix::pack.
   LinearLayer(const Context& ctx, const Weights& weights, std::initializer_list<LinearPart> parts,
               std::int64_t in, bool bias, WeightFormat format,

@@ -100,22 +100,13 @@ std::byte* allocate(std::size_t bytes) {
 template <class Rows>
 void allocate_for(Matrix::Packed& packed, std::span<const Rows> parts, std::int64_t in,
                   WeightFormat format) {
-  packed.format = format;
-  packed.in = in;
+  std::int64_t out = 0;
   for (const Rows& part : parts) {
     if (part.rows < 0) fail<ShapeError>("Matrix::pack: a part of ", part.rows, " rows");
-    packed.out += part.rows;
+    out += part.rows;
   }
-  if (in <= 0) fail<ShapeError>("Matrix::pack: ", in, " inputs; at least 1 is needed");
-  const std::int64_t panels = packed.panels();
-  if (panels == 0) return;
-  // The last panel may be narrow; Shape::count refuses what overflows.
-  const std::int64_t columns = (panels - 1) * cpu::kPanel + packed.width(panels - 1);
-  packed.bytes = std::size_t(
-      Shape{columns / cpu::kLanes, packed.padded_in() / packed.unit_inputs(), packed.unit_bytes()}
-          .count());
-  packed.bytes += std::size_t(packed.scale_bytes(columns));
-  packed.data.reset(allocate(packed.bytes));
+  packed.set_sizes(out, in, format);
+  if (packed.bytes > 0) packed.data.reset(allocate(packed.bytes));
 }
 
 template <class From>
@@ -173,7 +164,24 @@ const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
 
 }  // namespace
 
-void Matrix::Packed::Free::operator()(std::byte* p) const { std::free(p); }
+void Matrix::Packed::Free::operator()(std::byte* p) const {
+  if (owned) std::free(p);
+}
+
+void Matrix::Packed::set_sizes(std::int64_t outputs, std::int64_t inputs,
+                               WeightFormat weight_format) {
+  if (inputs <= 0) fail<ShapeError>("Matrix::pack: ", inputs, " inputs; at least 1 is needed");
+  out = outputs;
+  in = inputs;
+  format = weight_format;
+  bytes = 0;
+  if (panels() == 0) return;
+  // The last panel may be narrow; Shape::count refuses what overflows.
+  const std::int64_t columns = (panels() - 1) * cpu::kPanel + width(panels() - 1);
+  bytes =
+      std::size_t(Shape{columns / cpu::kLanes, padded_in() / unit_inputs(), unit_bytes()}.count());
+  bytes += std::size_t(scale_bytes(columns));
+}
 
 Matrix::Matrix() : packed_(std::make_unique<Packed>()) {}
 Matrix::~Matrix() = default;

@@ -25,6 +25,12 @@ namespace chiasm::kernels {
 /// exactly, and add the groups in float32.
 enum class WeightFormat { f32, bf16, f16, q8, q8_rows, q4 };
 
+/// "f32", "bf16", "f16", "q8", "q8_rows", "q4".
+std::string_view format_name(WeightFormat format);
+/// The name of the packed bytes' layout, the same for every instruction set. Another name, other
+/// bytes.
+std::string_view packed_layout();
+
 /// Rows of a weight as they lie in a file: row-major [rows, in], dtype f32, bf16 or f16.
 struct WeightRows {
   const std::byte* data = nullptr;
@@ -72,6 +78,13 @@ class Matrix {
   /// Packs blocks of a file without requantizing. All parts must go into one format; `in` is a
   /// multiple of 32.
   static Matrix pack_blocks(const Context& ctx, std::span<const BlockRows> parts, std::int64_t in);
+
+  /// Looks at packed bytes of layout packed_layout() where they are, padded to a multiple of 64
+  /// bytes; they must outlive the matrix. ModelError when they do not fit or are not aligned to 64.
+  static Matrix over(std::span<const std::byte> bytes, std::int64_t out, std::int64_t in,
+                     WeightFormat format);
+  /// The packed bytes.
+  std::span<const std::byte> data() const;
 
   std::int64_t out() const;
   std::int64_t in() const;

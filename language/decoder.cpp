@@ -160,18 +160,19 @@ struct Decoder::Calibration {
 };
 
 /// The MLP of a layer; with `calibration`, each matrix by what flows into it. As feed_forward.
-void Decoder::make_mlp(const Context& ctx, const Weights& mlp, const DecoderFormats& formats,
-                       Calibration* calibration, Layer& layer) const {
+void Decoder::make_mlp(const Context& ctx, const Weights& mlp, kernels::WeightFormat gate_up_format,
+                       kernels::WeightFormat down_format, Calibration* calibration,
+                       Layer& layer) const {
   const auto& c = config_;
   const std::int64_t inner = c.intermediate_size;
   const auto gate_up = [&](std::span<const float> importance) {
     layer.gate_up = {ctx,           mlp,        {{"gate_proj", inner}, {"up_proj", inner}},
-                     c.hidden_size, c.mlp_bias, formats.gate_up,
+                     c.hidden_size, c.mlp_bias, gate_up_format,
                      importance};
   };
   const auto down = [&](std::span<const float> importance) {
-    layer.down = {ctx,          mlp,       {{"down_proj", c.hidden_size}}, inner, c.mlp_bias,
-                  formats.down, importance};
+    layer.down = {ctx,         mlp,       {{"down_proj", c.hidden_size}}, inner, c.mlp_bias,
+                  down_format, importance};
   };
   if (calibration == nullptr) {
     gate_up({});
@@ -219,7 +220,9 @@ Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, c
     const kernels::WeightFormat kept = layer.qkv.format();
     bf16_products_ = kept != kernels::WeightFormat::f32 && kept != kernels::WeightFormat::f16;
     if (calibration) calibration->attend(ctx, layer, i);
-    make_mlp(ctx, mlp, formats, calibration ? &*calibration : nullptr, layer);
+    const bool edge = i == 0 || i + 1 == c.layers;
+    make_mlp(ctx, mlp, formats.gate_up, edge ? formats.edge_down : formats.down,
+             calibration ? &*calibration : nullptr, layer);
     layers_.push_back(std::move(layer));
   }
 }

@@ -32,13 +32,14 @@ struct DecoderFormats {
   kernels::WeightFormat embedding;  // the token table and the output head
   kernels::WeightFormat attention;  // q, k, v and out
   kernels::WeightFormat gate_up, down;
-  /// Whether each layer of the MLP is packed by what flows into it: a run of tokens drawn without
+  kernels::WeightFormat edge_down;  // that of the first and the last layer
+  /// Whether each MLP matrix is packed by what flows into it: a run of tokens drawn without
   /// data goes through the layers as they are made, and the mean square of each input says how much
   /// the error of its weights counts (as llama.cpp's importance matrices do with real text).
   bool calibrate = false;
 
   static DecoderFormats all(kernels::WeightFormat format) {
-    return {format, format, format, format, false};
+    return {format, format, format, format, format, false};
   }
 };
 
@@ -79,8 +80,8 @@ class Decoder {
   };
   struct Batch;
   struct Calibration;
-  void make_mlp(const Context& ctx, const Weights& mlp, const DecoderFormats& formats,
-                Calibration* calibration, Layer& layer) const;
+  void make_mlp(const Context& ctx, const Weights& mlp, kernels::WeightFormat gate_up_format,
+                kernels::WeightFormat down_format, Calibration* calibration, Layer& layer) const;
   Batch lay_out(const Context& ctx, std::span<const BatchPart> parts, Arena& arena) const;
   void attend(const Context& ctx, const Layer& layer, std::int64_t index, const KvPages& pages,
               const Batch& batch, Arena& arena, TensorView<float> x) const;

@@ -70,6 +70,7 @@ void bind_data(py::module_& m);
 void bind_request(py::module_& m);
 void bind_model(py::module_& m);
 void bind_embedder(py::module_& m);
+void bind_quantize(py::module_& m);
 void bind_system(py::module_& m);
 
 }  // namespace chiasm::python

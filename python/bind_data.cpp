@@ -80,6 +80,7 @@ void bind_data(py::module_& m) {
       .def_property_readonly("path", text_of(&ModelInfo::path))
       .def_property_readonly("dtype", text_of(&ModelInfo::dtype))
       .def_property_readonly("quantize", text_of(&ModelInfo::quantize))
+      .def_property_readonly("packed_layout", text_of(&ModelInfo::packed_layout))
       .def_property_readonly("kv_dtype", text_of(&ModelInfo::kv_dtype))
       .def_property_readonly("chat_template", text_of(&ModelInfo::chat_template))
       .def_property_readonly("bos_token", text_of(&ModelInfo::bos_token))

@@ -2,8 +2,9 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include "core/gguf.h"
 #include "core/isa.h"
-#include "core/safetensors.h"
+#include "core/packed_file.h"
 #include "core/thread_pool.h"
 #include "python/bind.h"
 #include "runtime/embedder.h"
@@ -30,13 +31,28 @@ Facts system_info() {
   return info;
 }
 
-std::vector<Row> checkpoint_tensors(const std::string& folder) {
-  const Checkpoint checkpoint = Checkpoint::open(folder);
+std::string format_of(const TensorEntry& entry) {
+  if (entry.blocks) return std::string(name(*entry.blocks));
+  if (!entry.packed.empty()) return "packed " + entry.packed;
+  return std::string(name(entry.dtype));
+}
+
+std::vector<Row> checkpoint_tensors(const std::filesystem::path& path) {
   std::vector<Row> rows;
-  for (const auto& [tensor, entry] : checkpoint.tensors()) {
-    std::vector<std::int64_t> shape;
-    for (int i = 0; i < entry.shape.rank(); i++) shape.push_back(entry.shape[i]);
-    rows.emplace_back(text(tensor), text(name(entry.dtype)), std::move(shape));
+  const auto add = [&](const std::map<std::string, TensorEntry, std::less<>>& tensors) {
+    for (const auto& [tensor, entry] : tensors) {
+      const auto dims = entry.shape.dims();
+      rows.emplace_back(text(tensor), text(format_of(entry)),
+                        std::vector<std::int64_t>(dims.begin(), dims.end()));
+    }
+  };
+  if (has_packed_file(path)) {
+    add(open_packed(path).second.tensors());
+  } else if (std::filesystem::is_directory(path)) {
+    add(Checkpoint::open(path).tensors());
+  } else {
+    const MappedFile file(path);
+    add(parse_gguf(file.bytes(), path.filename().string()).tensors);
   }
   return rows;
 }
@@ -46,8 +62,10 @@ std::vector<Row> checkpoint_tensors(const std::string& folder) {
 void bind_system(py::module_& m) {
   m.attr("__version__") = CHIASM_VERSION;
   m.def("system_info", &system_info, "The CPU path, CPUs, compiler and known model families.");
-  m.def("checkpoint_tensors", &checkpoint_tensors, py::arg("folder"),
-        "(name, dtype, shape) of every tensor of a folder's safetensors; ModelError.");
+  m.def(
+      "checkpoint_tensors", [](const std::string& path) { return checkpoint_tensors(path); },
+      py::arg("path"),
+      "(name, format, shape) of every tensor of a folder or GGUF file; ModelError.");
 }
 
 }  // namespace chiasm::python

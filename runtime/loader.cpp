@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "core/packed_file.h"
 #include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
@@ -42,14 +43,16 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
 }
 
 /// Four bits where they save most and cost least. On SmolLM2-135M, perplexity grows by 5 % with a
-/// 4-bit token table and head, 7 % with v, 3 % with q and k, so these stay in 8 bits; MLPs cost 12
-/// % packed blindly, some 4 % by what flows into them (bench/quantized_quality.py).
+/// 4-bit token table and head and by 12 % with the attention layers, so these stay in 8 bits. MLPs
+/// cost another 12 % packed blindly, 4 % by what flows into them, 2 % with the first and the last
+/// layer's down, which carry a few very large numbers, in 8 bits (bench/quantized_quality.py).
 language::DecoderFormats int4_formats() {
   using kernels::WeightFormat;
   return {.embedding = WeightFormat::q8,
           .attention = WeightFormat::q8,
           .gate_up = WeightFormat::q4,
           .down = WeightFormat::q4,
+          .edge_down = WeightFormat::q8,
           .calibrate = true};
 }
 
@@ -123,40 +126,49 @@ std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_contex
 /// Patches that go through the encoder together: enough to keep the kernels busy, little memory.
 constexpr std::int64_t kPatchesPerStep = 2048;
 
-void describe(LoadedModel& model, const std::filesystem::path& folder, const Checkpoint& checkpoint,
-              kernels::WeightFormat format) {
-  ModelInfo& info = model.info;
-  const auto& c = model.family->decoder().config();
-  info.path = folder.string();
-  info.dtype = name(format);
-  info.kv_dtype = chiasm::name(model.engine_options.kv_dtype);
-  info.isa = chiasm::name(best_isa());
-  info.threads = model.pool->threads();
-  info.vocab_size = c.vocab_size;
-  info.hidden_size = c.hidden_size;
-  info.layers = c.layers;
-  info.max_context = model.engine_options.max_context;
-  info.eos_token_ids = model.engine_options.end_tokens;
-  info.weight_bytes = std::int64_t(model.family->weight_bytes());
-  info.file_bytes = std::int64_t(checkpoint.bytes());
-  for (const auto& [tensor, entry] : checkpoint.tensors()) info.parameters += entry.shape.count();
-  model.family->describe(info);
-}
-
 /// What a model is made from, whatever kind of file it came in.
 struct Source {
   Json config;
   Checkpoint checkpoint;
   language::Tokenizer tokenizer;
-  kernels::WeightFormat plain;
-  std::string chat_template;
+  WeightFormats formats;
+  std::string quantize, packed_layout, chat_template;
 };
 
+/// A folder of `chiasm quantize`: number formats are the file's.
+Source open_packed_folder(const std::filesystem::path& folder, const LoadOptions& options) {
+  auto [header, checkpoint] = open_packed(folder);
+  if (header.layout != kernels::packed_layout()) {
+    fail<ModelError>(kPackedFile, ": its matrices are packed as ", header.layout,
+                     ", this version reads ", kernels::packed_layout(),
+                     "; quantize the original model again");
+  }
+  const auto fixed = [](const char* option, const std::string& wanted, const std::string& is) {
+    if (wanted == "auto" || wanted.empty() || wanted == is) return;
+    fail<RequestError>(option, " is \"", wanted, "\", but this model is packed as ", is,
+                       "; leave it out, or load the original model");
+  };
+  fixed("quantize", options.quantize, header.quantize);
+  fixed("dtype", options.dtype, header.dtype);
+  LoadOptions as_packed = options;
+  as_packed.quantize = header.quantize;
+  as_packed.dtype = header.dtype;
+  const Json config = Json::load(folder / "config.json");
+  WeightFormats formats = weight_formats(as_packed, weight_format(as_packed, config, checkpoint));
+  formats.text.calibrate = false;  // it served the packing
+  return {config,  std::move(checkpoint), language::Tokenizer::load(folder),
+          formats, header.quantize,       header.layout,
+          {}};
+}
+
 Source open_folder(const std::filesystem::path& folder, const LoadOptions& options) {
+  if (has_packed_file(folder)) return open_packed_folder(folder, options);
   const Json config = Json::load(folder / "config.json");
   Checkpoint checkpoint = Checkpoint::open(folder);
-  const kernels::WeightFormat format = weight_format(options, config, checkpoint);
-  return {config, std::move(checkpoint), language::Tokenizer::load(folder), format, {}};
+  const WeightFormats formats = weight_formats(options, weight_format(options, config, checkpoint));
+  return {config,  std::move(checkpoint), language::Tokenizer::load(folder),
+          formats, options.quantize,      {},
+          {}};
 }
 
 /// Quantized tensors stay in the file's own blocks; `plain` is for the others.
@@ -176,12 +188,43 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
   language::Tokenizer tokenizer = language::tokenizer_from_gguf(gguf);
   const GgufValue* chat = gguf.find("tokenizer.chat_template");
   const std::string chat_template(chat != nullptr ? chat->str() : std::string_view());
-  return {config, gguf_checkpoint(std::move(file), gguf), std::move(tokenizer), plain,
+  return {config,
+          gguf_checkpoint(std::move(file), gguf),
+          std::move(tokenizer),
+          weight_formats(options, plain),
+          "gguf",
+          {},
           chat_template};
 }
 
 std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::int32_t> id) {
   return id ? std::string(tokenizer.token_text(*id)) : std::string();
+}
+
+void describe(LoadedModel& model, const std::filesystem::path& path, const Source& source) {
+  ModelInfo& info = model.info;
+  const auto& c = model.family->decoder().config();
+  info.path = path.string();
+  info.dtype = name(source.formats.plain);
+  info.kv_dtype = chiasm::name(model.engine_options.kv_dtype);
+  info.isa = chiasm::name(best_isa());
+  info.threads = model.pool->threads();
+  info.vocab_size = c.vocab_size;
+  info.hidden_size = c.hidden_size;
+  info.layers = c.layers;
+  info.max_context = model.engine_options.max_context;
+  info.eos_token_ids = model.engine_options.end_tokens;
+  info.weight_bytes = std::int64_t(model.family->weight_bytes());
+  info.file_bytes = std::int64_t(model.checkpoint->bytes());
+  for (const auto& [tensor, entry] : model.checkpoint->tensors()) {
+    info.parameters += entry.shape.count();
+  }
+  info.quantize = source.quantize;
+  info.packed_layout = source.packed_layout;
+  info.chat_template = source.chat_template;
+  info.bos_token = token_text(*model.tokenizer, model.tokenizer->bos_token());
+  info.eos_token = token_text(*model.tokenizer, model.tokenizer->eos_token());
+  model.family->describe(info);
 }
 
 void check_path(const std::filesystem::path& path, bool gguf) {
@@ -201,7 +244,8 @@ void check_path(const std::filesystem::path& path, bool gguf) {
 
 }  // namespace
 
-LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options) {
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
+                       const PackSink& packed) {
   check_device(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
@@ -209,21 +253,19 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
   return as_model_error(path.string(), [&] {
     LoadedModel model;
     model.pool = std::make_unique<ThreadPool>(options.threads);
-    const Source source = gguf ? open_gguf(path, options) : open_folder(path, options);
-    model.tokenizer = std::make_unique<language::Tokenizer>(source.tokenizer);
+    Source source = gguf ? open_gguf(path, options) : open_folder(path, options);
+    model.checkpoint = std::make_unique<Checkpoint>(std::move(source.checkpoint));
+    model.tokenizer = std::make_unique<language::Tokenizer>(std::move(source.tokenizer));
     const Context ctx = model.context();
-    const FamilyParts parts{ctx,
-                            path,
-                            source.config,
-                            Weights(source.checkpoint, options.progress),
-                            weight_formats(options, source.plain),
-                            *model.tokenizer};
-    model.family = make_family(parts);
+    const Weights weights(*model.checkpoint, options.progress, packed);
+    model.family =
+        make_family({ctx, path, source.config, weights, source.formats, *model.tokenizer});
+    model.tensors_read = weights.names_read();
 
     const auto& decoder = model.family->decoder();
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
-    engine.kv_dtype = kv_dtype(options, source.plain);
+    engine.kv_dtype = kv_dtype(options, source.formats.plain);
     engine.kv_pages = cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context);
     engine.limits.max_pixels = options.max_image_pixels;
     // A GGUF file has no such file beside it: the config alone counts.
@@ -232,11 +274,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     engine.end_tokens = generation.end_tokens;
     engine.suppressed = generation.suppressed;
     engine.suppressed_first = generation.suppressed_first;
-    describe(model, path, source.checkpoint, source.plain);
-    model.info.chat_template = source.chat_template;
-    model.info.bos_token = token_text(source.tokenizer, source.tokenizer.bos_token());
-    model.info.eos_token = token_text(source.tokenizer, source.tokenizer.eos_token());
-    model.info.quantize = gguf ? "gguf" : options.quantize;
+    describe(model, path, source);
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
     return model;
@@ -255,23 +293,25 @@ LoadedEmbedder load_embedder(const std::filesystem::path& folder, const Embedder
   return as_model_error(folder.string(), [&] {
     LoadedEmbedder model;
     model.pool = std::make_unique<ThreadPool>(settings.threads);
-    const Source source = open_folder(folder, settings);
-    model.tokenizer = std::make_unique<language::Tokenizer>(source.tokenizer);
+    Source source = open_folder(folder, settings);
+    model.checkpoint = std::make_unique<Checkpoint>(std::move(source.checkpoint));
+    model.tokenizer = std::make_unique<language::Tokenizer>(std::move(source.tokenizer));
     const Context ctx = model.context();
     model.family = make_embedder_family({ctx, folder, source.config,
-                                         Weights(source.checkpoint, options.progress),
-                                         weight_formats(settings, source.plain), *model.tokenizer});
+                                         Weights(*model.checkpoint, options.progress),
+                                         source.formats, *model.tokenizer});
     EmbedderInfo& info = model.info;
     info.path = folder.string();
-    info.dtype = name(source.plain);
-    info.quantize = options.quantize;
+    info.dtype = name(source.formats.plain);
+    info.quantize = source.quantize;
     info.isa = chiasm::name(ctx.isa);
     info.threads = model.pool->threads();
     info.weight_bytes = std::int64_t(model.family->weight_bytes());
-    for (const auto& [tensor, entry] : source.checkpoint.tensors()) {
+    for (const auto& [tensor, entry] : model.checkpoint->tensors()) {
       info.parameters += entry.shape.count();
     }
     model.family->describe(info);
+    if (source.packed_layout.empty()) model.checkpoint.reset();  // all is packed
     return model;
   });
 }

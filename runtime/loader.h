@@ -1,6 +1,8 @@
 #pragma once
 /// From a model folder to everything an engine needs.
 #include <memory>
+#include <set>
+#include <string>
 
 #include "core/safetensors.h"
 #include "runtime/embedder.h"
@@ -20,16 +22,19 @@ inline Context context_of(ThreadPool& pool) {
 
 struct LoadedModel {
   std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Checkpoint> checkpoint;  // matrices of a packed file lie in it
   std::unique_ptr<language::Tokenizer> tokenizer;
   std::unique_ptr<Family> family;
   EngineOptions engine_options;
   ModelInfo info;
+  std::set<std::string, std::less<>> tensors_read;
 
   Context context() const { return context_of(*pool); }
 };
 
 struct LoadedEmbedder {
   std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Checkpoint> checkpoint;  // likewise
   std::unique_ptr<language::Tokenizer> tokenizer;
   std::unique_ptr<EmbedderFamily> family;
   EmbedderInfo info;
@@ -38,8 +43,9 @@ struct LoadedEmbedder {
 };
 
 /// Reads config.json, the tokenizer and the weights of a folder, or all of it from a .gguf file.
-/// ModelError, DeviceError, RequestError (options).
-LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options);
+/// `packed` hears of each matrix that was packed. ModelError, DeviceError, RequestError (options).
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
+                       const PackSink& packed = {});
 
 /// Reads a folder as an embedder. The same errors.
 LoadedEmbedder load_embedder(const std::filesystem::path& folder, const EmbedderOptions& options);

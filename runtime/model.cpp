@@ -75,6 +75,7 @@ Model& Model::operator=(Model&&) noexcept = default;
 Model Model::load(const std::filesystem::path& folder, const LoadOptions& options) {
   auto impl = std::make_unique<Impl>();
   impl->loaded = load_model(folder, options);
+  if (impl->loaded.info.packed_layout.empty()) impl->loaded.checkpoint.reset();  // all is packed
   impl->ctx = impl->loaded.context();
   impl->engine = std::make_unique<Engine>(impl->family(), impl->tokenizer(), impl->ctx,
                                           impl->loaded.engine_options);

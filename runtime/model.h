@@ -33,6 +33,7 @@ struct ModelInfo {
   std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
   std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token;
+  std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
   std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;

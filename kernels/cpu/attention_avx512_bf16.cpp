@@ -139,35 +139,52 @@ inline __mmask16 seen_lanes(KeyRange range, int at) {
   return V::between(range.begin - at, range.end - at);
 }
 
-/// The largest of `top` and one row's scores in `at`, bounds at multiples of 32. kMasked: the row
-/// does not see all of these keys.
+/// The largest of `even`, `odd` and one row's scores in `at`, bounds at multiples of 32. kMasked:
+/// the row does not see all of these keys.
 template <bool kMasked>
-V largest_score(const float* scores, KeyRange at, KeyRange own, V top) {
-  for (int i = at.begin; i < at.end; i += 16) {
-    const V x = V::load(scores + i);
-    top = kMasked ? select(seen_lanes(own, i), max(x, top), top) : max(x, top);
+void largest_scores(const float* scores, KeyRange at, KeyRange own, V& even, V& odd) {
+  for (int i = at.begin; i < at.end; i += 32) {
+    const V x = V::load(scores + i), y = V::load(scores + i + 16);
+    even = kMasked ? select(seen_lanes(own, i), max(x, even), even) : max(x, even);
+    odd = kMasked ? select(seen_lanes(own, i + 16), max(y, odd), odd) : max(y, odd);
   }
-  return top;
 }
 
-/// Scores become bfloat16 weights 2^(score * factor - shift), 0 where the row does not see the key;
-/// returns `added` and the sums of pairs of narrowed weights.
+/// How scores become weights: 2^(score * factor - shift).
+struct Softening {
+  __m512 factor, shift;
+};
+
+/// The weights of 32 keys, narrowed, 0 where the row does not see the key; stored and returned.
 template <bool kMasked>
-__m512 narrow_weights(const float* scores, KeyRange at, KeyRange own, __m512 factor, __m512 shift,
-                      float* weights, __m512 added) {
-  const __m512 ones = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80));
-  for (int i = at.begin; i < at.end; i += 32) {
-    __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + i), factor, shift));
-    __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + i + 16), factor, shift));
-    if constexpr (kMasked) {
-      low = _mm512_maskz_mov_ps(seen_lanes(own, i), low);
-      high = _mm512_maskz_mov_ps(seen_lanes(own, i + 16), high);
-    }
-    const __m512 pairs = narrow(low, high);
-    _mm512_store_ps(weights + i / 2, pairs);
-    added = add_product(added, pairs, ones);
+inline __m512 narrow_weights(const float* scores, int at, KeyRange own, const Softening& f,
+                             float* weights) {
+  __m512 low = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + at), f.factor, f.shift));
+  __m512 high = exp2(_mm512_fmsub_ps(_mm512_load_ps(scores + at + 16), f.factor, f.shift));
+  if constexpr (kMasked) {
+    low = _mm512_maskz_mov_ps(seen_lanes(own, at), low);
+    high = _mm512_maskz_mov_ps(seen_lanes(own, at + 16), high);
   }
-  return added;
+  const __m512 pairs = narrow(low, high);
+  _mm512_store_ps(weights + at / 2, pairs);
+  return pairs;
+}
+
+/// The weights of all keys in `at`; adds their sums in pairs to `added`, two chains of them.
+template <bool kMasked>
+void narrow_all(const float* scores, KeyRange at, KeyRange own, const Softening& f, float* weights,
+                __m512 (&added)[2]) {
+  const __m512 ones = _mm512_castsi512_ps(_mm512_set1_epi32(0x3f803f80));
+  int i = at.begin;
+  for (; i + 64 <= at.end; i += 64) {
+    const __m512 first = narrow_weights<kMasked>(scores, i, own, f, weights);
+    const __m512 second = narrow_weights<kMasked>(scores, i + 32, own, f, weights);
+    added[0] = add_product(added[0], first, ones);
+    added[1] = add_product(added[1], second, ones);
+  }
+  if (i < at.end) {
+    added[0] = add_product(added[0], narrow_weights<kMasked>(scores, i, own, f, weights), ones);
+  }
 }
 
 /// Softmax of one row over a part. `total` is the sum of the narrowed weights, so that they add up
@@ -187,19 +204,19 @@ void soften_part(const AttentionArgs& a, float* scores, KeyRange own, float* wei
   const int inner_begin = (own.begin + 31) / 32 * 32, inner_end = own.end / 32 * 32;
   const KeyRange first{all.begin, inner_begin}, inner{inner_begin, inner_end};
   const KeyRange last{inner_end > inner_begin ? inner_end : inner_begin, all.end};
-  V top = V::set(-__builtin_inff());
-  top = largest_score<true>(scores, first, own, top);
-  top = largest_score<false>(scores, inner, own, top);
-  top = largest_score<true>(scores, last, own, top);
-  const float highest = largest(top);
+  const V low = V::set(-__builtin_inff());
+  V even = low, odd = low;
+  largest_scores<true>(scores, first, own, even, odd);
+  largest_scores<false>(scores, inner, own, even, odd);
+  largest_scores<true>(scores, last, own, even, odd);
+  const float highest = largest(max(even, odd));
   *part_largest = highest * scale;
-  const __m512 factor = _mm512_set1_ps(scale * kLog2E);
-  const __m512 shift = _mm512_set1_ps(highest * (scale * kLog2E));
-  __m512 added = _mm512_setzero_ps();
-  added = narrow_weights<true>(scores, first, own, factor, shift, weights, added);
-  added = narrow_weights<false>(scores, inner, own, factor, shift, weights, added);
-  added = narrow_weights<true>(scores, last, own, factor, shift, weights, added);
-  *total = sum(V{added});
+  const Softening f{_mm512_set1_ps(scale * kLog2E), _mm512_set1_ps(highest * (scale * kLog2E))};
+  __m512 added[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
+  narrow_all<true>(scores, first, own, f, weights, added);
+  narrow_all<false>(scores, inner, own, f, weights, added);
+  narrow_all<true>(scores, last, own, f, weights, added);
+  *total = sum(V{_mm512_add_ps(added[0], added[1])});
 }
 
 /// R pairs against one part, packed or as it lies; ranges are of keys inside it.

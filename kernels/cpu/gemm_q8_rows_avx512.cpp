@@ -12,10 +12,11 @@ namespace chiasm::kernels::cpu {
 
 namespace {
 
-constexpr int kRows = 6;               // 6 rows x 2 vectors: see gemm_quant_avx512.cpp
-constexpr std::int64_t kAhead = 8192;  // bytes that a stream prefetches ahead
-constexpr int kSteps = kGroup / 4;     // dot products of 4 in a block of weights
-constexpr int kRowSteps = kWideGroup / 4;
+constexpr int kRows = 6;                  // 6 rows x 2 vectors: see gemm_quant_avx512.cpp
+constexpr std::int64_t kAhead = 8192;     // bytes that a stream prefetches ahead
+constexpr int kSteps = kGroup / 4;        // dot products of 4 in a block of weights
+constexpr int kRowSteps = kWideUnit / 4;  // from one row of a group to the next
+constexpr int kCorrection = kWideGroup / 4 + 1;
 
 // One block of 32 inputs: dot += weights * activations. `x` are the activations of the first row.
 template <int R, int V>
@@ -51,13 +52,11 @@ void multiply(const Tile& t) {
   const auto* b = static_cast<const char*>(t.b);
   for (std::int64_t blocks = (t.k + kGroup - 1) / kGroup; blocks > 0; a += R * kWideUnit) {
     const auto* x = reinterpret_cast<const std::int32_t*>(a);
-    const auto* scales = reinterpret_cast<const float*>(a + R * kWideGroup);
-    const auto* corrections = reinterpret_cast<const std::int32_t*>(scales + R);
     __m512i dot[R][V];
 #pragma GCC unroll 6
     for (int r = 0; r < R; r++) {
 #pragma GCC unroll 2
-      for (int v = 0; v < V; v++) dot[r][v] = _mm512_set1_epi32(corrections[r]);
+      for (int v = 0; v < V; v++) dot[r][v] = _mm512_set1_epi32(x[r * kRowSteps + kCorrection]);
     }
     const std::int64_t last = blocks > kWideGroup / kGroup ? blocks - kWideGroup / kGroup : 0;
     for (; blocks > last; blocks--, x += kSteps, b += V * kQ8RowsBlock) {
@@ -71,7 +70,8 @@ void multiply(const Tile& t) {
     }
 #pragma GCC unroll 6
     for (int r = 0; r < R; r++) {
-      const __m512 scale = _mm512_set1_ps(scales[r]);
+      const __m512 scale =
+          _mm512_set1_ps(*reinterpret_cast<const float*>(a + r * kWideUnit + kWideGroup));
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) {
         sum[r][v] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot[r][v]), sum[r][v]);
@@ -104,7 +104,7 @@ __mmask16 first_lanes(std::int64_t count) {
 
 // One group of one row; what lies beyond the row's end counts as zeros. The largest magnitude is
 // found among bit patterns, where NaN is the largest: the group's scale becomes NaN, its numbers 0.
-void quantize(const float* x, std::int64_t left, char* q, float* scale, std::int32_t* correction) {
+void quantize(const float* x, std::int64_t left, char* q) {
   constexpr int kVectors = kWideGroup / kLanes;
   __m512 v[kVectors];
   __m512i bits = _mm512_setzero_si512();
@@ -125,18 +125,15 @@ void quantize(const float* x, std::int64_t left, char* q, float* scale, std::int
     _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16 * i), _mm512_cvtepi32_epi8(n));
     sums = _mm512_add_epi32(sums, n);
   }
-  *scale = top / 127.0f;
-  *correction = -kQ8Offset * _mm512_reduce_add_epi32(sums);
+  *reinterpret_cast<float*>(q + kWideGroup) = top / 127.0f;
+  *reinterpret_cast<std::int32_t*>(q + kWideGroup + 4) = -kQ8Offset * _mm512_reduce_add_epi32(sums);
 }
 
 void pack_rows(const PackRows& p) {
   char* out = static_cast<char*>(p.out);
   for (std::int64_t k = 0; k < p.k; k += kWideGroup, out += p.rows * kWideUnit) {
-    auto* const scales = reinterpret_cast<float*>(out + p.rows * kWideGroup);
-    auto* const corrections = reinterpret_cast<std::int32_t*>(scales + p.rows);
     for (int r = 0; r < p.rows; r++) {
-      quantize(p.x + r * p.x_stride + k, p.k - k, out + r * kWideGroup, scales + r,
-               corrections + r);
+      quantize(p.x + r * p.x_stride + k, p.k - k, out + r * kWideUnit);
     }
   }
 }

@@ -149,40 +149,107 @@ __mmask16 first_lanes(std::int64_t count) {
                          : __mmask16((1 << count) - 1);
 }
 
-// One group of one row; what lies beyond the row's end counts as zeros. The largest magnitude is
-// found among bit patterns, where NaN is the largest: the group's scale becomes NaN, its numbers 0.
+// Four groups of one row, quantized side by side.
+constexpr int kTogether = 4;
+
+// Lane i of each quarter: the largest lane of m[i].
+__m512i largest_lanes(const __m512i (&m)[kTogether]) {
+  const __m512i a =
+      _mm512_max_epi32(_mm512_unpacklo_epi32(m[0], m[1]), _mm512_unpackhi_epi32(m[0], m[1]));
+  const __m512i b =
+      _mm512_max_epi32(_mm512_unpacklo_epi32(m[2], m[3]), _mm512_unpackhi_epi32(m[2], m[3]));
+  __m512i all = _mm512_max_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+  all = _mm512_max_epi32(all, _mm512_shuffle_i32x4(all, all, 0x4e));
+  return _mm512_max_epi32(all, _mm512_shuffle_i32x4(all, all, 0xb1));
+}
+
+// Lane i of each quarter: the sum of all lanes of m[i].
+__m512i added_lanes(const __m512i (&m)[kTogether]) {
+  const __m512i a =
+      _mm512_add_epi32(_mm512_unpacklo_epi32(m[0], m[1]), _mm512_unpackhi_epi32(m[0], m[1]));
+  const __m512i b =
+      _mm512_add_epi32(_mm512_unpacklo_epi32(m[2], m[3]), _mm512_unpackhi_epi32(m[2], m[3]));
+  __m512i all = _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
+  all = _mm512_add_epi32(all, _mm512_shuffle_i32x4(all, all, 0x4e));
+  return _mm512_add_epi32(all, _mm512_shuffle_i32x4(all, all, 0xb1));
+}
+
+// Lane I of each quarter in all its lanes.
+template <int I>
+__m512 spread(__m512 quarters) {
+  return _mm512_permute_ps(quarters, I * 0x55);
+}
+
+// What quantizing leaves of four groups.
+struct Groups {
+  __m512i q[kTogether][2];
+  alignas(16) float scale[4];
+  alignas(16) float correction[4];  // int32 for q8
+};
+
+// What lies beyond the row's end counts as zeros. The largest magnitude is found among bit
+// patterns, where NaN is the largest: the group's scale becomes NaN, its numbers 0.
 template <class Q>
-void quantize(const float* x, std::int64_t left, char* q, float* scale, char* correction) {
-  const __m512 low = _mm512_maskz_loadu_ps(first_lanes(left), x);
-  const __m512 high = _mm512_maskz_loadu_ps(first_lanes(left - 16), x + 16);
-  const __m512i bits = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(low)),
-                                        _mm512_castps_si512(_mm512_abs_ps(high)));
-  const float top =
-      _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(_mm512_reduce_max_epi32(bits))));
-  const __m512 inverse = _mm512_set1_ps(top > kSmallestGroup ? 127.0f / top : 0.0f);
-  const __mmask16 finite = top <= kLargestFloat ? __mmask16(0xffff) : __mmask16(0);
-  const __m512i a = _mm512_maskz_cvtps_epi32(finite, _mm512_mul_ps(low, inverse));
-  const __m512i b = _mm512_maskz_cvtps_epi32(finite, _mm512_mul_ps(high, inverse));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtsepi32_epi8(a));
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtsepi32_epi8(b));
-  const int sum = _mm512_reduce_add_epi32(_mm512_add_epi32(a, b));
-  *scale = top / 127.0f;
-  if constexpr (Q::kHasMin) {
-    *reinterpret_cast<float*>(correction) = *scale * float(sum);
-  } else {
-    *reinterpret_cast<std::int32_t*>(correction) = -kQ8Offset * sum;
+inline __attribute__((always_inline)) void quantize(const float* x, std::int64_t left, Groups& g) {
+  __m512 v[kTogether][2];
+  __m512i top[kTogether], sum[kTogether];
+#pragma GCC unroll 4
+  for (int i = 0; i < kTogether; i++) {
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+      const std::int64_t at = i * kGroup + h * kLanes;
+      v[i][h] = _mm512_maskz_loadu_ps(first_lanes(left - at), x + at);
+    }
+    top[i] = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(v[i][0])),
+                              _mm512_castps_si512(_mm512_abs_ps(v[i][1])));
   }
+  const __m512 largest = _mm512_castsi512_ps(largest_lanes(top));
+  const __m512 steps = _mm512_set1_ps(127.0f);
+  const __mmask16 counts = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kSmallestGroup), _CMP_GT_OQ) &
+                           _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLargestFloat), _CMP_LE_OQ);
+  const __m512 inverse = _mm512_maskz_div_ps(counts, steps, largest);
+  const __m512 inverses[kTogether] = {spread<0>(inverse), spread<1>(inverse), spread<2>(inverse),
+                                      spread<3>(inverse)};
+#pragma GCC unroll 4
+  for (int i = 0; i < kTogether; i++) {
+    // A number that is not finite has no integer: where the factor is 0 all of them are.
+    const __mmask16 kept = _mm512_cmp_ps_mask(inverses[i], _mm512_setzero_ps(), _CMP_GT_OQ);
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; h++) {
+      g.q[i][h] = _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(v[i][h], inverses[i]));
+    }
+    sum[i] = _mm512_add_epi32(g.q[i][0], g.q[i][1]);
+  }
+  const __m512 scale = _mm512_div_ps(largest, steps);
+  const __m512i sums = added_lanes(sum);
+  __m512 correction;
+  if constexpr (Q::kHasMin) {
+    correction = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums));
+  } else {
+    correction = _mm512_castsi512_ps(_mm512_mullo_epi32(sums, _mm512_set1_epi32(-kQ8Offset)));
+  }
+  _mm_store_ps(g.scale, _mm512_castps512_ps128(scale));
+  _mm_store_ps(g.correction, _mm512_castps512_ps128(correction));
 }
 
 template <class Q>
 void pack_rows(const PackRows& p) {
-  char* out = static_cast<char*>(p.out);
-  for (std::int64_t k = 0; k < p.k; k += kGroup, out += p.rows * kQuantUnit) {
-    auto* const scales = reinterpret_cast<float*>(out + p.rows * kGroup);
-    char* const corrections = out + p.rows * (kGroup + 4);
-    for (int r = 0; r < p.rows; r++) {
-      quantize<Q>(p.x + r * p.x_stride + k, p.k - k, out + r * kGroup, scales + r,
-                  corrections + 4 * r);
+  const std::int64_t unit = std::int64_t(p.rows) * kQuantUnit;
+  for (int r = 0; r < p.rows; r++) {
+    char* out = static_cast<char*>(p.out);
+    for (std::int64_t k = 0; k < p.k; k += kTogether * kGroup) {
+      Groups g;
+      quantize<Q>(p.x + r * p.x_stride + k, p.k - k, g);
+#pragma GCC unroll 4
+      for (int i = 0; i < kTogether; i++, out += unit) {
+        if (k + i * kGroup >= p.k) break;
+        char* const q = out + r * kGroup;
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(g.q[i][0]));
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtepi32_epi8(g.q[i][1]));
+        auto* const numbers = reinterpret_cast<float*>(out + p.rows * kGroup);
+        numbers[r] = g.scale[i];
+        numbers[p.rows + r] = g.correction[i];
+      }
     }
   }
 }

@@ -1,5 +1,6 @@
 #pragma once
-/// The one packed layout of a weight matrix [out, in] that every CPU path reads.
+/// The one packed layout of a weight matrix [out, in] that every CPU path reads, and that files of
+/// `chiasm quantize` hold: whoever changes the bytes renames packed_layout().
 ///
 /// Outputs are cut into panels of 32 (the last one of 16 or 32, padded with zeros). Inside a panel
 /// the inputs follow one another, and at each input stand the weights of the panel's outputs: 16
@@ -21,6 +22,9 @@ namespace chiasm::kernels {
 
 struct Matrix::Packed {
   struct Free {
+    Free() : owned(true) {}
+    explicit Free(bool is_owned) : owned(is_owned) {}
+    bool owned;  // false: the bytes are a file's
     void operator()(std::byte* p) const;
   };
 
@@ -33,6 +37,10 @@ struct Matrix::Packed {
     return format == WeightFormat::q8 || format == WeightFormat::q8_rows ||
            format == WeightFormat::q4;
   }
+
+  /// Sets `out`, `in`, `format` and `bytes`. ShapeError for sizes of no matrix.
+  void set_sizes(std::int64_t outputs, std::int64_t inputs, WeightFormat weight_format);
+
   /// Inputs that stand together, and the bytes that 16 outputs of them take.
   std::int64_t unit_inputs() const {
     return quantized() ? cpu::kGroup : format == WeightFormat::bf16 ? 2 : 1;

@@ -14,7 +14,8 @@
 /// inputs; no format uses that yet.
 ///
 /// Activations: x = scale * q, q = -127..127, in the same groups (for q8_rows: of 128). A unit of R
-/// rows is [R][group] int8, [R] float32 scales, [R] corrections:
+/// rows is [R][group] int8, [R] float32 scales, [R] corrections (q8_rows with AVX-512: [R] of group
+/// int8, scale and correction, so that the rows lie in different banks of the cache):
 ///   for q8, q8_rows  int32  -128 * sum(q): what the offset of unsigned weights adds to a product
 ///   for q4  float32 scale * sum(q): what `min` is multiplied by
 #include <cstdint>

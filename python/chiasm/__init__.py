@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chiasm._embedder import Embedder, EmbedderInfo
     from chiasm._load import load, load_embedder
     from chiasm._model import Model
+    from chiasm._quantize import quantize
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
     from chiasm._stream import Stream
     from chiasm.errors import (
@@ -46,6 +47,7 @@ __all__ = [
     "__version__",
     "load",
     "load_embedder",
+    "quantize",
 ]
 
 _HOMES = {
@@ -53,6 +55,7 @@ _HOMES = {
     "_embedder": ["Embedder", "EmbedderInfo"],
     "_load": ["load", "load_embedder"],
     "_model": ["Model"],
+    "_quantize": ["quantize"],
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
     "_stream": ["Stream"],
     "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'system_info']
+__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -160,6 +160,9 @@ class ModelInfo:
         ...
     @property
     def max_context(self) -> int:
+        ...
+    @property
+    def packed_layout(self) -> str:
         ...
     @property
     def parameters(self) -> int:
@@ -342,9 +345,13 @@ class Embedder:
     @property
     def info(self) -> EmbedderInfo:
         ...
-def checkpoint_tensors(folder: str) -> list[tuple[str, str, list[int]]]:
+def checkpoint_tensors(path: str) -> list[tuple[str, str, list[int]]]:
     """
-    (name, dtype, shape) of every tensor of a folder's safetensors; ModelError.
+    (name, format, shape) of every tensor of a folder or GGUF file; ModelError.
+    """
+def quantize(model: str, out: str, *, to: str = 'int8', dtype: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, force: bool = False, progress: collections.abc.Callable[[float], None] | None = None) -> None:
+    """
+    Writes the folder `out`: `model` quantized and packed. `progress` hears the fraction done.
     """
 def system_info() -> dict[str, typing.Any]:
     """

@@ -67,7 +67,7 @@ def load(
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
-    with listener(progress) as hear:
+    with listener(progress, "loading") as hear:
         native = _chiasm.Model.load(str(folder), progress=hear, **settings)  # type: ignore[arg-type]
     return Model(native, _chat_template(folder, native.info))
 
@@ -115,5 +115,5 @@ def load_embedder(
         "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
     }
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
-    with listener(progress) as hear:
+    with listener(progress, "loading") as hear:
         return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))  # type: ignore[arg-type]

@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 
 
 @contextlib.contextmanager
-def listener(wanted: bool | Callable[[float], None]) -> Iterator[Callable[[float], None] | None]:
-    """Who hears of loading: a late bar, a function of the caller, or nobody."""
+def listener(
+    wanted: bool | Callable[[float], None], title: str
+) -> Iterator[Callable[[float], None] | None]:
+    """Who hears how far something got: a bar once it takes long, a function of the caller, or
+    nobody."""
     if callable(wanted):
         yield wanted
     else:
-        with progress("loading", shown=bool(wanted), after=0.5) as show:
+        with progress(title, shown=bool(wanted), after=0.5) as show:
             yield show
 
 

@@ -106,6 +106,7 @@ class ModelInfo:
     path: str
     dtype: str
     quantize: str
+    packed_layout: str
     """int8, int4, gguf (the file's own blocks), or empty."""
     kv_dtype: str
     isa: str

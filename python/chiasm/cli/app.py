@@ -250,6 +250,38 @@ def inspect(
 
 
 @_app.command()
+def quantize(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model folder or hub id.")],
+    out: Annotated[str, typer.Argument(metavar="OUT", help="The folder to write.")],
+    to: Annotated[str, typer.Option("--to", help="int8 or int4.")] = "int8",
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace OUT, if it is a packed model.")
+    ] = False,
+    json: o.Json = False,
+    dtype: o.DType = "auto",
+    threads: o.Threads = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Write a model in 8 or 4 bits, so that loading it is a memory map."""
+    from chiasm.cli import show
+
+    show.quantize(
+        model,
+        out,
+        json,
+        {
+            "to": to,
+            "force": force,
+            "dtype": dtype,
+            "threads": threads,
+            "revision": revision,
+            "offline": offline,
+        },
+    )
+
+
+@_app.command()
 def doctor(json: o.Json = False) -> None:
     """Show which CPU path, threads, libraries and versions are in use."""
     from chiasm.cli import show

@@ -1,4 +1,4 @@
-"""`chiasm plan`, `chiasm inspect` and `chiasm doctor`."""
+"""`chiasm plan`, `chiasm inspect`, `chiasm quantize` and `chiasm doctor`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pathlib
 import platform
 import sys
+import time
 from collections import Counter
 from typing import Any
 
@@ -28,7 +29,10 @@ def plan(model: chiasm.Model, names: list[str], prompt: str, max_tokens: int, js
         return
     rows = [
         ("prompt", f"{told.tokens} tokens, {told.image_tokens} of them for pictures"),
-        ("pictures", f"{len(pictures)}, cut into {told.tiles} tile{'' if told.tiles == 1 else 's'}"),
+        (
+            "pictures",
+            f"{len(pictures)}, cut into {told.tiles} tile{'' if told.tiles == 1 else 's'}",
+        ),
         ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
         ("weights", bytes_text(told.weight_bytes)),
         ("keys and values", bytes_text(told.kv_bytes)),
@@ -51,7 +55,7 @@ def inspect(model: chiasm.Model, json: bool) -> None:
         ("folder", info.path),
         ("parameters", f"{info.parameters:,}"),
         ("files", bytes_text(info.file_bytes)),
-        ("resident weights", f"{bytes_text(info.weight_bytes)} as {info.dtype}"),
+        ("resident weights", f"{bytes_text(info.weight_bytes)} as {_formats(info)}"),
         ("context", f"{info.max_context} tokens, keys and values as {info.kv_dtype}"),
         ("decoder", f"{info.layers} layers of {info.hidden_size}, {info.vocab_size} tokens"),
         ("end tokens", ", ".join(map(str, info.eos_token_ids))),
@@ -72,6 +76,28 @@ def inspect(model: chiasm.Model, json: bool) -> None:
     for name, dtype, shape in tensors:
         size = " x ".join(map(str, shape)) or "scalar"
         print(f"{printable(name, sys.stdout):<{width}}  {dtype:<8}  {size}")
+
+
+def _formats(info: chiasm.ModelInfo) -> str:
+    text = info.dtype
+    if info.quantize == "gguf":
+        text = f"the file's own blocks, the rest as {text}"
+    elif info.quantize:
+        text = f"{info.quantize}, the rest as {text}"
+    if info.packed_layout:
+        text += f"; mapped, layout {info.packed_layout} (the same for every instruction set)"
+    return text
+
+
+def quantize(model: str, out: str, json: bool, settings: dict[str, Any]) -> None:
+    begun = time.perf_counter()
+    folder = chiasm.quantize(model, out, progress=True, **settings)
+    size = sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    if json:
+        seconds = round(time.perf_counter() - begun, 3)
+        print(json_line({"folder": str(folder), "bytes": size, "seconds": seconds}))
+    else:
+        print(printable(f"{folder}: {bytes_text(size)} as {settings['to']}", sys.stdout))
 
 
 def doctor(json: bool) -> None:
