@@ -41,8 +41,9 @@ struct Bf16 {
   static Raw load(const char* b) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(b)); }
   template <int S>
   static __m256 widen(Raw b) {
-    return _mm256_castsi256_ps(S == 0 ? _mm256_slli_epi32(b, 16)
-                                      : _mm256_and_si256(b, _mm256_set1_epi32(int(0xffff0000u))));
+    // Two shifts and not a mask, which would take a register from the sums.
+    if constexpr (S == 1) b = _mm256_srli_epi32(b, 16);
+    return _mm256_castsi256_ps(_mm256_slli_epi32(b, 16));
   }
 };
 
@@ -85,7 +86,13 @@ void multiply(const Tile& t, int first) {
       }
     }
     sub_step<W, 0>(a, b, sum);
-    if constexpr (W::kSub == 2) sub_step<W, 1>(a + R, b, sum);
+    if constexpr (W::kSub == 2) {
+      // Hides that these are the same weights: kept from one half to the other they would push sums
+      // out of the registers.
+      const char* again = b;
+      asm("" : "+r"(again));
+      sub_step<W, 1>(a + R, again, sum);
+    }
   }
   if constexpr (W::kSub == 2) {
     if (t.k % 2 != 0) sub_step<W, 0>(a, b, sum);  // the last input has no partner

@@ -182,54 +182,63 @@ __m512 spread(__m512 quarters) {
 
 // What quantizing leaves of four groups.
 struct Groups {
-  __m512i q[kTogether][2];
-  alignas(16) float scale[4];
-  alignas(16) float correction[4];  // int32 for q8
+  alignas(64) char q[kTogether][kGroup];
+  alignas(16) float scale[kTogether];
+  alignas(16) float correction[kTogether];  // bits of int32 for q8
 };
 
-// What lies beyond the row's end counts as zeros. The largest magnitude is found among bit
-// patterns, where NaN is the largest: the group's scale becomes NaN, its numbers 0.
-template <class Q>
+// The low bytes of two groups' integers, one group after the other.
+__m512i join_groups(__m512i low0, __m512i high0, __m512i low1, __m512i high1) {
+  // Packing works inside quarters: their dwords are low0, high0, low1, high1.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  const __m512i bytes =
+      _mm512_packs_epi16(_mm512_packs_epi32(low0, high0), _mm512_packs_epi32(low1, high1));
+  return _mm512_permutexvar_epi32(order, bytes);
+}
+
+// What lies beyond the row's end (kWhole: nothing) counts as zeros. The largest magnitude is found
+// among bit patterns, where NaN is the largest: the group's scale becomes NaN, whatever its
+// numbers.
+template <class Q, bool kWhole>
 inline __attribute__((always_inline)) void quantize(const float* x, std::int64_t left, Groups& g) {
   __m512 v[kTogether][2];
-  __m512i top[kTogether], sum[kTogether];
+  __m512i n[kTogether][2], top[kTogether], sum[kTogether];
 #pragma GCC unroll 4
   for (int i = 0; i < kTogether; i++) {
 #pragma GCC unroll 2
     for (int h = 0; h < 2; h++) {
       const std::int64_t at = i * kGroup + h * kLanes;
-      v[i][h] = _mm512_maskz_loadu_ps(first_lanes(left - at), x + at);
+      v[i][h] =
+          kWhole ? _mm512_loadu_ps(x + at) : _mm512_maskz_loadu_ps(first_lanes(left - at), x + at);
     }
     top[i] = _mm512_max_epi32(_mm512_castps_si512(_mm512_abs_ps(v[i][0])),
                               _mm512_castps_si512(_mm512_abs_ps(v[i][1])));
   }
   const __m512 largest = _mm512_castsi512_ps(largest_lanes(top));
   const __m512 steps = _mm512_set1_ps(127.0f);
-  const __mmask16 counts = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kSmallestGroup), _CMP_GT_OQ) &
-                           _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kLargestFloat), _CMP_LE_OQ);
+  const __mmask16 counts = _mm512_cmp_ps_mask(largest, _mm512_set1_ps(kSmallestGroup), _CMP_GT_OQ);
   const __m512 inverse = _mm512_maskz_div_ps(counts, steps, largest);
   const __m512 inverses[kTogether] = {spread<0>(inverse), spread<1>(inverse), spread<2>(inverse),
                                       spread<3>(inverse)};
 #pragma GCC unroll 4
   for (int i = 0; i < kTogether; i++) {
-    // A number that is not finite has no integer: where the factor is 0 all of them are.
-    const __mmask16 kept = _mm512_cmp_ps_mask(inverses[i], _mm512_setzero_ps(), _CMP_GT_OQ);
 #pragma GCC unroll 2
-    for (int h = 0; h < 2; h++) {
-      g.q[i][h] = _mm512_maskz_cvtps_epi32(kept, _mm512_mul_ps(v[i][h], inverses[i]));
-    }
-    sum[i] = _mm512_add_epi32(g.q[i][0], g.q[i][1]);
+    for (int h = 0; h < 2; h++) n[i][h] = _mm512_cvtps_epi32(_mm512_mul_ps(v[i][h], inverses[i]));
+    sum[i] = _mm512_add_epi32(n[i][0], n[i][1]);
   }
+  _mm512_store_si512(g.q[0], join_groups(n[0][0], n[0][1], n[1][0], n[1][1]));
+  _mm512_store_si512(g.q[2], join_groups(n[2][0], n[2][1], n[3][0], n[3][1]));
   const __m512 scale = _mm512_div_ps(largest, steps);
   const __m512i sums = added_lanes(sum);
-  __m512 correction;
-  if constexpr (Q::kHasMin) {
-    correction = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums));
-  } else {
-    correction = _mm512_castsi512_ps(_mm512_mullo_epi32(sums, _mm512_set1_epi32(-kQ8Offset)));
-  }
   _mm_store_ps(g.scale, _mm512_castps512_ps128(scale));
-  _mm_store_ps(g.correction, _mm512_castps512_ps128(correction));
+  if constexpr (Q::kHasMin) {
+    const __m512 product = _mm512_mul_ps(scale, _mm512_cvtepi32_ps(sums));
+    _mm_store_ps(g.correction, _mm512_castps512_ps128(product));
+  } else {
+    static_assert(kQ8Offset == 1 << 7);
+    const __m512i product = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums, 7));
+    _mm_store_si128(reinterpret_cast<__m128i*>(g.correction), _mm512_castsi512_si128(product));
+  }
 }
 
 template <class Q>
@@ -237,15 +246,17 @@ void pack_rows(const PackRows& p) {
   const std::int64_t unit = std::int64_t(p.rows) * kQuantUnit;
   for (int r = 0; r < p.rows; r++) {
     char* out = static_cast<char*>(p.out);
-    for (std::int64_t k = 0; k < p.k; k += kTogether * kGroup) {
+    const float* x = p.x + r * p.x_stride;
+    for (std::int64_t left = p.k; left > 0; left -= kTogether * kGroup, x += kTogether * kGroup) {
       Groups g;
-      quantize<Q>(p.x + r * p.x_stride + k, p.k - k, g);
-#pragma GCC unroll 4
-      for (int i = 0; i < kTogether; i++, out += unit) {
-        if (k + i * kGroup >= p.k) break;
-        char* const q = out + r * kGroup;
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(q), _mm512_cvtepi32_epi8(g.q[i][0]));
-        _mm_storeu_si128(reinterpret_cast<__m128i*>(q + 16), _mm512_cvtepi32_epi8(g.q[i][1]));
+      if (left >= kTogether * kGroup) {
+        quantize<Q, true>(x, left, g);
+      } else {
+        quantize<Q, false>(x, left, g);
+      }
+      for (int i = 0; i < kTogether && i * kGroup < left; i++, out += unit) {
+        const __m256i q = _mm256_load_si256(reinterpret_cast<const __m256i*>(g.q[i]));
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + r * kGroup), q);
         auto* const numbers = reinterpret_cast<float*>(out + p.rows * kGroup);
         numbers[r] = g.scale[i];
         numbers[p.rows + r] = g.correction[i];
