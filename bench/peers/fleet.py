@@ -20,6 +20,7 @@ class Places:
     peers_python: str | None
     llama_bindings: pathlib.Path | None
     llama_build: pathlib.Path | None
+    llama_build_avx2: pathlib.Path | None = None
 
 
 class Fleet:
@@ -55,6 +56,14 @@ class Fleet:
             self.missing[model] = str(error)
         return model in self._loaded
 
+    def memory(self, model: str, **arguments: Any) -> dict[str, float]:
+        """Resident megabytes of the model's process, which is started if need be."""
+        peer = MODELS[model].peer
+        if peer not in self._workers:
+            self._workers[peer] = self._start(peer)
+        found: dict[str, float] = self._workers[peer].call("memory", **arguments)
+        return found
+
     def close(self) -> None:
         for worker in self._workers.values():
             worker.close()
@@ -78,8 +87,13 @@ class Fleet:
         if module == "llama":
             if self._places.llama_bindings:
                 environment["PYTHONPATH"] = str(self._places.llama_bindings)
-            if self._places.llama_build:
-                libraries = str(self._places.llama_build / "bin")
+            build = self._places.llama_build
+            if variant == "avx2":
+                build = self._places.llama_build_avx2
+                if build is None:
+                    raise PeerError("not installed")
+            if build:
+                libraries = str(build / "bin")
                 environment["LLAMA_CPP_LIB_PATH"] = environment["MTMD_CPP_LIB"] = libraries
         try:
             return Worker(f"{module}_peer", self._places.peers_python, environment)

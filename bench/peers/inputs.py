@@ -5,6 +5,8 @@ Caches of prefixes and of pictures answer repeated inputs in no time, so each ca
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 VOCABULARY = 49152  # of SmolLM2; the picture tokens lie behind it and are left out
@@ -16,6 +18,7 @@ def token_ids(count: int, seed: int) -> list[int]:
     return [int(i) for i in random.integers(FIRST_WORD, VOCABULARY, count)]
 
 
+@functools.lru_cache(maxsize=1)
 def picture(side: int, seed: int) -> np.ndarray:
     """uint8 [side, side, 3]: smooth waves, shapes with edges and a little noise."""
     random = np.random.default_rng(seed)

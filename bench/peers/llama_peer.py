@@ -10,7 +10,7 @@ import time
 from typing import Any
 
 from peers import inputs
-from peers.process import resident_megabytes, serve
+from peers.process import forget_the_most, resident_megabytes, serve
 
 CONTEXT = 2560
 
@@ -128,7 +128,11 @@ class LlamaCpp:
             step = out[-1:]
         return out
 
-    def memory(self) -> dict[str, float]:
+    def memory(self, picture: int | None = None) -> dict[str, float]:
+        """Now and at most; with the seed of a large picture, from when that is made."""
+        if picture is not None:
+            inputs.picture(2048, picture)
+            forget_the_most()
         return resident_megabytes()
 
     def _batch(self, ids: list[int]) -> Any:

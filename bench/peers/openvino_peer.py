@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from peers import inputs
-from peers.process import resident_megabytes, serve
+from peers.process import forget_the_most, resident_megabytes, serve
 
 
 class OpenVino:
@@ -50,7 +50,11 @@ class OpenVino:
         metrics = self._generate(model, max(1, depth), tokens + 1, seed)
         return float(metrics.get_tpot().mean) / 1e3 * tokens
 
-    def memory(self) -> dict[str, float]:
+    def memory(self, picture: int | None = None) -> dict[str, float]:
+        """Now and at most; with the seed of a large picture, from when that is made."""
+        if picture is not None:
+            inputs.picture(2048, picture)
+            forget_the_most()
         return resident_megabytes()
 
     def _generate(self, model: str, length: int, tokens: int, seed: int) -> Any:

@@ -6,6 +6,7 @@ import platform
 import re
 from typing import Any
 
+from peers import memory
 from peers.rows import MODELS, ROWS, Bar, Row
 
 
@@ -28,6 +29,8 @@ def markdown(results: dict[str, Any], keys: list[str]) -> str:
         out += _table(row, results["rows"][row.key])
     if "start-up" in keys and "start-up" in results["rows"]:
         out += _start_up(results["rows"]["start-up"])
+    if "memory" in keys and "memory" in results["rows"]:
+        out += memory.table(results["rows"]["memory"])
     out += _checks(results["checks"])
     return "\n".join(out)
 
@@ -63,7 +66,7 @@ def _figure(row: Row, found: dict[str, float]) -> str:
 def _kind(model: str) -> str:
     """Which peak a model's products are held against."""
     spec = MODELS[model]
-    if spec.peer == "chiasm-avx2":
+    if spec.peer.endswith("-avx2"):
         return "avx2"
     eight = spec.path == "gguf" or "q8_0" in spec.path or "quantize" in spec.settings
     one = "-1" if spec.peer.endswith("-1") else ""

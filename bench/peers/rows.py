@@ -42,11 +42,15 @@ MODELS = {
     "Chiasm AVX2 bf16": Spec("chiasm-avx2", "vlm"),
     "torch bf16": Spec("torch", "vlm", {"dtype": "bfloat16"}),
     "torch fp32": Spec("torch", "vlm", {"dtype": "float32"}),
+    "torch fp32 Q4_1": Spec("torch", "gguf", {"dtype": "float32"}),
     "OpenVINO bf16 tile": Spec("openvino", "vision.xml"),
     "OpenVINO Q4_1": Spec("openvino", "gguf"),
     "llama.cpp f16": Spec("llama", "vlm-f16.gguf", mmproj="vlm-mmproj-f16.gguf"),
     "llama.cpp q8_0": Spec("llama", "vlm-q8_0.gguf", mmproj="vlm-mmproj-q8_0.gguf"),
     "llama.cpp Q4_1": Spec("llama", "gguf"),
+    "llama.cpp AVX2 f16": Spec("llama-avx2", "vlm-f16.gguf", mmproj="vlm-mmproj-f16.gguf"),
+    "llama.cpp AVX2 q8_0": Spec("llama-avx2", "vlm-q8_0.gguf", mmproj="vlm-mmproj-q8_0.gguf"),
+    "llama.cpp AVX2 Q4_1": Spec("llama-avx2", "gguf"),
 }
 
 
@@ -198,10 +202,12 @@ ROWS = [
         each(
             "encode",
             *["Chiasm AVX2 bf16 tile", "Chiasm AVX2 int8 tile", "llama.cpp f16", "llama.cpp q8_0"],
+            *["llama.cpp AVX2 f16", "llama.cpp AVX2 q8_0"],
         ),
         [
             Bar("Chiasm AVX2 bf16 tile", "llama.cpp f16", 1.0),
             Bar("Chiasm AVX2 int8 tile", "llama.cpp q8_0", 1.0),
+            Bar("Chiasm AVX2 bf16 tile", "llama.cpp AVX2 f16", 1.0),
         ],
         gflop=TILE_GFLOP,
         rounds=3,
@@ -212,11 +218,13 @@ ROWS = [
         each(
             "prefill",
             *["Chiasm AVX2 Q4_1", "Chiasm AVX2 bf16", "llama.cpp Q4_1", "llama.cpp f16"],
+            *["llama.cpp AVX2 Q4_1", "llama.cpp AVX2 f16"],
             tokens=512,
         ),
         [
             Bar("Chiasm AVX2 Q4_1", "llama.cpp Q4_1", 1.0),
             Bar("Chiasm AVX2 bf16", "llama.cpp f16", 1.0),
+            Bar("Chiasm AVX2 bf16", "llama.cpp AVX2 f16", 1.0),
         ],
         tokens=512,
         gflop=PREFILL_GFLOP,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
 from peers import inputs
-from peers.process import resident_megabytes, serve
+from peers.process import forget_the_most, resident_megabytes, serve
 
 
 class Torch:
@@ -19,6 +20,13 @@ class Torch:
 
     def load(self, model: str, path: str, threads: int, dtype: str) -> None:
         self._torch.set_num_threads(threads)
+        if path.endswith(".gguf"):
+            folder, file = os.path.split(path)
+            kind = self._transformers.AutoModelForCausalLM
+            self._models[model] = kind.from_pretrained(
+                folder, gguf_file=file, dtype=getattr(self._torch, dtype)
+            ).eval()
+            return
         kind = self._transformers.AutoModelForImageTextToText
         kind = kind.from_pretrained(path, dtype=getattr(self._torch, dtype))
         self._models[model] = kind.eval()
@@ -56,7 +64,11 @@ class Torch:
             values = self._models[model](input_ids=self._torch.tensor([ids])).logits[0, first:]
         np.save(out, values.float().numpy())
 
-    def memory(self) -> dict[str, float]:
+    def memory(self, picture: int | None = None) -> dict[str, float]:
+        """Now and at most; with the seed of a large picture, from when that is made."""
+        if picture is not None:
+            inputs.picture(2048, picture)
+            forget_the_most()
         return resident_megabytes()
 
     def _forward(self, model: str, ids: Any, cache: Any) -> Any:
