@@ -112,28 +112,10 @@ void run(benchmark::State& state, const Problem& p) {
   state.counters["GB/s"] = double(weights[0].bytes()) * rate / 1e9;
 }
 
-const char* format_name(WeightFormat format) {
-  switch (format) {
-    case WeightFormat::f32:
-      return "f32";
-    case WeightFormat::bf16:
-      return "bf16";
-    case WeightFormat::f16:
-      return "f16";
-    case WeightFormat::q8:
-      return "q8";
-    case WeightFormat::q8_rows:
-      return "q8_rows";
-    case WeightFormat::q4:
-      return "q4";
-  }
-  return "unknown";
-}
-
 void add(const Problem& p) {
   const std::string title = std::string("linear/") + std::string(name(p.isa)) + "/" +
-                            format_name(p.format) + "/" + std::to_string(p.rows) + "x" +
-                            std::to_string(p.in) + "x" + std::to_string(p.out);
+                            std::string(format_name(p.format)) + "/" + std::to_string(p.rows) +
+                            "x" + std::to_string(p.in) + "x" + std::to_string(p.out);
   benchmark::RegisterBenchmark(title.c_str(), [p](benchmark::State& state) { run(state, p); })
       ->UseRealTime()
       ->Unit(benchmark::kMicrosecond);

@@ -38,9 +38,9 @@ void run(int count, char** args) {
   const auto megabytes = [](std::int64_t bytes) { return double(bytes) / 1e6; };
   std::printf("after an answer %8.1f MB resident more, %8.1f MB at most\n",
               status("VmRSS") - before, growth);
-  std::printf("plan            %8.1f MB: weights %.1f, KV %.1f, activations %.1f\n",
-              megabytes(plan.peak_bytes), megabytes(plan.weight_bytes), megabytes(plan.kv_bytes),
-              megabytes(plan.activation_bytes));
+  std::printf("plan            %8.1f MB: weights %.1f, fixed %.1f, KV %.1f, activations %.1f\n",
+              megabytes(plan.peak_bytes), megabytes(plan.weight_bytes), megabytes(plan.fixed_bytes),
+              megabytes(plan.kv_bytes), megabytes(plan.activation_bytes));
   std::printf("at most / (weights * 1.2 + KV) = %.3f;  at most / plan = %.3f\n",
               growth / (1.2 * megabytes(plan.weight_bytes) + megabytes(plan.kv_bytes)),
               growth / megabytes(plan.peak_bytes));

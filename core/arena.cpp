@@ -42,6 +42,12 @@ TensorView<float> Arena::floats(const Shape& shape, std::string_view name) {
   return TensorView<float>(data, shape, name);
 }
 
+void Arena::reserve(std::size_t bytes) {
+  if (block_ > 0 || used_ > 0 || (!blocks_.empty() && blocks_[0].bytes() >= bytes)) return;
+  blocks_.clear();
+  blocks_.push_back(make_block(std::max(bytes, kSmallestBlock)));
+}
+
 std::size_t Arena::bytes() const {
   std::size_t total = 0;
   for (const Tensor& block : blocks_) total += block.bytes();

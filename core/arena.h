@@ -15,6 +15,9 @@ class Arena {
   /// An uninitialised array, valid until the enclosing Frame ends. Throws RequestError when memory
   /// is refused.
   TensorView<float> floats(const Shape& shape, std::string_view name = "scratch");
+  /// Makes an unused arena one block of at least `bytes`. Without it the arrays of a first pass
+  /// each get a block of their own, and those that follow one another cannot share memory.
+  void reserve(std::size_t bytes);
   /// Bytes held, used or not.
   std::size_t bytes() const;
 

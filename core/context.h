@@ -5,6 +5,7 @@
 
 #include "core/error.h"
 #include "core/isa.h"
+#include "core/profile.h"
 #include "core/tensor.h"
 #include "core/thread_pool.h"
 
@@ -18,6 +19,8 @@ struct Context {
   /// ("vision.layers.3.out"). Null means none. Used by parity tests to name the first stage that
   /// departs from the reference.
   const std::function<void(std::string_view, TensorView<const float>)>* tap = nullptr;
+  /// Collects the time of every operator. Null means nobody asks.
+  Profile* profile = nullptr;
   /// Polled between layers and tiles; returning true makes the operation throw Interrupted.
   const std::function<bool()>* interrupted = nullptr;
 

@@ -55,6 +55,7 @@ void activate(const Context& ctx, Activation act, TensorView<float> x) {
 
 void gated_activation(const Context& ctx, Activation act, TensorView<const float> gate_up,
                       TensorView<float> y) {
+  const Timed timed(ctx.profile, "gated_activation");
   in_context("gated_activation", [&] {
     const std::int64_t rows = y.rows(), n = y.cols();
     gate_up.expect({rows, 2 * n});
@@ -70,6 +71,7 @@ void gated_activation(const Context& ctx, Activation act, TensorView<const float
 }
 
 void add(const Context& ctx, TensorView<const float> x, TensorView<float> y) {
+  const Timed timed(ctx.profile, "add");
   in_context("add", [&] {
     x.expect(y.shape());
     const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);

@@ -200,6 +200,7 @@ void attention(const Context& ctx, const AttentionShape& asked, TensorView<const
                const KeyValues& kv, std::span<const AttentionSequence> sequences,
                std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
                TensorView<float> out) {
+  const Timed timed(ctx.profile, "attention");
   in_context("attention", [&] {
     check_shape(asked);
     AttentionShape shape = asked;
@@ -246,6 +247,7 @@ void attention(const Context& ctx, const AttentionShape& asked, TensorView<const
 void write_pages(const Context& ctx, TensorView<const float> x, std::int64_t kv_heads,
                  std::int64_t head_dim, std::span<const std::int64_t> slot, std::byte* pages,
                  DType page_dtype) {
+  const Timed timed(ctx.profile, "write_pages");
   in_context("write_pages", [&] {
     x.expect({std::int64_t(slot.size()), kv_heads * head_dim});
     if (page_dtype != DType::f32 && page_dtype != DType::bf16) {

@@ -26,6 +26,7 @@ void check_ids(std::span<const std::int32_t> ids, std::int64_t rows) {
 
 void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t> ids,
            TensorView<float> y) {
+  const Timed timed(ctx.profile, "embed");
   in_context("embed", [&] {
     y.expect({std::int64_t(ids.size()), table.in()});
     check_ids(ids, table.out());
@@ -38,6 +39,7 @@ void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t
 
 void add_rows(const Context& ctx, TensorView<const float> table, std::span<const std::int32_t> ids,
               TensorView<float> y) {
+  const Timed timed(ctx.profile, "add_rows");
   in_context("add_rows", [&] {
     y.expect({std::int64_t(ids.size()), table.cols()});
     check_ids(ids, table.rows());
@@ -54,6 +56,7 @@ void add_rows(const Context& ctx, TensorView<const float> table, std::span<const
 
 void extract_patches(const Context& ctx, TensorView<const float> pixels, std::int64_t patch,
                      TensorView<float> y) {
+  const Timed timed(ctx.profile, "extract_patches");
   in_context("extract_patches", [&] {
     const Shape& s = pixels.shape();
     if (s.rank() != 3 || patch <= 0 || s[1] % patch != 0 || s[2] % patch != 0) {
@@ -79,6 +82,7 @@ void extract_patches(const Context& ctx, TensorView<const float> pixels, std::in
 
 void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
                    std::int64_t factor, TensorView<float> y) {
+  const Timed timed(ctx.profile, "pixel_shuffle");
   in_context("pixel_shuffle", [&] {
     if (side <= 0 || factor <= 0 || side % factor != 0) {
       fail<ShapeError>("a grid of side ", side, " does not divide into blocks of ", factor);

@@ -267,6 +267,7 @@ void Matrix::row(std::int64_t i, float* y) const {
 
 void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
             const Epilogue& epilogue, TensorView<float> y) {
+  const Timed timed(ctx.profile, "linear", w.out(), w.in(), x.rows());
   in_context("linear", [&] {
     const std::int64_t rows = x.rows();
     if (x.shape().rank() != 2) {

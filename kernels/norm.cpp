@@ -23,6 +23,7 @@ void run(const Context& ctx, NormRows kernel, const cpu::NormArgs& args, std::in
 
 void layer_norm(const Context& ctx, TensorView<const float> x, TensorView<const float> weight,
                 TensorView<const float> bias, float eps, TensorView<float> y) {
+  const Timed timed(ctx.profile, "layer_norm");
   in_context("layer_norm", [&] {
     check_rows(x, y);
     weight.expect({x.cols()});
@@ -37,6 +38,7 @@ void layer_norm(const Context& ctx, TensorView<const float> x, TensorView<const 
 
 void rms_norm(const Context& ctx, TensorView<const float> x, TensorView<const float> weight,
               float eps, TensorView<float> y) {
+  const Timed timed(ctx.profile, "rms_norm");
   in_context("rms_norm", [&] {
     check_rows(x, y);
     weight.expect({x.cols()});

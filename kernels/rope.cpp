@@ -9,6 +9,7 @@ namespace chiasm::kernels {
 
 void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, std::int64_t head_dim,
                  TensorView<const float> cosine, TensorView<const float> sine) {
+  const Timed timed(ctx.profile, "rotate_half");
   in_context("rotate_half", [&] {
     const std::int64_t rows = cosine.rows(), half = cosine.cols();
     x.expect({rows, heads * head_dim});
@@ -33,6 +34,7 @@ void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, st
 void rotary_table(const Context& ctx, std::span<const std::int32_t> position,
                   std::span<const float> inv_freq, float attention_scaling,
                   TensorView<float> cosine, TensorView<float> sine) {
+  const Timed timed(ctx.profile, "rotary_table");
   in_context("rotary_table", [&] {
     const auto rows = std::int64_t(position.size()), half = std::int64_t(inv_freq.size());
     cosine.expect({rows, half});

@@ -173,6 +173,7 @@ std::vector<float> filter_logits(const Context& ctx, std::span<const float> logi
 
 std::int32_t sample(const Context& ctx, std::span<const float> logits, const SampleOptions& options,
                     std::uint64_t position) {
+  const Timed timed(ctx.profile, "sample");
   return in_context("sample", [&] {
     if (options.temperature == 0) {
       check_options(options);

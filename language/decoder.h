@@ -72,6 +72,9 @@ class Decoder {
     return {config_.layers, config_.kv_heads, config_.head_dim, dtype};
   }
   std::size_t bytes() const;
+  /// Bytes of weights that a step reads, however few its rows: all but the rows of a token table of
+  /// its own.
+  std::size_t step_bytes() const { return bytes() - (tied_ ? 0 : embedding_.bytes()); }
 
  private:
   struct Layer {

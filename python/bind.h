@@ -66,6 +66,7 @@ py::array array(Tensor tensor);
 std::function<void(double)> heard(const std::optional<std::function<void(double)>>& progress);
 
 void bind_errors(py::module_& m);
+void bind_bench(py::module_& m);
 void bind_data(py::module_& m);
 void bind_request(py::module_& m);
 void bind_model(py::module_& m);

@@ -71,6 +71,7 @@ void bind_data(py::module_& m) {
       .def_readonly("image_tokens", &Plan::image_tokens)
       .def_readonly("tiles", &Plan::tiles)
       .def_readonly("weight_bytes", &Plan::weight_bytes)
+      .def_readonly("fixed_bytes", &Plan::fixed_bytes)
       .def_readonly("kv_bytes", &Plan::kv_bytes)
       .def_readonly("activation_bytes", &Plan::activation_bytes)
       .def_readonly("peak_bytes", &Plan::peak_bytes);
@@ -99,6 +100,7 @@ void bind_data(py::module_& m) {
       .def_readonly("image_size", &ModelInfo::image_size)
       .def_readonly("patches_per_tile", &ModelInfo::patches_per_tile)
       .def_readonly("tokens_per_tile", &ModelInfo::tokens_per_tile)
+      .def_readonly("work", &ModelInfo::work)
       .def_readonly("threads", &ModelInfo::threads)
       .def_readonly("eos_token_ids", &ModelInfo::eos_token_ids);
 }

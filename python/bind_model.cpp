@@ -112,6 +112,10 @@ void bind_model(py::module_& m) {
                 array(unlocked([&](const Poll& poll) { return self.logits(request, poll); })));
           },
           py::arg("request"), "float32 [tokens, vocab].")
+      .def("profile", &Model::profile, py::arg("on"), py::call_guard<py::gil_scoped_release>(),
+           "Collects the times of operators from now on, or stops.")
+      .def("operator_times", &Model::operator_times, py::call_guard<py::gil_scoped_release>(),
+           "What was collected.")
       .def("prompt_ids", &Model::prompt_ids, py::arg("request"),
            py::call_guard<py::gil_scoped_release>(),
            "Token ids of a request's prompt, placeholders expanded.")

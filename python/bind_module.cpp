@@ -4,6 +4,7 @@
 PYBIND11_MODULE(_chiasm, m) {
   m.doc() = "The C++ runtime. Use the package chiasm, which checks and documents its arguments.";
   chiasm::python::bind_errors(m);
+  chiasm::python::bind_bench(m);
   chiasm::python::bind_data(m);
   chiasm::python::bind_request(m);
   chiasm::python::bind_model(m);

@@ -36,6 +36,11 @@ void Engine::set_tap(std::function<void(std::string_view, TensorView<const float
   tap_ = std::move(tap);
 }
 
+void Engine::set_profile(std::shared_ptr<Profile> profile) {
+  const std::scoped_lock lock(mutex_);
+  profile_ = std::move(profile);
+}
+
 void Engine::submit(std::span<const std::shared_ptr<Sequence>> sequences) {
   for (const auto& sequence : sequences) check(*sequence);
   const std::scoped_lock lock(mutex_);
@@ -123,7 +128,9 @@ void Engine::step(const Poll& interrupted) {
     waiting_.insert(waiting_.end(), incoming_.begin(), incoming_.end());
     incoming_.clear();
     tap_in_use_ = tap_;
+    profile_in_use_ = profile_;
   }
+  ctx_.profile = profile_in_use_.get();
   ctx_.tap = tap_in_use_ ? &tap_in_use_ : nullptr;
   drop_cancelled(waiting_);
   drop_cancelled(running_);
@@ -131,6 +138,12 @@ void Engine::step(const Poll& interrupted) {
   encode_some(interrupted);
   run_batch();
   std::erase_if(running_, [](const auto& s) { return s->done; });
+}
+
+/// Times a whole stage, and has the operators inside count for it.
+Timed Engine::enter(std::string_view stage) const {
+  if (ctx_.profile != nullptr) ctx_.profile->enter(stage);
+  return Timed(ctx_.profile, "");
 }
 
 void Engine::drop_cancelled(List& list) {
@@ -188,6 +201,7 @@ bool Engine::prepare(Sequence& s, EncodingPicture& picture) {
   if (picture.tiles) return true;
   const PlacedPicture& placed = s.prompt.pictures[picture.index];
   const double start = now();
+  const Timed timed = enter("preprocess");
   try {
     picture.tiles = preprocess(family_, ctx_, placed.input, options_.limits);
     if (picture.tiles->count() != placed.layout.tiles) {
@@ -227,12 +241,14 @@ void Engine::encode_some(const Poll& interrupted) {
   if (tiles.empty()) return;
 
   const double start = now();
+  const Timed timed = enter("encode");
   const PlacedPicture& first = pieces[0].sequence->prompt.pictures[pieces[0].picture->index];
   const std::int64_t tokens = first.layout.tokens / first.layout.tiles;
   const std::int64_t dim = family_.decoder().config().hidden_size;
   Context ctx = ctx_;
   if (interrupted) ctx.interrupted = &interrupted;
   try {
+    arena_.reserve(step_bytes(std::int64_t(tiles.size()), 0));
     Arena::Frame frame(arena_);
     const auto rows = arena_.floats({std::int64_t(tiles.size()) * tokens, dim}, "image rows");
     family_.encode(ctx, tiles, arena_, rows);
@@ -263,9 +279,11 @@ struct Engine::Batch {
     Sequence* sequence;
     std::int64_t first,
         count;  // rows of the prompt; first == prompt length: the last sampled token
+    bool of_prompt() const { return first < sequence->prompt_length(); }
   };
   std::vector<Part> parts;
   std::int64_t rows = 0;
+  bool has_prompt() const { return std::ranges::any_of(parts, &Part::of_prompt); }
 };
 
 Engine::Batch Engine::gather() const {
@@ -323,7 +341,9 @@ void Engine::run_batch() {
   const Batch batch = gather();
   if (batch.rows == 0) return;
   const double start = now();
+  const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
   try {
+    arena_.reserve(step_bytes(0, batch.rows));
     Arena::Frame frame(arena_);
     const auto x = arena_.floats({batch.rows, family_.decoder().config().hidden_size}, "rows");
     fill_rows(batch, x);
@@ -340,7 +360,7 @@ void Engine::run_batch() {
   const double seconds = now() - start;
   for (const Batch::Part& part : batch.parts) {
     Sequence& s = *part.sequence;
-    const bool prompt = part.first < s.prompt_length();
+    const bool prompt = part.of_prompt();
     (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
     if (prompt) s.prefilled += part.count;
     std::erase_if(s.pictures, [&](const EncodingPicture& p) {
@@ -472,18 +492,6 @@ void Engine::abandon(Sequence& s, std::exception_ptr error) {
   const std::scoped_lock lock(mutex_);
   if (!s.done) s.error = std::move(error);
   s.done = true;
-}
-
-std::size_t Engine::step_bytes(std::int64_t tiles, std::int64_t rows) const {
-  const auto& c = family_.decoder().config();
-  const std::int64_t batch = std::min(rows, options_.prefill_rows);
-  const std::int64_t attention =
-      c.hidden_size + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim;
-  const std::int64_t feed_forward = c.hidden_size + 3 * c.intermediate_size;
-  const std::int64_t per_row = c.hidden_size + c.head_dim + std::max(attention, feed_forward);
-  const auto decoder = std::size_t(batch * per_row + c.vocab_size + c.hidden_size) * sizeof(float);
-  const std::int64_t piece = std::min(tiles, options_.tiles_per_step);
-  return std::max(decoder, piece > 0 ? family_.encode_bytes(piece) : 0);
 }
 
 }  // namespace chiasm

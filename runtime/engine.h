@@ -47,12 +47,15 @@ class Engine {
   std::size_t step_bytes(std::int64_t tiles, std::int64_t rows) const;
   /// The tap, read at the start of each step.
   void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
+  /// Where the times of every later step go; null: nowhere.
+  void set_profile(std::shared_ptr<Profile> profile);
 
  private:
   using List = std::vector<std::shared_ptr<Sequence>>;
 
   void check(const Sequence& sequence) const;
   void step(const Poll& interrupted);
+  Timed enter(std::string_view stage) const;
   void drop_cancelled(List& list);
   void admit();
   bool fits(const Sequence& sequence) const;
@@ -86,6 +89,7 @@ class Engine {
   bool driving_ = false;
   List incoming_;
   std::function<void(std::string_view, TensorView<const float>)> tap_, tap_in_use_;
+  std::shared_ptr<Profile> profile_, profile_in_use_;
 };
 
 }  // namespace chiasm

@@ -6,6 +6,7 @@
 #include <thread>
 
 #include "core/packed_file.h"
+#include "core/resident.h"
 #include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
@@ -201,6 +202,36 @@ std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::
   return id ? std::string(tokenizer.token_text(*id)) : std::string();
 }
 
+Work decoder_work(const language::Decoder& decoder, DType kv_dtype) {
+  const auto& c = decoder.config();
+  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
+  Work work;
+  work.token_macs =
+      c.layers * (c.hidden_size * (2 * q + 2 * kv) + 3 * c.hidden_size * c.intermediate_size);
+  work.head_macs = c.vocab_size * c.hidden_size;
+  work.key_macs = c.layers * 2 * q;
+  work.step_bytes = std::int64_t(decoder.step_bytes());
+  work.key_bytes = std::int64_t(decoder.kv_shape(kv_dtype).token_bytes());
+  return work;
+}
+
+/// What a first answer touches of the program itself and of stacks, measured.
+constexpr std::int64_t kProgramBytes = 1'500'000;
+
+/// Memory besides weights: the tokenizer, tables, the program. How much resident memory grew while
+/// the model was loaded tells, as long as nothing else was going on in the process.
+std::int64_t fixed_bytes(const LoadedModel& model, std::int64_t before) {
+  constexpr std::int64_t kMost = std::int64_t(64) << 20;  // more has another reason
+  trim_heap();                                            // parsing leaves much behind
+  std::int64_t weights = model.info.weight_bytes;
+  if (!model.info.packed_layout.empty()) {
+    for (const auto& [name, entry] : model.checkpoint->tensors()) {
+      if (!entry.packed.empty()) weights -= std::int64_t(entry.bytes.size());
+    }
+  }
+  return std::clamp<std::int64_t>(resident_bytes() - before - weights, 0, kMost) + kProgramBytes;
+}
+
 void describe(LoadedModel& model, const std::filesystem::path& path, const Source& source) {
   ModelInfo& info = model.info;
   const auto& c = model.family->decoder().config();
@@ -221,6 +252,7 @@ void describe(LoadedModel& model, const std::filesystem::path& path, const Sourc
   }
   info.quantize = source.quantize;
   info.packed_layout = source.packed_layout;
+  info.work = decoder_work(model.family->decoder(), model.engine_options.kv_dtype);
   info.chat_template = source.chat_template;
   info.bos_token = token_text(*model.tokenizer, model.tokenizer->bos_token());
   info.eos_token = token_text(*model.tokenizer, model.tokenizer->eos_token());
@@ -251,6 +283,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
   check_path(path, gguf);
   check_threads(options);
   return as_model_error(path.string(), [&] {
+    const std::int64_t before = resident_bytes();
     LoadedModel model;
     model.pool = std::make_unique<ThreadPool>(options.threads);
     Source source = gguf ? open_gguf(path, options) : open_folder(path, options);
@@ -277,6 +310,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     describe(model, path, source);
     const std::int64_t patches = model.info.patches_per_tile;
     engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
+    model.info.fixed_bytes = fixed_bytes(model, before);
     return model;
   });
 }

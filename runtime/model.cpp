@@ -13,6 +13,7 @@ struct Model::Impl {
   LoadedModel loaded;
   Context ctx;
   std::unique_ptr<Engine> engine;
+  std::shared_ptr<Profile> profile;
 
   const Family& family() const { return *loaded.family; }
   const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
@@ -151,6 +152,9 @@ Plan Model::plan(const Request& request) const {
     pixel_bytes = std::max(pixel_bytes, p.width * p.height * 3 + p.layout.tile_bytes);
   }
   plan.weight_bytes = std::int64_t(impl_->family().weight_bytes());
+  if (!info().packed_layout.empty()) {  // of a mapped token table, pages that are looked up
+    plan.weight_bytes -= std::int64_t(decoder.bytes() - decoder.step_bytes());
+  }
   const std::int64_t pages = (s->longest() + kernels::kPageTokens - 1) / kernels::kPageTokens;
   plan.kv_bytes = pages * kernels::kPageTokens *
                   std::int64_t(decoder.kv_shape(engine.options().kv_dtype).token_bytes());
@@ -158,7 +162,8 @@ Plan Model::plan(const Request& request) const {
       plan.image_tokens * decoder.config().hidden_size * std::int64_t(sizeof(float));
   plan.activation_bytes =
       std::int64_t(engine.step_bytes(plan.tiles, plan.tokens)) + pixel_bytes + features;
-  plan.peak_bytes = plan.weight_bytes + plan.kv_bytes + plan.activation_bytes;
+  plan.fixed_bytes = info().fixed_bytes;
+  plan.peak_bytes = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes;
   return plan;
 }
 
@@ -222,6 +227,15 @@ Tensor Model::logits(const Request& request, const Poll& interrupted) {
 
 void Model::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
   impl_->engine->set_tap(std::move(tap));
+}
+
+void Model::profile(bool on) {
+  impl_->profile = on ? std::make_shared<Profile>() : nullptr;
+  impl_->engine->set_profile(impl_->profile);
+}
+
+std::vector<OperatorTime> Model::operator_times() const {
+  return impl_->profile ? impl_->profile->times() : std::vector<OperatorTime>();
 }
 
 std::vector<std::int32_t> Model::prompt_ids(const Request& request) const {

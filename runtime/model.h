@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/profile.h"
 #include "core/tensor.h"
 #include "runtime/request.h"
 
@@ -28,6 +29,16 @@ struct LoadOptions {
   std::function<void(double fraction)> progress;
 };
 
+/// What a pass costs, for the share of the machine's limits: multiply-adds and bytes.
+struct Work {
+  std::int64_t token_macs = 0;  // the decoder's layers, one token, without attention
+  std::int64_t head_macs = 0;   // the output head, one token
+  std::int64_t key_macs = 0;    // attention of all layers, one query and one key
+  std::int64_t step_bytes = 0;  // weights that a step of decoding reads
+  std::int64_t key_bytes = 0;   // keys and values of one token
+  std::int64_t tile_macs = 0;   // encoder and projector, one tile, attention included
+};
+
 /// What `inspect` shows.
 struct ModelInfo {
   std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
@@ -35,9 +46,11 @@ struct ModelInfo {
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token;
   std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
+  std::int64_t fixed_bytes = 0;  // tokenizer, tables and program, measured while loading
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
   std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;
   std::int64_t patches_per_tile = 0, tokens_per_tile = 0;
+  Work work;
   int threads = 0;
   std::vector<std::int32_t> eos_token_ids;
 };
@@ -86,6 +99,11 @@ class Model {
   /// Calls `tap(stage, values)` with intermediates of every later forward pass; empty: none.
   /// For tests of one request at a time.
   void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
+
+  /// Collects the times of every operator of later requests from now on, from nothing; or stops.
+  void profile(bool on);
+  /// What was collected since profile(true); empty without it.
+  std::vector<OperatorTime> operator_times() const;
 
   /// The prompt's token ids, placeholders expanded to each picture's run of image tokens.
   std::vector<std::int32_t> prompt_ids(const Request& request) const;

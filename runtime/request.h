@@ -93,6 +93,7 @@ struct Plan {
   std::int64_t image_tokens = 0;
   std::int64_t tiles = 0;         // pictures the vision encoder sees
   std::int64_t weight_bytes = 0;  // resident packed weights
+  std::int64_t fixed_bytes = 0;   // tokenizer, tables and program
   std::int64_t kv_bytes = 0;      // prompt + max_tokens
   std::int64_t activation_bytes = 0;
   std::int64_t peak_bytes = 0;  // the sum

@@ -62,6 +62,13 @@ class SmolVlm : public Family {
     info.image_size = c.image_size;
     info.patches_per_tile = side_ * side_;
     info.tokens_per_tile = tokens_per_tile_;
+    const std::int64_t patches = side_ * side_, dim = c.hidden_size;
+    const std::int64_t layer =
+        dim * (4 * dim + 2 * c.intermediate_size) + 2 * patches * dim;  // of one patch
+    const std::int64_t shuffled = dim * projector_.factor() * projector_.factor();
+    info.work.tile_macs =
+        patches * (c.channels * c.patch_size * c.patch_size * dim + c.layers * layer) +
+        tokens_per_tile_ * shuffled * info.hidden_size;
   }
 
   PictureLayout layout(std::int64_t width, std::int64_t height) const override {

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'checkpoint_tensors', 'quantize', 'system_info']
+__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -17,6 +17,53 @@ class CancelFlag:
         """
         Asks the call that was given this flag to stop.
         """
+class Work:
+    """
+    What a pass costs: multiply-adds and bytes.
+    """
+    @property
+    def head_macs(self) -> int:
+        ...
+    @property
+    def key_bytes(self) -> int:
+        ...
+    @property
+    def key_macs(self) -> int:
+        ...
+    @property
+    def step_bytes(self) -> int:
+        ...
+    @property
+    def tile_macs(self) -> int:
+        ...
+    @property
+    def token_macs(self) -> int:
+        ...
+class OperatorTime:
+    """
+    An operator's share of a stage.
+    """
+    @property
+    def calls(self) -> int:
+        ...
+    @property
+    def in_(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def out(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def stage(self) -> str:
+        ...
 class Usage:
     """
     Token counts of a request.
@@ -96,6 +143,9 @@ class Plan:
     """
     @property
     def activation_bytes(self) -> int:
+        ...
+    @property
+    def fixed_bytes(self) -> int:
         ...
     @property
     def image_tokens(self) -> int:
@@ -194,6 +244,9 @@ class ModelInfo:
     @property
     def weight_bytes(self) -> int:
         ...
+    @property
+    def work(self) -> Work:
+        ...
 class ImageInput:
     """
     A picture, as encoded bytes or as pixels.
@@ -259,6 +312,10 @@ class Model:
         """
         float32 [tokens, vocab].
         """
+    def operator_times(self) -> list[OperatorTime]:
+        """
+        What was collected.
+        """
     def plan(self, request: Request) -> Plan:
         """
         Lengths and bytes, before running.
@@ -266,6 +323,10 @@ class Model:
     def preprocess_image(self, image: ImageInput) -> dict[str, numpy.ndarray]:
         """
         The arrays of the model's own processor.
+        """
+    def profile(self, on: bool) -> None:
+        """
+        Collects the times of operators from now on, or stops.
         """
     def prompt_ids(self, request: Request) -> list[int]:
         """
@@ -348,6 +409,10 @@ class Embedder:
 def checkpoint_tensors(path: str) -> list[tuple[str, str, list[int]]]:
     """
     (name, format, shape) of every tensor of a folder or GGUF file; ModelError.
+    """
+def machine_limits(threads: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
+    """
+    Operations per second by number format, and bytes read per second, of so many threads.
     """
 def quantize(model: str, out: str, *, to: str = 'int8', dtype: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, force: bool = False, progress: collections.abc.Callable[[float], None] | None = None) -> None:
     """

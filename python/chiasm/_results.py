@@ -84,6 +84,8 @@ class Plan:
     tiles: int
     """Pictures that the vision encoder sees: each picture is cut into tiles."""
     weight_bytes: int
+    fixed_bytes: int
+    """Tokenizer, tables and program: measured while the model was loaded."""
     kv_bytes: int
     """Keys and values of the prompt and of `max_tokens` more."""
     activation_bytes: int

@@ -14,7 +14,7 @@ MAY_INCLUDE = {
     "kernels": BASE,
     **{part: BASE | {part} for part in PARTS},
     "runtime": BASE | PARTS | {"runtime"},
-    "python": BASE | PARTS | {"runtime", "python"},
+    "python": BASE | PARTS | {"runtime", "python", "bench"},  # chiasm bench tells the limits too
     "bench": BASE | PARTS | {"runtime", "bench"},
     "examples": {"runtime"},
 }

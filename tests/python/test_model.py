@@ -207,7 +207,8 @@ def test_a_plan_tells_what_happens(model, picture):
     usage = model.generate("<image>words", images=[picture], max_tokens=10).usage
     assert (plan.tokens, plan.image_tokens) == (usage.prompt_tokens, usage.image_tokens)
     assert plan.tiles == 3
-    assert plan.peak_bytes == plan.weight_bytes + plan.kv_bytes + plan.activation_bytes
+    parts = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes
+    assert plan.peak_bytes == parts
     assert plan.weight_bytes == model.info.weight_bytes > 0
     longer = model.plan("<image>words", images=[picture], max_tokens=1000)
     assert longer.kv_bytes > plan.kv_bytes

@@ -48,5 +48,24 @@ TEST(Arena, ArraysOfOneFrameDoNotOverlap) {
   EXPECT_EQ(a.data()[399'999], 1);
 }
 
+TEST(Arena, ReservedMemoryIsOneBlockForAll) {
+  Arena arena;
+  arena.reserve(8 << 20);
+  const std::size_t held = arena.bytes();
+  {
+    const Arena::Frame frame(arena);
+    arena.floats({10});
+    for (const std::int64_t size : {100'000, 200'000, 500'000}) {  // each over the one before
+      const Arena::Frame inner(arena);
+      arena.floats({size});
+    }
+    arena.reserve(16 << 20);  // in use: nothing moves
+    EXPECT_EQ(arena.bytes(), held);
+  }
+  EXPECT_EQ(arena.bytes(), held);
+  arena.reserve(16 << 20);
+  EXPECT_GT(arena.bytes(), held);
+}
+
 }  // namespace
 }  // namespace chiasm

@@ -329,7 +329,8 @@ TEST(Model, PlanFitsWhatARequestUses) {
   const Request request = model.caption_request(picture("wide"));
   const Plan plan = model.plan(request);
   EXPECT_EQ(plan.tokens, std::int64_t(model.prompt_ids(request).size()));
-  EXPECT_EQ(plan.peak_bytes, plan.weight_bytes + plan.kv_bytes + plan.activation_bytes);
+  EXPECT_EQ(plan.peak_bytes,
+            plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes);
   EXPECT_GT(plan.tiles, 1);
   const Result result = model.generate(request);
   EXPECT_EQ(result.usage.prompt_tokens, plan.tokens);

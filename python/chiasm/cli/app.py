@@ -282,6 +282,71 @@ def quantize(
 
 
 @_app.command()
+def bench(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="Folder, GGUF file or hub id; by default the bundled model.",
+            show_default=False,
+        ),
+    ] = None,
+    json: o.Json = False,
+    quantize: Annotated[str | None, typer.Option("--quantize", help="int8 or int4.")] = None,
+    threads: Annotated[
+        str | None, typer.Option("--threads", help="Counts to compare, as in 1,2.")
+    ] = None,
+    lengths: Annotated[
+        str | None, typer.Option("--lengths", help="Prompts to prefill, in tokens: 128,512,1024.")
+    ] = None,
+    depths: Annotated[
+        str | None, typer.Option("--depths", help="Tokens before those decoded: 1,512,1024.")
+    ] = None,
+    pictures: Annotated[
+        str | None, typer.Option("--pictures", help="Pictures in one request, as in 1,4,16.")
+    ] = None,
+    parallel: Annotated[
+        str | None, typer.Option("--parallel", help="Sequences side by side, as in 1,8,32.")
+    ] = None,
+    operators: Annotated[
+        bool, typer.Option("--operators", help="Show where an answer's time goes.")
+    ] = False,
+    repeat: Annotated[int, typer.Option("--repeat", min=1, help="Runs of each figure.")] = 3,
+    picture: Annotated[
+        str | None, typer.Option("--picture", help="A picture instead of the built-in one.")
+    ] = None,
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    max_context: o.MaxContext = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Measure speed and memory beside what the machine can do at most."""
+    from chiasm.cli import bench as measure
+
+    measure.run(
+        model,
+        json=json,
+        threads=threads,
+        lengths=lengths,
+        depths=depths,
+        pictures=pictures,
+        parallel=parallel,
+        operators=operators,
+        repeat=repeat,
+        picture=picture,
+        load={
+            "quantize": quantize,
+            "dtype": dtype,
+            "kv_cache": kv_cache,
+            "max_context": max_context,
+            "revision": revision,
+            "offline": offline,
+        },
+    )
+
+
+@_app.command()
 def doctor(json: o.Json = False) -> None:
     """Show which CPU path, threads, libraries and versions are in use."""
     from chiasm.cli import show

@@ -35,6 +35,7 @@ def plan(model: chiasm.Model, names: list[str], prompt: str, max_tokens: int, js
         ),
         ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
         ("weights", bytes_text(told.weight_bytes)),
+        ("tokenizer, program", bytes_text(told.fixed_bytes)),
         ("keys and values", bytes_text(told.kv_bytes)),
         ("activations", bytes_text(told.activation_bytes)),
         ("peak memory", bytes_text(told.peak_bytes)),
