@@ -264,8 +264,11 @@ void Engine::encode_some(const Poll& interrupted) {
     for (const Piece& piece : pieces) abandon(*piece.sequence, std::current_exception());
     return;
   }
+  const double seconds = now() - start;
+  const Sequence* counted = nullptr;  // a sequence's pieces stand together and waited once
   for (const Piece& piece : pieces) {
-    piece.sequence->result.timings.encode += now() - start;
+    Sequence* const s = piece.sequence;
+    if (s != std::exchange(counted, s)) s->result.timings.encode += seconds;
     piece.picture->tiles_done += piece.count;
     if (piece.picture->tiles_done < piece.picture->tiles->count()) continue;
     piece.picture->ready = true;

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import struct
+import time
 
 import numpy as np
 import PIL.Image
@@ -213,6 +214,13 @@ def test_a_plan_tells_what_happens(model, picture):
     longer = model.plan("<image>words", images=[picture], max_tokens=1000)
     assert longer.kv_bytes > plan.kv_bytes
     assert set(plan.as_dict()) >= {"tokens", "peak_bytes"}
+
+
+def test_stages_take_no_longer_than_the_whole(model, picture):
+    start = time.perf_counter()
+    timings = model.generate("<image>" * 6, images=[picture] * 6, max_tokens=2).timings
+    whole = time.perf_counter() - start
+    assert 0 < timings.preprocess + timings.encode + timings.prefill + timings.decode <= whole
 
 
 def test_text_and_tokens(model):
