@@ -33,8 +33,8 @@ def show(model: chiasm.Model, picture: pathlib.Path, question: str | None, max_t
         f"planned {plan.peak_bytes / 1e6:.0f} MB ({plan.weight_bytes / 1e6:.0f} MB of weights)"
     )
     print(
-        f"  seconds   preprocess {t.preprocess:.3f}, encode {t.encode:.3f}, "
-        f"prefill {t.prefill:.3f}, decode {t.decode:.3f}\n"
+        f"  ms        preprocess {t.preprocess * 1e3:.1f}, encode {t.encode * 1e3:.1f}, "
+        f"prefill {t.prefill * 1e3:.1f}, decode {t.decode * 1e3:.1f}\n"
     )
 
 
