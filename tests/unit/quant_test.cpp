@@ -15,6 +15,7 @@
 #include "kernels/linear_layer.h"
 #include "kernels/matrix.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/kernels.h"
 #include "tests/unit/all_close.h"
 
 namespace chiasm::kernels {
@@ -22,6 +23,8 @@ namespace {
 
 using chiasm::testing::all_close;
 using chiasm::testing::bit_equal;
+using chiasm::testing::context;
+using chiasm::testing::random_floats;
 using chiasm::testing::throws;
 
 constexpr double kUnit = 0x1p-24;  // unit roundoff of float32
@@ -31,29 +34,6 @@ constexpr WeightFormat kFormats[] = {WeightFormat::q8, WeightFormat::q8_rows, We
 // Inputs that share a scale of activations.
 std::int64_t activation_group(WeightFormat format) {
   return format == WeightFormat::q8_rows ? 128 : kGroup;
-}
-
-struct Pools {
-  ThreadPool one{1}, two{2}, three{3};
-};
-Pools& pools() {
-  static Pools all;
-  return all;
-}
-
-Context context(Isa isa, ThreadPool& pool = pools().two) {
-  Context ctx;
-  ctx.pool = &pool;
-  ctx.isa = isa;
-  return ctx;
-}
-
-std::vector<float> random_floats(std::int64_t count, unsigned seed) {
-  std::mt19937 random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> values(static_cast<std::size_t>(count));
-  for (float& v : values) v = normal(random);
-  return values;
 }
 
 Matrix pack(const std::vector<float>& w, std::int64_t out, std::int64_t in, WeightFormat format) {
@@ -191,15 +171,13 @@ TEST(Quant, IsBatchInvariantBitForBit) {
     for (const Isa isa : supported_isas()) {
       std::vector<float> alone;
       for (std::int64_t r = 0; r < kMostRows; r++) {
-        const auto row = run(context(isa, pools().one), w, x.data() + r * kIn, 1);
+        const auto row = run(context(isa, 1), w, x.data() + r * kIn, 1);
         alone.insert(alone.end(), row.begin(), row.end());
       }
       for (std::int64_t rows = 1; rows <= kMostRows; rows++) {
         const std::int64_t first = kMostRows - rows;
-        ThreadPool& pool = rows % 3 == 0   ? pools().one
-                           : rows % 3 == 1 ? pools().two
-                                           : pools().three;
-        const auto together = run(context(isa, pool), w, x.data() + first * kIn, rows);
+        const int threads = rows % 3 == 0 ? 1 : rows % 3 == 1 ? 2 : 3;
+        const auto together = run(context(isa, threads), w, x.data() + first * kIn, rows);
         ASSERT_TRUE(bit_equal(together, std::span(alone).subspan(std::size_t(first * kOut))))
             << name(isa) << " format " << int(format) << " rows " << rows;
       }
@@ -213,9 +191,9 @@ TEST(Quant, IsTheSameForAnyThreadsInLargeProducts) {
   for (const WeightFormat format : kFormats) {
     const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
     for (const Isa isa : supported_isas()) {
-      const auto one = run(context(isa, pools().one), w, x.data(), kRows);
-      EXPECT_TRUE(bit_equal(run(context(isa, pools().two), w, x.data(), kRows), one));
-      EXPECT_TRUE(bit_equal(run(context(isa, pools().three), w, x.data(), kRows), one));
+      const auto one = run(context(isa, 1), w, x.data(), kRows);
+      EXPECT_TRUE(bit_equal(run(context(isa, 2), w, x.data(), kRows), one));
+      EXPECT_TRUE(bit_equal(run(context(isa, 3), w, x.data(), kRows), one));
     }
   }
 }
