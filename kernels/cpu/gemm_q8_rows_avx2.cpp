@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/narrow_avx2_inl.h"
 #include "kernels/cpu/quant_layout.h"
 #include "kernels/cpu/simd_avx2.h"
 
@@ -112,44 +113,6 @@ void tile(const Tile& t) {
   kByRows[t.rows - 1](t);
 }
 
-// Largest of 8 signed numbers.
-int largest(__m256i v) {
-  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-  return _mm_cvtsi128_si32(_mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
-}
-
-// 32 numbers as integers.
-void narrow(const float* x, __m256 inverse, __m256i finite, char* q) {
-  __m256i n[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; i++) {
-    const __m256 steps = _mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), inverse);
-    n[i] = _mm256_and_si256(_mm256_cvtps_epi32(steps), finite);
-  }
-  // Packing works inside halves; the permutation puts the quarters back in order.
-  const __m256i packed =
-      _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_permutevar8x32_epi32(packed, order));
-}
-
-// One group. The largest magnitude is found among bit patterns, where NaN is the largest: the
-// group's scale becomes NaN, its numbers 0.
-float quantize(const float* x, char* q) {
-  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256i bits = _mm256_setzero_si256();
-  for (int i = 0; i < kWideGroup; i += 8) {
-    const __m256 v = _mm256_and_ps(_mm256_loadu_ps(x + i), magnitude);
-    bits = _mm256_max_epi32(bits, _mm256_castps_si256(v));
-  }
-  const float top = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(largest(bits))));
-  const __m256 inverse = _mm256_set1_ps(top > kSmallestGroup ? 127.0f / top : 0.0f);
-  const __m256i finite = _mm256_set1_epi32(top <= kLargestFloat ? -1 : 0);
-  for (int i = 0; i < kWideGroup; i += kGroup) narrow(x + i, inverse, finite, q + i);
-  return top / 127.0f;
-}
-
 // Weights are signed here: the corrections of quant_layout.h stay unused.
 void pack_rows(const PackRows& p) {
   char* out = static_cast<char*>(p.out);
@@ -162,7 +125,10 @@ void pack_rows(const PackRows& p) {
         for (int i = 0; i < p.k - k; i++) rest[i] = x[i];
         x = rest;
       }
-      scales[r] = quantize(x, out + r * kWideGroup);
+      const Step step = step_of(x, kWideGroup);
+      char* const q = out + r * kWideGroup;
+      for (int i = 0; i < kWideGroup; i += kGroup) narrow(x + i, step, q + i);
+      scales[r] = step.scale;
     }
   }
 }

@@ -4,6 +4,7 @@
 
 #include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/narrow_avx2_inl.h"
 #include "kernels/cpu/quant_layout.h"
 #include "kernels/cpu/simd_avx2.h"
 
@@ -163,44 +164,19 @@ void tile(const Tile& t) {
   kByRows[t.rows - 1](t);
 }
 
-// Largest of 8 signed numbers.
-int largest(__m256i v) {
-  __m128i four = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  four = _mm_max_epi32(four, _mm_shuffle_epi32(four, 0x4e));
-  return _mm_cvtsi128_si32(_mm_max_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
-}
-
+// Sum of 8 numbers.
 int total(__m256i v) {
   __m128i four = _mm_add_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
   four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
   return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
 }
 
-// One group of 32 numbers. The largest magnitude is found among bit patterns, where NaN is the
-// largest: the group's scale becomes NaN, its numbers 0.
+// One group of 32 numbers.
 template <class Q>
 void quantize(const float* x, char* q, float* scale, char* correction) {
-  const __m256 magnitude = _mm256_castsi256_ps(_mm256_set1_epi32(0x7fffffff));
-  __m256 v[4];
-  __m256i bits = _mm256_setzero_si256();
-  for (int i = 0; i < 4; i++) {
-    v[i] = _mm256_loadu_ps(x + 8 * i);
-    bits = _mm256_max_epi32(bits, _mm256_castps_si256(_mm256_and_ps(v[i], magnitude)));
-  }
-  const float top = _mm_cvtss_f32(_mm_castsi128_ps(_mm_cvtsi32_si128(largest(bits))));
-  const __m256 inverse = _mm256_set1_ps(top > kSmallestGroup ? 127.0f / top : 0.0f);
-  __m256i n[4];
-  const __m256i finite = _mm256_set1_epi32(top <= kLargestFloat ? -1 : 0);
-  for (int i = 0; i < 4; i++) {
-    n[i] = _mm256_and_si256(_mm256_cvtps_epi32(_mm256_mul_ps(v[i], inverse)), finite);
-  }
-  const __m256i sums = _mm256_add_epi32(_mm256_add_epi32(n[0], n[1]), _mm256_add_epi32(n[2], n[3]));
-  // Packing works inside halves; the permutation puts the quarters back in order.
-  const __m256i packed =
-      _mm256_packs_epi16(_mm256_packs_epi32(n[0], n[1]), _mm256_packs_epi32(n[2], n[3]));
-  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm256_permutevar8x32_epi32(packed, order));
-  *scale = top / 127.0f;
+  const Step step = step_of(x, kGroup);
+  const __m256i sums = narrow(x, step, q);
+  *scale = step.scale;
   if constexpr (Q::kHasMin) {
     *reinterpret_cast<float*>(correction) = *scale * float(total(sums));
   } else {
