@@ -87,7 +87,7 @@ Tensor Embedder::embed_images(const std::vector<ImageInput>& images,
   Arena arena;
   for (std::int64_t first = 0; first < all; first += step) {
     const std::int64_t count = std::min(step, all - first);
-    std::vector<vision::Tiles> tiles;
+    std::vector<vision::PreparedPicture> tiles;
     for (std::int64_t i = first; i < first + count; i++) {
       ctx.poll();
       tiles.push_back(with_pixels(images[std::size_t(i)], impl_->limits, [&](const auto& image) {

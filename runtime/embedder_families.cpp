@@ -44,10 +44,10 @@ void EmbedderFamily::embed_texts(const Context&, std::span<const std::vector<std
                                  TensorView<float>) const {
   fail<RequestError>("this model embeds no texts");
 }
-vision::Tiles EmbedderFamily::preprocess(const Context&, const vision::Image&) const {
+vision::PreparedPicture EmbedderFamily::preprocess(const Context&, const vision::Image&) const {
   fail<RequestError>("this model embeds no pictures");
 }
-void EmbedderFamily::embed_images(const Context&, std::span<const vision::Tiles>, Arena&,
+void EmbedderFamily::embed_images(const Context&, std::span<const vision::PreparedPicture>, Arena&,
                                   TensorView<float>) const {
   fail<RequestError>("this model embeds no pictures");
 }

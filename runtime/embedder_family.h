@@ -37,9 +37,9 @@ class EmbedderFamily {
                            Arena& arena, TensorView<float> out) const;
 
   /// Called only when describe() set patches_per_picture. out: [pictures, size].
-  virtual vision::Tiles preprocess(const Context& ctx, const vision::Image& image) const;
-  virtual void embed_images(const Context& ctx, std::span<const vision::Tiles> images, Arena& arena,
-                            TensorView<float> out) const;
+  virtual vision::PreparedPicture preprocess(const Context& ctx, const vision::Image& image) const;
+  virtual void embed_images(const Context& ctx, std::span<const vision::PreparedPicture> images,
+                            Arena& arena, TensorView<float> out) const;
 };
 
 /// Builds the family that config.json's model_type names; ModelError listing the supported ones.

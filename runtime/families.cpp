@@ -46,8 +46,12 @@ namespace {
 }  // namespace
 
 PictureLayout Family::layout(std::int64_t, std::int64_t) const { no_pictures(); }
-vision::Tiles Family::preprocess(const Context&, const vision::Image&) const { no_pictures(); }
-std::vector<NamedTensor> Family::processor_output(const vision::Tiles&) const { no_pictures(); }
+vision::PreparedPicture Family::preprocess(const Context&, const vision::Image&) const {
+  no_pictures();
+}
+std::vector<NamedTensor> Family::processor_output(const vision::PreparedPicture&) const {
+  no_pictures();
+}
 void Family::encode(const Context&, std::span<const TileRef>, Arena&, TensorView<float>) const {
   no_pictures();
 }

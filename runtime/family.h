@@ -32,7 +32,7 @@ struct PictureLayout {
 
 /// One tile of a preprocessed picture.
 struct TileRef {
-  const vision::Tiles* tiles;
+  const vision::PreparedPicture* tiles;
   std::int64_t index;
 };
 
@@ -55,9 +55,9 @@ class Family {
 
   // The following four are called only when image_token() has a value.
   virtual PictureLayout layout(std::int64_t width, std::int64_t height) const;
-  virtual vision::Tiles preprocess(const Context& ctx, const vision::Image& image) const;
+  virtual vision::PreparedPicture preprocess(const Context& ctx, const vision::Image& image) const;
   /// What transformers' processor returns for the picture, by its names.
-  virtual std::vector<NamedTensor> processor_output(const vision::Tiles& tiles) const;
+  virtual std::vector<NamedTensor> processor_output(const vision::PreparedPicture& tiles) const;
   /// Features of tiles of any pictures as one packed batch, ready to stand among the text's rows.
   /// All tiles have the same number of tokens. out: [tiles * tokens per tile, d_model].
   virtual void encode(const Context& ctx, std::span<const TileRef> tiles, Arena& arena,

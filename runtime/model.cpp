@@ -22,7 +22,7 @@ struct Model::Impl {
     return make_prompt(family(), tokenizer(), request, engine->options().limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
-  vision::Tiles tiles(const ImageInput& image) const;
+  vision::PreparedPicture tiles(const ImageInput& image) const;
 };
 
 namespace {
@@ -64,7 +64,7 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   return s;
 }
 
-vision::Tiles Model::Impl::tiles(const ImageInput& image) const {
+vision::PreparedPicture Model::Impl::tiles(const ImageInput& image) const {
   return preprocess(family(), ctx, image, engine->options().limits);
 }
 
@@ -190,7 +190,7 @@ std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const 
 }
 
 Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
-  const vision::Tiles tiles = impl_->tiles(image);
+  const vision::PreparedPicture tiles = impl_->tiles(image);
   const PictureLayout layout = impl_->family().layout(tiles.source_width, tiles.source_height);
   const std::int64_t per_tile = layout.tokens / layout.tiles;
   Tensor out = float_tensor({layout.tokens, impl_->family().decoder().config().hidden_size});

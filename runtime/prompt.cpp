@@ -108,8 +108,8 @@ void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
   }
 }
 
-vision::Tiles preprocess(const Family& family, const Context& ctx, const ImageInput& input,
-                         const vision::MediaLimits& limits) {
+vision::PreparedPicture preprocess(const Family& family, const Context& ctx,
+                                   const ImageInput& input, const vision::MediaLimits& limits) {
   return with_pixels(input, limits,
                      [&](const vision::Image& image) { return family.preprocess(ctx, image); });
 }

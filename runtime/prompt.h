@@ -50,8 +50,8 @@ auto with_pixels(const ImageInput& input, const vision::MediaLimits& limits, con
 }
 
 /// The tiles of a picture. MediaError.
-vision::Tiles preprocess(const Family& family, const Context& ctx, const ImageInput& input,
-                         const vision::MediaLimits& limits);
+vision::PreparedPicture preprocess(const Family& family, const Context& ctx,
+                                   const ImageInput& input, const vision::MediaLimits& limits);
 
 /// Key of a text token; of image token `index` of a picture.
 std::uint64_t token_key(std::int32_t id);

@@ -20,7 +20,7 @@ namespace chiasm {
 /// A picture being encoded. Its features stay until its prompt rows have been prefilled.
 struct EncodingPicture {
   std::size_t index = 0;  // in Prompt::pictures
-  std::optional<vision::Tiles> tiles;
+  std::optional<vision::PreparedPicture> tiles;
   std::int64_t tiles_done = 0;
   Tensor features;  // [tokens, d_model]
   bool ready = false;

@@ -81,12 +81,13 @@ class SmolVlm : public Family {
     return out;
   }
 
-  vision::Tiles preprocess(const Context& ctx, const vision::Image& image) const override {
+  vision::PreparedPicture preprocess(const Context& ctx,
+                                     const vision::Image& image) const override {
     return processor_(ctx, image);
   }
 
-  std::vector<NamedTensor> processor_output(const vision::Tiles& tiles) const override {
-    const std::int64_t n = tiles.count(), h = tiles.height, w = tiles.width;
+  std::vector<NamedTensor> processor_output(const vision::PreparedPicture& tiles) const override {
+    const std::int64_t n = tiles.count(), h = tiles.tile(0).height, w = tiles.tile(0).width;
     std::vector<NamedTensor> out;
     out.push_back({"pixel_values", float_tensor({1, n, 3, h, w})});
     out.push_back({"pixel_attention_mask", Tensor(DType::i64, {1, n, h, w})});
@@ -94,7 +95,7 @@ class SmolVlm : public Family {
     const auto mask = out[1].values.view<std::int64_t>();
     for (std::int64_t i = 0; i < n; i++) {
       tiles.pixel_values(i, pixels.data() + i * 3 * h * w);
-      const auto valid = tiles.valid(i);
+      const auto valid = tiles.tile(i).valid;
       for (std::int64_t y = 0; y < h; y++) {
         for (std::int64_t x = 0; x < w; x++) {
           mask.data()[(i * h + y) * w + x] = y < valid.height && x < valid.width ? 1 : 0;
@@ -114,10 +115,10 @@ class SmolVlm : public Family {
       Arena::Frame inner(arena);
       std::vector<vision::EncoderTile> inputs;
       for (const TileRef& ref : tiles) {
-        const auto pixels = arena.floats({3, ref.tiles->height, ref.tiles->width}, "pixels");
+        const vision::Tile& tile = ref.tiles->tile(ref.index);
+        const auto pixels = arena.floats({3, tile.height, tile.width}, "pixels");
         ref.tiles->pixel_values(ref.index, pixels.data());
-        const auto valid = ref.tiles->valid(ref.index);
-        inputs.push_back({pixels, valid.height, valid.width});
+        inputs.push_back({pixels, tile.valid.height, tile.valid.width});
       }
       encoder_.forward(ctx, inputs, arena, features);
     }

@@ -91,22 +91,23 @@ class SmolVlmSearch : public EmbedderFamily {
     text_head_(ctx, last, out);  // [texts, size]
   }
 
-  vision::Tiles preprocess(const Context& ctx, const vision::Image& image) const override {
+  vision::PreparedPicture preprocess(const Context& ctx,
+                                     const vision::Image& image) const override {
     return processor_(ctx, image);
   }
 
   /// The mean of a picture's patch rows, projected. A processor that splits pictures puts the whole
   /// one last: the pieces are not looked at.
-  void embed_images(const Context& ctx, std::span<const vision::Tiles> images, Arena& arena,
-                    TensorView<float> out) const override {
+  void embed_images(const Context& ctx, std::span<const vision::PreparedPicture> images,
+                    Arena& arena, TensorView<float> out) const override {
     Arena::Frame frame(arena);
     const auto count = std::int64_t(images.size()), dim = encoder_.config().hidden_size;
     std::vector<vision::EncoderTile> inputs;
-    for (const vision::Tiles& tiles : images) {
-      const auto pixels = arena.floats({3, tiles.height, tiles.width}, "pixels");
+    for (const vision::PreparedPicture& tiles : images) {
+      const vision::Tile& whole = tiles.tiles.back();
+      const auto pixels = arena.floats({3, whole.height, whole.width}, "pixels");
       tiles.pixel_values(tiles.count() - 1, pixels.data());
-      const auto valid = tiles.valid(tiles.count() - 1);
-      inputs.push_back({pixels, valid.height, valid.width});
+      inputs.push_back({pixels, whole.valid.height, whole.valid.width});
     }
     const auto features = arena.floats({count * patches_, dim}, "features");
     encoder_.forward(ctx, inputs, arena, features);  // [pictures * patches, dim]

@@ -86,27 +86,17 @@ void check_source(std::int64_t width, std::int64_t height) {
   }
 }
 
-/// Rows [top, top + out_height) and columns [left, left + out_width).
-void copy_crop(const Image& from, std::int64_t left, std::int64_t top, std::int64_t width,
-               std::int64_t height, std::uint8_t* out) {
-  for (std::int64_t y = 0; y < height; y++) {
-    std::memcpy(out + y * width * 3, from.rgb.data() + ((top + y) * from.width + left) * 3,
-                std::size_t(width * 3));
+/// Columns from `left` and rows from `top` on, `side` of both.
+Tile cut(const Image& from, std::int64_t left, std::int64_t top, std::int64_t side) {
+  Tile tile{side, side, {side, side}, std::vector<std::uint8_t>(std::size_t(side * side * 3))};
+  for (std::int64_t y = 0; y < side; y++) {
+    std::memcpy(tile.rgb.data() + y * side * 3,
+                from.rgb.data() + ((top + y) * from.width + left) * 3, std::size_t(side * 3));
   }
+  return tile;
 }
 
 }  // namespace
-
-void Tiles::pixel_values(std::int64_t tile, float* out) const {
-  const std::int64_t pixels = height * width;
-  const std::uint8_t* from = tiles.data() + tile * pixels * 3;
-  float *r = out, *g = out + pixels, *b = out + 2 * pixels;
-  for (std::int64_t i = 0; i < pixels; i++) {
-    r[i] = levels[0][from[3 * i]];
-    g[i] = levels[1][from[3 * i + 1]];
-    b[i] = levels[2][from[3 * i + 2]];
-  }
-}
 
 Idefics3Processor::Idefics3Processor(const Json& config, ResizeOrder order)
     : order_(order),
@@ -193,17 +183,14 @@ TileGrid Idefics3Processor::grid_for(std::int64_t width, std::int64_t height) co
   return grid;
 }
 
-Tiles Idefics3Processor::operator()(const Context& ctx, const Image& image) const {
+PreparedPicture Idefics3Processor::operator()(const Context& ctx, const Image& image) const {
   const TileGrid grid = grid_for(image.width, image.height);
-  Tiles out;
+  PreparedPicture out;
   out.rows = grid.rows;
   out.cols = grid.cols;
-  out.height = out.width = tile_;
   out.source_height = image.height;
   out.source_width = image.width;
   out.levels = levels_;
-  const std::int64_t bytes = tile_ * tile_ * 3;
-  out.tiles.resize(std::size_t(out.count() * bytes));
 
   ctx.poll();
   const Size first = resized({image.width, image.height});
@@ -213,14 +200,13 @@ Tiles Idefics3Processor::operator()(const Context& ctx, const Image& image) cons
     picture = resize(ctx, picture, second.width, second.height, filter_, order_);
   }
   ctx.poll();
-  std::uint8_t* to = out.tiles.data();
   for (std::int64_t r = 0; r < grid.rows; r++) {
-    for (std::int64_t c = 0; c < grid.cols; c++, to += bytes) {
-      copy_crop(picture, c * tile_, r * tile_, tile_, tile_, to);
+    for (std::int64_t c = 0; c < grid.cols; c++) {
+      out.tiles.push_back(cut(picture, c * tile_, r * tile_, tile_));
     }
   }
-  const Image whole = resize(ctx, picture, tile_, tile_, filter_, order_);
-  std::memcpy(to, whole.rgb.data(), std::size_t(bytes));
+  Image whole = resize(ctx, picture, tile_, tile_, filter_, order_);
+  out.tiles.push_back({tile_, tile_, {tile_, tile_}, std::move(whole.rgb)});
   return out;
 }
 

@@ -36,20 +36,21 @@ void expect_processed(const Image& image, const Json& want) {
   EXPECT_EQ(grid.tile_height, shape[2]);
   EXPECT_EQ(grid.tile_width, shape[3]);
 
-  const Tiles tiles = process(vision_context(), image);
+  const PreparedPicture tiles = process(vision_context(), image);
   ASSERT_EQ(tiles.count(), shape[0]);
-  ASSERT_EQ(tiles.height, shape[2]);
-  ASSERT_EQ(tiles.width, shape[3]);
   EXPECT_EQ(tiles.rows, grid.rows);
   EXPECT_EQ(tiles.cols, grid.cols);
   EXPECT_EQ(tiles.source_width, image.width);
   EXPECT_EQ(tiles.source_height, image.height);
-  const auto plane = std::size_t(tiles.height * tiles.width);
+  const auto plane = std::size_t(shape[2] * shape[3]);
   std::vector<float> values(plane * 3 * std::size_t(tiles.count()));
   for (std::int64_t i = 0; i < tiles.count(); i++) {
+    const Tile& tile = tiles.tile(i);
+    ASSERT_EQ(tile.height, shape[2]);
+    ASSERT_EQ(tile.width, shape[3]);
+    EXPECT_EQ(tile.valid.height, tile.height);  // the reference's mask was all ones
+    EXPECT_EQ(tile.valid.width, tile.width);
     tiles.pixel_values(i, values.data() + std::size_t(i) * plane * 3);
-    EXPECT_EQ(tiles.valid(i).height, tiles.height);  // the reference's mask was all ones
-    EXPECT_EQ(tiles.valid(i).width, tiles.width);
   }
   const Json samples = want["samples"];
   for (std::size_t i = 0; i < samples.size(); i++) {
