@@ -2,7 +2,6 @@
 /// Preprocessing of Idefics3 and SmolVLM: one picture becomes square tiles and a small whole.
 /// Source: transformers 5.23, Idefics3ImageProcessor and SmolVLMImageProcessor (which differ in
 /// name only); Laurençon et al., 2024, arXiv:2408.12637.
-#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <vector>
@@ -11,6 +10,7 @@
 #include "core/json.h"
 #include "vision/image.h"
 #include "vision/prepared.h"
+#include "vision/processor_settings.h"
 #include "vision/resize.h"
 
 namespace chiasm::vision {
@@ -50,12 +50,11 @@ class Idefics3Processor {
   Size squared(Size size) const;    // sides rounded up to whole tiles
 
   ResizeOrder order_;
-  Filter filter_ = Filter::lanczos;
+  PixelSettings pixels_;
   bool do_resize_ = true, do_split_ = true;
   std::int64_t longest_edge_ = 4 * 364;  // 0: fixed_ instead
   Size fixed_{};
   std::int64_t tile_ = 364;
-  std::array<std::array<float, 256>, 3> levels_{};
 };
 
 }  // namespace chiasm::vision

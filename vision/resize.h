@@ -18,10 +18,20 @@ enum class Filter { nearest, bilinear, bicubic, lanczos };
 ///   13).
 enum class ResizeOrder { torchvision, pillow };
 
+/// A part of a picture. Pixels from its top left corner.
+struct Box {
+  std::int64_t left = 0, top = 0, width = 0, height = 0;
+};
+
 /// Resizes to width x height pixels (each at least 1), threaded over rows through ctx.pool.
 /// The result does not depend on the number of threads or the instruction set.
 /// MediaError when `image` is empty or its pixels do not fit its size.
 Image resize(const Context& ctx, const Image& image, std::int64_t width, std::int64_t height,
              Filter filter, ResizeOrder order = ResizeOrder::torchvision);
+
+/// The pixels of `box`, which lies within the resized picture, and no others: what is cut away need
+/// not fit into memory. Sides up to 2^26, box up to 2^28 pixels; MediaError beyond.
+Image resize_region(const Context& ctx, const Image& image, std::int64_t width, std::int64_t height,
+                    const Box& box, Filter filter, ResizeOrder order = ResizeOrder::torchvision);
 
 }  // namespace chiasm::vision

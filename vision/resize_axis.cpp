@@ -56,8 +56,8 @@ int fraction_bits(double largest) {
 }  // namespace
 
 template <class W>
-Axis<W> make_axis(std::int64_t in, std::int64_t out, Filter filter) {
-  const double scale = double(in) / double(out);
+Axis<W> make_axis(std::int64_t in, const AxisPart& out, Filter filter) {
+  const double scale = double(in) / double(out.whole);
   const double stretch = std::max(scale, 1.0);
   const double support = radius(filter) * stretch;
   const double inverse = 1 / stretch;
@@ -65,16 +65,19 @@ Axis<W> make_axis(std::int64_t in, std::int64_t out, Filter filter) {
 
   Axis<W> axis;
   axis.stride = (most + 7) / 8 * 8;
-  axis.first.resize(std::size_t(out));
-  axis.count.resize(std::size_t(out));
-  std::vector<double> exact(std::size_t(out * axis.stride));
+  axis.first.resize(std::size_t(out.count));
+  axis.count.resize(std::size_t(out.count));
+  std::vector<double> exact(std::size_t(out.count * axis.stride));
+  std::vector<double> unwanted(static_cast<std::size_t>(most));
   double largest = 0;
-  for (std::int64_t i = 0; i < out; i++) {
+  for (std::int64_t i = 0; i < out.whole; i++) {
     const double center = (double(i) + 0.5) * scale;
     const auto first = std::max<std::int64_t>(std::int64_t(center - support + 0.5), 0);
     const auto last = std::min<std::int64_t>(std::int64_t(center + support + 0.5), in);
     const std::int64_t count = std::clamp<std::int64_t>(last - first, 0, most);
-    double* weights = exact.data() + i * axis.stride;
+    const std::int64_t at = i - out.begin;
+    const bool wanted = at >= 0 && at < out.count;
+    double* weights = wanted ? exact.data() + at * axis.stride : unwanted.data();
     double total = 0;
     for (std::int64_t k = 0; k < count; k++) {
       weights[k] = response(filter, (double(k + first) - center + 0.5) * inverse);
@@ -84,8 +87,9 @@ Axis<W> make_axis(std::int64_t in, std::int64_t out, Filter filter) {
       weights[k] /= total;
       largest = std::max(largest, weights[k]);
     }
-    axis.first[std::size_t(i)] = std::int32_t(first);
-    axis.count[std::size_t(i)] = std::int32_t(count);
+    if (!wanted) continue;
+    axis.first[std::size_t(at)] = std::int32_t(first);
+    axis.count[std::size_t(at)] = std::int32_t(count);
   }
 
   axis.bits = fraction_bits<W>(largest);
@@ -96,23 +100,24 @@ Axis<W> make_axis(std::int64_t in, std::int64_t out, Filter filter) {
   return axis;
 }
 
-template Axis<std::int16_t> make_axis(std::int64_t, std::int64_t, Filter);
-template Axis<std::int32_t> make_axis(std::int64_t, std::int64_t, Filter);
+template Axis<std::int16_t> make_axis(std::int64_t, const AxisPart&, Filter);
+template Axis<std::int32_t> make_axis(std::int64_t, const AxisPart&, Filter);
 
-std::vector<std::int32_t> nearest_pixels(std::int64_t in, std::int64_t out, ResizeOrder order) {
-  std::vector<std::int32_t> pixels(static_cast<std::size_t>(out));
+std::vector<std::int32_t> nearest_pixels(std::int64_t in, const AxisPart& out, ResizeOrder order) {
+  std::vector<std::int32_t> pixels(static_cast<std::size_t>(out.count));
+  const std::int64_t end = out.begin + out.count;
+  const auto copy = [&](std::int64_t i, std::int64_t at) {
+    if (i >= out.begin) pixels[std::size_t(i - out.begin)] = std::int32_t(std::min(at, in - 1));
+  };
   if (order == ResizeOrder::torchvision) {  // the input pixel under the middle, in float32
-    const float scale = float(in) / float(out);
-    for (std::int64_t i = 0; i < out; i++) {
-      const auto at = std::int64_t(std::floor(float((double(i) + 0.5) * double(scale))));
-      pixels[std::size_t(i)] = std::int32_t(std::min(at, in - 1));
+    const float scale = float(in) / float(out.whole);
+    for (std::int64_t i = out.begin; i < end; i++) {
+      copy(i, std::int64_t(std::floor(float((double(i) + 0.5) * double(scale)))));
     }
   } else {  // Pillow steps through the input from the middle of the first output pixel
-    const double scale = double(in) / double(out);
+    const double scale = double(in) / double(out.whole);
     double at = scale * 0.5;
-    for (std::int64_t i = 0; i < out; i++, at += scale) {
-      pixels[std::size_t(i)] = std::int32_t(std::min<std::int64_t>(std::int64_t(at), in - 1));
-    }
+    for (std::int64_t i = 0; i < end; i++, at += scale) copy(i, std::int64_t(at));
   }
   return pixels;
 }

@@ -18,14 +18,20 @@ struct Axis {
   int bits = 0;             // of the fraction
 };
 
-/// Weights for resizing `in` pixels to `out` with an antialiasing filter (not nearest).
+/// The part of an axis that is wanted: `count` pixels from `begin` of `whole`.
+struct AxisPart {
+  std::int64_t whole = 0, begin = 0, count = 0;
+};
+
+/// Weights for a part of `in` pixels resized to `out.whole` with an antialiasing filter (not
+/// nearest). They are those of the whole axis, whose largest weight sets the precision of all.
 template <class W>
-Axis<W> make_axis(std::int64_t in, std::int64_t out, Filter filter);
+Axis<W> make_axis(std::int64_t in, const AxisPart& out, Filter filter);
 
-extern template Axis<std::int16_t> make_axis(std::int64_t, std::int64_t, Filter);
-extern template Axis<std::int32_t> make_axis(std::int64_t, std::int64_t, Filter);
+extern template Axis<std::int16_t> make_axis(std::int64_t, const AxisPart&, Filter);
+extern template Axis<std::int32_t> make_axis(std::int64_t, const AxisPart&, Filter);
 
-/// The input pixel that each output pixel copies.
-std::vector<std::int32_t> nearest_pixels(std::int64_t in, std::int64_t out, ResizeOrder order);
+/// The input pixel that each output pixel of the part copies.
+std::vector<std::int32_t> nearest_pixels(std::int64_t in, const AxisPart& out, ResizeOrder order);
 
 }  // namespace chiasm::vision

@@ -7,6 +7,7 @@
 
 #include "tests/support/expect_error.h"
 #include "tests/support/pictures.h"
+#include "vision/crop.h"
 
 namespace chiasm::vision {
 namespace {
@@ -65,6 +66,24 @@ TEST(Resize, DoesNotDependOnThreads) {
 TEST(Resize, OfTheSameSizeIsACopy) {
   const Image source = formula(20, 10);
   EXPECT_EQ(resize(vision_context(), source, 20, 10, Filter::lanczos).rgb, source.rgb);
+}
+
+TEST(Resize, OfARegionIsThatPartOfTheWhole) {
+  const Image source = formula(60, 45);
+  const Box box{7, 11, 20, 13};
+  for (const auto& [filter_name, filter] : kFilters) {
+    for (const auto order : {ResizeOrder::torchvision, ResizeOrder::pillow}) {
+      for (const auto& [width, height] : {std::pair(31, 77), {60, 30}, {90, 45}, {60, 45}}) {
+        const Image whole = resize(vision_context(), source, width, height, filter, order);
+        const Image part =
+            resize_region(vision_context(), source, width, height, box, filter, order);
+        EXPECT_EQ(part.rgb, crop(whole, box).rgb) << filter_name << " " << width << " " << height;
+      }
+    }
+  }
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] { (void)resize_region(vision_context(), source, 26, 30, box, Filter::bilinear); },
+      {"20 x 13", "26 x 30"}));
 }
 
 TEST(Resize, KeepsAFlatColor) {
