@@ -55,15 +55,37 @@ GoldenCase read_case(const Json& j, const Tensors& tensors) {
   return c;
 }
 
-GoldenPicture read_picture(const Json& j, const Tensors& tensors) {
-  GoldenPicture p;
-  p.file = j["file"].str();
-  p.level_sum = j["level_sum"].integer();
-  p.mask_sum = j["mask_sum"].integer();
-  p.mask_shape = j["mask_shape"].integers();
-  p.prompt_tokens = j["prompt_tokens"].integer();
-  p.pixel_values = sampled(j["pixel_values"], tensors);
-  return p;
+GoldenArray read_array(const Json& j, const Tensors& tensors) {
+  GoldenArray a;
+  a.shape = j["shape"].integers();
+  if (j.has("tensor")) {
+    a.sampled = sampled(j, tensors);
+    a.level_sum = j["level_sum"].integer();
+    a.channel_stride = j["channel_stride"].integer();
+  } else if (j.has("values")) {
+    a.values = j["values"].integers();
+  } else {
+    a.sum = j["sum"].integer();
+    a.weighted_sum = j["weighted_sum"].integer();
+  }
+  return a;
+}
+
+void read_pictures(const Json& j, const Tensors& tensors, GoldenFolder& out) {
+  out.picture_prompt = j["picture_prompt"].str();
+  for (std::size_t i = 0; i < 3; i++) {
+    out.image_mean[i] = j["image_mean"][i].number();
+    out.image_std[i] = j["image_std"][i].number();
+  }
+  for (std::size_t i = 0; i < j["pictures"].size(); i++) {
+    const Json picture = j["pictures"][i], arrays = picture["arrays"];
+    GoldenPicture& p = out.pictures.emplace_back();
+    p.file = picture["file"].str();
+    p.prompt_tokens = picture["prompt_tokens"].integer();
+    for (const auto& item : arrays.raw().items()) {
+      p.arrays[item.key()] = read_array(arrays[item.key()], tensors);
+    }
+  }
 }
 
 }  // namespace
@@ -109,9 +131,7 @@ GoldenFolder read_golden(const std::filesystem::path& folder) {
   g.path = folder;
   g.family = j["family"].str();
   g.dtype = j["dtype"].str();
-  for (std::size_t i = 0; i < j["pictures"].size(); i++) {
-    g.pictures.push_back(read_picture(j["pictures"][i], tensors));
-  }
+  if (j["pictures"].size() > 0) read_pictures(j, tensors, g);
   for (std::size_t i = 0; i < j["cases"].size(); i++) {
     g.cases.push_back(read_case(j["cases"][i], tensors));
   }

@@ -1,5 +1,6 @@
 #pragma once
 /// Reader of what tests/reference/make_golden.py wrote, and the one measure of error.
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <map>
@@ -36,11 +37,22 @@ struct GoldenCase {
   Request request() const;
 };
 
+/// One array of a processor, by what is kept of it.
+struct GoldenArray {
+  std::vector<std::int64_t> shape;
+  // Floats: samples, and the sum of the 8-bit levels behind all values. Value i is of channel
+  // (i / channel_stride) % 3.
+  std::optional<Sampled> sampled;
+  std::int64_t level_sum = 0, channel_stride = 0;
+  // Integers: all values or, where they are many, their sum and that of value times index.
+  std::vector<std::int64_t> values;
+  std::int64_t sum = 0, weighted_sum = 0;
+};
+
 struct GoldenPicture {
   std::string file;
-  std::int64_t level_sum = 0, mask_sum = 0, prompt_tokens = 0;
-  std::vector<std::int64_t> mask_shape;
-  Sampled pixel_values;
+  std::int64_t prompt_tokens = 0;  // of a prompt of this picture alone
+  std::map<std::string, GoldenArray> arrays;
 };
 
 struct GoldenTurn {
@@ -52,6 +64,8 @@ struct GoldenTurn {
 struct GoldenFolder {
   std::filesystem::path path;
   std::string family, dtype;
+  std::string picture_prompt;  // the text that stands for a picture
+  std::array<double, 3> image_mean{}, image_std{};
   std::vector<GoldenPicture> pictures;
   std::vector<GoldenCase> cases;
   std::vector<std::string> answers;

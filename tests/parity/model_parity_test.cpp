@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <tuple>
 
@@ -54,38 +55,57 @@ const NamedTensor& find(const std::vector<NamedTensor>& all, const std::string& 
   fail<RequestError>("preprocess_image returned no ", name);
 }
 
-/// Sum of the 8-bit levels behind normalised values (mean and deviation one half).
-std::int64_t level_sum(TensorView<const float> pixels) {
+/// Sum of the 8-bit levels behind normalised values.
+std::int64_t level_sum(TensorView<const float> pixels, const GoldenFolder& g, std::int64_t stride) {
   std::int64_t sum = 0;
   for (std::int64_t i = 0; i < pixels.shape().count(); i++) {
-    sum += std::int64_t(std::lround((double(pixels.data()[i]) * 0.5 + 0.5) * 255));
+    const auto channel = std::size_t((i / stride) % 3);
+    const double level = double(pixels.data()[i]) * g.image_std[channel] + g.image_mean[channel];
+    sum += std::int64_t(std::nearbyint(level * 255));
   }
   return sum;
+}
+
+void expect_floats(TensorView<const float> got, const GoldenArray& want, const GoldenFolder& g) {
+  // The same 8-bit levels; normalising them may round differently in the last place.
+  EXPECT_LE(relative_error({got.data(), std::size_t(got.shape().count())}, *want.sampled), 1e-6);
+  EXPECT_EQ(level_sum(got, g, want.channel_stride), want.level_sum);
+}
+
+void expect_integers(TensorView<const std::int64_t> got, const GoldenArray& want) {
+  const std::span<const std::int64_t> values(got.data(), std::size_t(got.shape().count()));
+  if (!want.values.empty()) {
+    EXPECT_EQ(std::vector<std::int64_t>(values.begin(), values.end()), want.values);
+    return;
+  }
+  std::int64_t sum = 0, weighted = 0;
+  for (std::size_t i = 0; i < values.size(); i++) {
+    sum += values[i];
+    weighted += values[i] * std::int64_t(i);
+  }
+  EXPECT_EQ(sum, want.sum);
+  EXPECT_EQ(weighted, want.weighted_sum);
 }
 
 TEST_P(PictureParity, Preprocessing) {
   Model model = load();
   for (const GoldenPicture& want : golden().pictures) {
-    SCOPED_TRACE(want.file);
-    const auto got = model.preprocess_image(golden_picture(want.file));
-    const Tensor& pixels = find(got, "pixel_values").values;
-    const auto view = pixels.view<float>();
-    const auto dims = pixels.shape().dims();
-    EXPECT_EQ(std::vector<std::int64_t>(dims.begin(), dims.end()), want.pixel_values.shape);
-    // The same 8-bit levels; normalising them may round differently in the last place.
-    EXPECT_LE(relative_error({view.data(), std::size_t(view.shape().count())}, want.pixel_values),
-              1e-6);
-    EXPECT_EQ(level_sum(view), want.level_sum);
-
-    const auto mask = find(got, "pixel_attention_mask").values.view<std::int64_t>();
-    const auto mask_dims = mask.shape().dims();
-    EXPECT_EQ(std::vector<std::int64_t>(mask_dims.begin(), mask_dims.end()), want.mask_shape);
-    std::int64_t sum = 0;
-    for (std::int64_t i = 0; i < mask.shape().count(); i++) sum += mask.data()[i];
-    EXPECT_EQ(sum, want.mask_sum);
-    EXPECT_EQ(std::int64_t(
-                  model.prompt_ids(Request::text("<image>", {golden_picture(want.file)})).size()),
-              want.prompt_tokens);
+    const ImageInput picture = golden_picture(want.file);
+    const auto all = model.preprocess_image(picture);
+    EXPECT_EQ(all.size(), want.arrays.size()) << want.file;
+    for (const auto& [key, array] : want.arrays) {
+      SCOPED_TRACE(want.file + ", " + key);
+      const Tensor& got = find(all, key).values;
+      const auto dims = got.shape().dims();
+      ASSERT_EQ(std::vector<std::int64_t>(dims.begin(), dims.end()), array.shape);
+      if (array.sampled) {
+        expect_floats(got.view<float>(), array, golden());
+      } else {
+        expect_integers(got.view<std::int64_t>(), array);
+      }
+    }
+    const Request alone = Request::text(golden().picture_prompt, {picture});
+    EXPECT_EQ(std::int64_t(model.prompt_ids(alone).size()), want.prompt_tokens) << want.file;
   }
 }
 
@@ -229,11 +249,38 @@ const std::vector<std::string> kPictures16 = {"smolvlm_2x2", "idefics3_3x3", "id
 const std::vector<std::string> kAll16 = {"smolvlm_2x2", "idefics3_3x3", "idefics3_side29",
                                          "llama_gqa",   "llama31_old",  "llama31_new"};
 
-INSTANTIATE_TEST_SUITE_P(Float32, ModelParity, combine(kAll, "float32"), test_name);
-INSTANTIATE_TEST_SUITE_P(Float32, GreedyParity, combine(kAll, "float32"), test_name);
-INSTANTIATE_TEST_SUITE_P(Float32, PictureParity, combine(kPictures, "float32"), test_name);
-INSTANTIATE_TEST_SUITE_P(Bfloat16, ModelParity, combine(kAll16, "bfloat16"), test_name);
-INSTANTIATE_TEST_SUITE_P(Bfloat16, PictureParity, combine(kPictures16, "bfloat16"), test_name);
+/// Families whose folders wait for them. Who adds a family takes its name away; empty in the end.
+const std::set<std::string> kFamiliesNotThereYet = {"llava", "qwen2_5_vl"};
+
+/// Folders of make_family_golden.py, stored in bfloat16.
+const std::vector<std::string> kFamilyFolders = {"llava_clip", "llava_full", "qwen2_5_vl_windows"};
+
+std::string family_of(const std::string& folder) {
+  return Json::load(golden_root() / "models" / folder / "config.json")["model_type"].str();
+}
+
+/// `folders` and those of kFamilyFolders whose families are there.
+std::vector<std::string> with_families(std::vector<std::string> folders) {
+  for (const std::string& folder : kFamilyFolders) {
+    if (!kFamiliesNotThereYet.contains(family_of(folder))) folders.push_back(folder);
+  }
+  return folders;
+}
+
+TEST(FamiliesNotThereYet, AreNotThere) {
+  for (const std::string& family : supported_families()) {
+    EXPECT_FALSE(kFamiliesNotThereYet.contains(family)) << family << " has come: take it off";
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Float32, ModelParity, combine(with_families(kAll), "float32"), test_name);
+INSTANTIATE_TEST_SUITE_P(Float32, GreedyParity, combine(with_families(kAll), "float32"), test_name);
+INSTANTIATE_TEST_SUITE_P(Float32, PictureParity, combine(with_families(kPictures), "float32"),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Bfloat16, ModelParity, combine(with_families(kAll16), "bfloat16"),
+                         test_name);
+INSTANTIATE_TEST_SUITE_P(Bfloat16, PictureParity, combine(with_families(kPictures16), "bfloat16"),
+                         test_name);
 INSTANTIATE_TEST_SUITE_P(Float16, ModelParity, combine({"llama_suppress"}, "float16"), test_name);
 
 }  // namespace

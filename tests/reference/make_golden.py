@@ -23,6 +23,7 @@ MAIN_SAMPLES, INNER_SAMPLES, PIXEL_SAMPLES = 1500, 300, 3000
 GREEDY_TOKENS = 64
 SMALLEST_MARGIN = 2e-3  # logits; float32 noise is about 1e-5 of the same
 PICTURES = {"wide.png": (150, 70), "tall.png": (37, 121), "square.png": (90, 90), "dot.png": (23, 17)}
+HALF = [0.5, 0.5, 0.5]
 PROMPTS = {  # name: (prompt, pictures)
     "one": ("<|im_start|>User:<image>What is this?<end_of_utterance>\nAssistant:", ["wide.png"]),
     "two": ("<|im_start|>User: First<image> then,\n\n<image>\n12 differences? 그림<end_of_utterance>\n"
@@ -83,12 +84,9 @@ def record_pictures(ref, golden):
     out = []
     for name in PICTURES:
         inputs = ref.inputs("<image>", [name])
-        pixels, mask = inputs["pixel_values"], inputs["pixel_attention_mask"]
-        levels = torch.round((pixels.double() * 0.5 + 0.5) * 255)
-        out.append({"file": name, "level_sum": int(levels.sum()), "mask_sum": int(mask.sum()),
-                    "mask_shape": list(mask.shape),
-                    "pixel_values": golden.add(f"{name}/pixel_values", pixels, PIXEL_SAMPLES),
-                    "prompt_tokens": inputs["input_ids"].shape[1]})
+        arrays = {k: golden.array(f"{name}/{k}", inputs[k], HALF, HALF, PIXEL_SAMPLES)
+                  for k in ("pixel_values", "pixel_attention_mask")}
+        out.append({"file": name, "arrays": arrays, "prompt_tokens": inputs["input_ids"].shape[1]})
     return out
 
 
@@ -143,7 +141,9 @@ def make(c):
     pictures = [] if ref.text_only else record_pictures(ref, golden)
     cases = [record_case(ref, golden, n, *p) for n, p in prompts.items()]
     record = {
-        "family": c.family, "dtype": c.dtype, "answers": ANSWERS, "pictures": pictures, "cases": cases,
+        "family": c.family, "dtype": c.dtype, "answers": ANSWERS,
+        **({} if ref.text_only else {"picture_prompt": "<image>", "image_mean": HALF, "image_std": HALF}),
+        "pictures": pictures, "cases": cases,
         "ends": choose_end_tokens(ref, folder, cases[0], c.generation),
         "turn": None if ref.text_only else record_turn(ref),
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
