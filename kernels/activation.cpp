@@ -85,4 +85,21 @@ void add(const Context& ctx, TensorView<const float> x, TensorView<float> y) {
   });
 }
 
+void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const float> scale,
+                TensorView<float> y) {
+  const Timed timed(ctx.profile, "add");
+  in_context("add_scaled", [&] {
+    x.expect(y.shape());
+    const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);
+    scale.expect({cols});
+    ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; r++) {
+        const float *from = x.row(r), *factor = scale.data();
+        float* to = y.row(r);
+        for (std::int64_t i = 0; i < cols; i++) to[i] += factor[i] * from[i];
+      }
+    });
+  });
+}
+
 }  // namespace chiasm::kernels

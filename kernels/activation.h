@@ -22,4 +22,8 @@ void gated_activation(const Context& ctx, Activation act, TensorView<const float
 /// y += x.  Both [rows, cols].
 void add(const Context& ctx, TensorView<const float> x, TensorView<float> y);
 
+/// y[r, :] += scale * x[r, :].  x, y: [rows, cols]; scale: [cols].
+void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const float> scale,
+                TensorView<float> y);
+
 }  // namespace chiasm::kernels

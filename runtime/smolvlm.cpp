@@ -63,12 +63,10 @@ class SmolVlm : public Family {
     info.patches_per_tile = side_ * side_;
     info.tokens_per_tile = tokens_per_tile_;
     const std::int64_t patches = side_ * side_, dim = c.hidden_size;
-    const std::int64_t layer =
-        dim * (4 * dim + 2 * c.intermediate_size) + 2 * patches * dim;  // of one patch
     const std::int64_t shuffled = dim * projector_.factor() * projector_.factor();
-    info.work.tile_macs =
-        patches * (c.channels * c.patch_size * c.patch_size * dim + c.layers * layer) +
-        tokens_per_tile_ * shuffled * info.hidden_size;
+    info.work.tile_macs = patches * (c.channels * c.patch_size * c.patch_size * dim +
+                                     encoder_.layers().macs_per_row(patches)) +
+                          tokens_per_tile_ * shuffled * info.hidden_size;
   }
 
   PictureLayout layout(std::int64_t width, std::int64_t height) const override {
@@ -128,10 +126,9 @@ class SmolVlm : public Family {
   std::size_t encode_bytes(std::int64_t count) const override {
     const auto& c = encoder_.config();
     const std::int64_t patches = side_ * side_;
-    const std::int64_t widest = std::max(4 * c.hidden_size, c.hidden_size + c.intermediate_size);
     const std::int64_t pixels = 3 * patches * c.patch_size * c.patch_size;
-    const std::int64_t row = patches * (2 * c.hidden_size + widest) + pixels +
-                             tokens_per_tile_ * decoder_.config().hidden_size;
+    const std::int64_t row = patches * (2 * c.hidden_size + encoder_.layers().scratch_per_row()) +
+                             pixels + tokens_per_tile_ * decoder_.config().hidden_size;
     return std::size_t(count * row) * sizeof(float);
   }
 

@@ -2,16 +2,10 @@
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
-#include <string>
 
-#include "kernels/attention.h"
 #include "kernels/embed.h"
-#include "kernels/norm.h"
 
 namespace chiasm::vision {
-
-using kernels::AttentionSequence;
 
 SiglipConfig SiglipConfig::from_json(const Json& config, const SiglipConfig& defaults) {
   const auto side = [&](std::string_view key, std::int64_t otherwise) {
@@ -81,6 +75,15 @@ std::vector<std::int32_t> buckets(std::int64_t count, std::span<const float> bou
   return out;
 }
 
+TransformerConfig layers_of(const SiglipConfig& c) {
+  return {.hidden_size = c.hidden_size,
+          .intermediate_size = c.intermediate_size,
+          .layers = c.layers,
+          .heads = c.heads,
+          .activation = c.activation,
+          .norm = {kernels::NormKind::layer, c.layer_norm_eps}};
+}
+
 }  // namespace
 
 std::vector<std::int32_t> bucketed_positions(std::int64_t rows, std::int64_t cols,
@@ -99,49 +102,24 @@ std::vector<std::int32_t> bucketed_positions(std::int64_t rows, std::int64_t col
   return ids;
 }
 
-SiglipLayer::SiglipLayer(const Context& ctx, const SiglipConfig& c, const Weights& w,
-                         kernels::WeightFormat format)
-    : norm1_weight_(w.floats("layer_norm1.weight", {c.hidden_size})),
-      norm1_bias_(w.floats("layer_norm1.bias", {c.hidden_size})),
-      norm2_weight_(w.floats("layer_norm2.weight", {c.hidden_size})),
-      norm2_bias_(w.floats("layer_norm2.bias", {c.hidden_size})),
-      qkv_(ctx, w.scope("self_attn"),
-           {{"q_proj", c.hidden_size}, {"k_proj", c.hidden_size}, {"v_proj", c.hidden_size}},
-           c.hidden_size, true, format),
-      out_(ctx, w.scope("self_attn"), {{"out_proj", c.hidden_size}}, c.hidden_size, true, format),
-      up_(ctx, w.scope("mlp"), {{"fc1", c.intermediate_size}}, c.hidden_size, true, format),
-      down_(ctx, w.scope("mlp"), {{"fc2", c.hidden_size}}, c.intermediate_size, true, format) {}
-
-std::size_t SiglipLayer::bytes() const {
-  return qkv_.bytes() + out_.bytes() + up_.bytes() + down_.bytes() + 4 * norm1_weight_.bytes();
-}
-
 SiglipEncoder::SiglipEncoder(const Context& ctx, const SiglipConfig& c, const Weights& w,
                              kernels::WeightFormat format, kernels::WeightFormat patch_format)
     : config_(c),
-      bf16_products_(format != kernels::WeightFormat::f32 && format != kernels::WeightFormat::f16),
       patch_embedding_(kernels::LinearLayer::from_convolution(
           ctx, w.scope("embeddings.patch_embedding"),
           {c.hidden_size, c.channels, c.patch_size, c.patch_size}, true, patch_format)),
       position_embedding_(
           w.floats("embeddings.position_embedding.weight", {c.side() * c.side(), c.hidden_size})),
-      norm_weight_(w.floats("post_layernorm.weight", {c.hidden_size})),
-      norm_bias_(w.floats("post_layernorm.bias", {c.hidden_size})) {
-  for (std::int64_t i = 0; i < c.layers; i++) {
-    layers_.emplace_back(ctx, c, w.scope("encoder.layers", i), format);
-  }
-}
+      layers_(ctx, layers_of(c), TransformerNames{}, w.scope("encoder.layers"), format),
+      norm_(w, "post_layernorm", c.hidden_size, {kernels::NormKind::layer, c.layer_norm_eps}) {}
 
 std::size_t SiglipEncoder::bytes() const {
-  std::size_t total = patch_embedding_.bytes() + position_embedding_.bytes();
-  for (const SiglipLayer& layer : layers_) total += layer.bytes();
-  return total;
+  return patch_embedding_.bytes() + position_embedding_.bytes() + layers_.bytes() + norm_.bytes();
 }
 
 /// The packed batch: where each tile's patches lie and which keys its rows see.
 struct SiglipEncoder::Packed {
-  std::vector<AttentionSequence> sequences;
-  std::vector<std::int32_t> first_key, last_key;
+  AttentionPattern pattern;
   // Row of each patch: patches of a padded tile are packed real ones first, so that the visible
   // keys are one range. Empty when no tile is padded.
   std::vector<std::int64_t> row_of_patch;
@@ -168,9 +146,7 @@ SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const E
     kernels::extract_patches(ctx, tile.pixels, patch, patches.slice_rows(begin, count));
     const auto ids = bucketed_positions(rows, cols, valid_rows, valid_cols, config_.side());
     positions.insert(positions.end(), ids.begin(), ids.end());
-    packed.sequences.push_back({begin, count, valid, begin, nullptr});
-    packed.first_key.insert(packed.first_key.end(), std::size_t(count), 0);
-    packed.last_key.insert(packed.last_key.end(), std::size_t(count), std::int32_t(valid));
+    packed.pattern.add(count, valid);
     padded = padded || valid != count;
     std::int64_t real = begin, padding = begin + valid;
     for (std::int64_t i = 0; i < count; i++) {
@@ -183,36 +159,6 @@ SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const E
   kernels::add_rows(ctx, position_embedding_.view<float>(), positions, x);
   if (padded) packed.row_of_patch = std::move(order);
   return packed;
-}
-
-// x += attention(norm1(x)); x += mlp(norm2(x)).  x: [patches, hidden].
-// Dosovitskiy et al., 2021, arXiv:2010.11929, equations 2 and 3.
-void SiglipEncoder::layer(const Context& ctx, const SiglipLayer& layer, const Packed& packed,
-                          Arena& arena, TensorView<float> x) const {
-  const std::int64_t rows = x.rows(), dim = config_.hidden_size;
-  const std::int64_t head_dim = dim / config_.heads;
-  Arena::Frame frame(arena);
-  const TensorView<float> normed = arena.floats({rows, dim}, "normed");
-  {
-    Arena::Frame inner(arena);
-    const TensorView<float> qkv = arena.floats({rows, 3 * dim}, "qkv");
-    kernels::layer_norm(ctx, x, layer.norm1_weight_.view<float>(), layer.norm1_bias_.view<float>(),
-                        config_.layer_norm_eps, normed);
-    layer.qkv_(ctx, normed, qkv);
-    kernels::KeyValues kv;
-    kv.k = qkv.slice_cols(dim, dim);
-    kv.v = qkv.slice_cols(2 * dim, dim);
-    const float scale = 1.0f / std::sqrt(float(head_dim));
-    kernels::attention(ctx, {config_.heads, config_.heads, head_dim, scale, 0, bf16_products_},
-                       qkv.slice_cols(0, dim), kv, packed.sequences, packed.first_key,
-                       packed.last_key, normed);
-    layer.out_.accumulate(ctx, normed, x);
-  }
-  const TensorView<float> hidden = arena.floats({rows, config_.intermediate_size}, "hidden");
-  kernels::layer_norm(ctx, x, layer.norm2_weight_.view<float>(), layer.norm2_bias_.view<float>(),
-                      config_.layer_norm_eps, normed);
-  layer.up_(ctx, normed, hidden, config_.activation);
-  layer.down_.accumulate(ctx, hidden, x);
 }
 
 void SiglipEncoder::forward(const Context& ctx, std::span<const EncoderTile> tiles, Arena& arena,
@@ -245,13 +191,10 @@ void SiglipEncoder::forward(const Context& ctx, std::span<const EncoderTile> til
     }
     for (std::int64_t i = 0; i < count; i++) std::copy_n(out.row(i), x.cols(), x.row(i));
   }
-  for (std::size_t i = 0; i < layers_.size(); i++) {
-    ctx.poll();
-    layer(ctx, layers_[i], packed, arena, x);
-    if (ctx.tap != nullptr) ctx.show("vision.layers." + std::to_string(i), x);
-  }
-  kernels::layer_norm(ctx, x, norm_weight_.view<float>(), norm_bias_.view<float>(),
-                      config_.layer_norm_eps, x);
+  TransformerInput input;
+  input.pattern = [&](std::int64_t) -> const AttentionPattern& { return packed.pattern; };
+  layers_.forward(ctx, input, arena, x);
+  norm_(ctx, x, x);
   for (std::int64_t i = 0; i < count; i++) {
     const std::int64_t from = packed.row_of_patch.empty() ? i : packed.row_of_patch[std::size_t(i)];
     std::copy_n(x.row(from), x.cols(), out.row(i));

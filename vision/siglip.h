@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/weights.h"
 #include "kernels/linear_layer.h"
+#include "vision/transformer.h"
 
 namespace chiasm::vision {
 
@@ -36,19 +37,6 @@ std::vector<std::int32_t> bucketed_positions(std::int64_t rows, std::int64_t col
                                              std::int64_t valid_rows, std::int64_t valid_cols,
                                              std::int64_t side);
 
-/// One pre-norm transformer block.
-class SiglipLayer {
- public:
-  SiglipLayer(const Context& ctx, const SiglipConfig& config, const Weights& weights,
-              kernels::WeightFormat format);
-  std::size_t bytes() const;
-
- private:
-  friend class SiglipEncoder;
-  Tensor norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_;
-  kernels::LinearLayer qkv_, out_, up_, down_;
-};
-
 /// Tiles in, features out. Immutable after construction; safe to share between threads.
 class SiglipEncoder {
  public:
@@ -63,20 +51,19 @@ class SiglipEncoder {
                TensorView<float> out) const;
 
   const SiglipConfig& config() const { return config_; }
+  const Transformer& layers() const { return layers_; }
   std::size_t bytes() const;
 
  private:
   struct Packed;
   Packed embed(const Context& ctx, std::span<const EncoderTile> tiles, Arena& arena,
                TensorView<float> x) const;
-  void layer(const Context& ctx, const SiglipLayer& layer, const Packed& packed, Arena& arena,
-             TensorView<float> x) const;
 
   SiglipConfig config_;
-  bool bf16_products_;  // of attention
   kernels::LinearLayer patch_embedding_;
-  Tensor position_embedding_, norm_weight_, norm_bias_;
-  std::vector<SiglipLayer> layers_;
+  Tensor position_embedding_;
+  Transformer layers_;
+  kernels::NormLayer norm_;
 };
 
 }  // namespace chiasm::vision
