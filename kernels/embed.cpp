@@ -80,6 +80,32 @@ void extract_patches(const Context& ctx, TensorView<const float> pixels, std::in
   });
 }
 
+void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64_t kernel,
+                       std::int64_t stride, std::int64_t padding, TensorView<float> y) {
+  const Timed timed(ctx.profile, "extract_stretches");
+  in_context("extract_stretches", [&] {
+    const std::int64_t frames = x.rows(), channels = x.cols();
+    if (kernel <= 0 || stride <= 0 || padding < 0 || frames + 2 * padding < kernel) {
+      fail<ShapeError>(x.name(), ": shape ", x.shape(), ", too short for a kernel of ", kernel,
+                       " at stride ", stride, " and padding ", padding);
+    }
+    y.expect({(frames + 2 * padding - kernel) / stride + 1, channels * kernel});
+    const std::int64_t grain = cpu::rows_per_piece(y.cols());
+    ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t i = begin; i < end; i++) {
+        for (std::int64_t k = 0; k < kernel; k++) {
+          const std::int64_t t = i * stride + k - padding;
+          const float* from = t >= 0 && t < frames ? x.row(t) : nullptr;
+          float* to = y.row(i) + k;
+          for (std::int64_t c = 0; c < channels; c++) {
+            to[c * kernel] = from != nullptr ? from[c] : 0;
+          }
+        }
+      }
+    });
+  });
+}
+
 void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
                    std::int64_t factor, TensorView<float> y) {
   const Timed timed(ctx.profile, "pixel_shuffle");

@@ -24,6 +24,12 @@ void add_rows(const Context& ctx, TensorView<const float> table, std::span<const
 void extract_patches(const Context& ctx, TensorView<const float> pixels, std::int64_t patch,
                      TensorView<float> y);
 
+/// Overlapping stretches of rows for a matrix product with a one-dimensional convolution's weight
+/// [dim, channels, kernel]: y[i, c * kernel + k] = x[i * stride + k - padding, c], 0 outside x.
+/// x: [frames, channels]; y: [(frames + 2 * padding - kernel) / stride + 1, channels * kernel].
+void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64_t kernel,
+                       std::int64_t stride, std::int64_t padding, TensorView<float> y);
+
 /// Pixel shuffle of Idefics3: a grid of side x side rows [side * side, dim] becomes
 /// [(side / factor)^2, dim * factor^2]; output row (i, j) holds, in this order, the rows
 /// (i * factor + u, j * factor + v) for u, then v. side % factor == 0.

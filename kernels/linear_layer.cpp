@@ -106,7 +106,9 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
     names.push_back(scope + ".weight");
     shapes.push_back({part.out, in});
     fused += (fused.empty() ? "" : "+") + scope;
-    if (bias) {
+    if (bias && !part.biased) {
+      bias_.insert(bias_.end(), std::size_t(part.out), 0.0f);
+    } else if (bias) {
       const Tensor values = weights.floats(scope + ".bias", {part.out});
       const float* data = values.view<float>().data();
       bias_.insert(bias_.end(), data, data + part.out);

@@ -14,6 +14,7 @@ namespace chiasm::kernels {
 struct LinearPart {
   std::string_view scope;
   std::int64_t out;
+  bool biased = true;  // in a layer with biases: false where the checkpoint has none for this part
 };
 
 /// y = x W^T + b, or several such products over one x laid side by side (q, k and v).

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+
 #include "tests/support/expect_error.h"
 #include "tests/support/kernels.h"
 #include "tests/unit/all_close.h"
@@ -73,6 +75,34 @@ TEST(ExtractPatches, FollowsTheConvolutionWeight) {
         extract_patches(ctx, view(pixels, {channels, 20, 12}), 5, view(y, {1, 1}));
       },
       {"extract_patches", "patches of 5"}));
+}
+
+TEST(ExtractStretches, MatchesTheDefinition) {
+  const Context ctx = context(best_isa());
+  const std::int64_t channels = 5;
+  for (const std::int64_t frames : {1, 2, 7, 40}) {
+    const auto x = random_floats(frames * channels, 6);
+    for (const auto& [kernel, stride, padding] :
+         {std::array<std::int64_t, 3>{3, 1, 1}, {3, 2, 1}, {1, 1, 0}, {4, 3, 2}}) {
+      const std::int64_t rows = (frames + 2 * padding - kernel) / stride + 1;
+      if (frames + 2 * padding < kernel) continue;
+      std::vector<float> y(std::size_t(rows * channels * kernel), 7);
+      extract_stretches(ctx, view(x, {frames, channels}), kernel, stride, padding,
+                        view(y, {rows, channels * kernel}));
+      for (std::int64_t i = 0; i < rows * channels * kernel; i++) {
+        const std::int64_t t = i / (channels * kernel) * stride + i % kernel - padding;
+        const std::int64_t c = i / kernel % channels;
+        const float want = t < 0 || t >= frames ? 0 : x[std::size_t(t * channels + c)];
+        EXPECT_EQ(y[std::size_t(i)], want);
+      }
+    }
+  }
+  std::vector<float> x(10), y(10);
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] {
+        extract_stretches(ctx, view(x, {2, 5}), 3, 1, 0, view(y, {2, 5}));
+      },
+      {"extract_stretches", "kernel of 3"}));
 }
 
 // The chain of views and permutes of Idefics3Connector.pixel_shuffle, written out.

@@ -1,0 +1,72 @@
+#pragma once
+/// Whisper's encoder: log-mel features of a window in, one row of features for each 20 ms out.
+#include <cstdint>
+#include <vector>
+
+#include "core/arena.h"
+#include "core/context.h"
+#include "core/json.h"
+#include "core/weights.h"
+#include "kernels/linear_layer.h"
+
+namespace chiasm::audio {
+
+/// The encoder's part of a whisper config.json.
+struct WhisperEncoderConfig {
+  std::int64_t hidden_size, intermediate_size, layers, heads;
+  std::int64_t bins;       // of a frame of features
+  std::int64_t positions;  // rows of a window; it takes twice as many frames
+  kernels::Activation activation;
+
+  /// Missing keys are as transformers assumes. ModelError for what makes no sense.
+  static WhisperEncoderConfig from_json(const Json& config);
+  std::int64_t frames() const { return 2 * positions; }
+};
+
+/// One pre-norm transformer block.
+class WhisperEncoderLayer {
+ public:
+  WhisperEncoderLayer(const Context& ctx, const WhisperEncoderConfig& config,
+                      const Weights& weights, kernels::WeightFormat format);
+  std::size_t bytes() const;
+
+ private:
+  friend class WhisperEncoder;
+  Tensor norm1_weight_, norm1_bias_, norm2_weight_, norm2_bias_;
+  kernels::LinearLayer qkv_, out_, up_, down_;
+};
+
+/// Immutable after construction; safe to share between threads.
+/// Radford et al., 2022, arXiv:2212.04356; transformers' WhisperEncoder.
+class WhisperEncoder {
+ public:
+  /// `weights` has scope "model.encoder". `format` is that of the layers; the convolutions, whose
+  /// inputs are raw features, have their own.
+  WhisperEncoder(const Context& ctx, const WhisperEncoderConfig& config, const Weights& weights,
+                 kernels::WeightFormat format, kernels::WeightFormat convolution_format);
+
+  /// Features after the last norm. All windows run as one packed batch; no window sees another.
+  /// mels: [windows * frames(), bins], a window's frames one below the other;
+  /// out: [windows * positions, hidden_size].
+  void forward(const Context& ctx, TensorView<const float> mels, Arena& arena,
+               TensorView<float> out) const;
+
+  const WhisperEncoderConfig& config() const { return config_; }
+  std::size_t bytes() const;
+  /// Scratch bytes of `forward` for `windows` windows.
+  std::size_t scratch_bytes(std::int64_t windows) const;
+
+ private:
+  void convolve(const Context& ctx, TensorView<const float> mels, Arena& arena,
+                TensorView<float> x) const;
+  void layer(const Context& ctx, const WhisperEncoderLayer& layer, Arena& arena,
+             TensorView<float> x) const;
+
+  WhisperEncoderConfig config_;
+  bool bf16_products_;  // of attention
+  kernels::LinearLayer conv1_, conv2_;
+  Tensor position_embedding_, norm_weight_, norm_bias_;
+  std::vector<WhisperEncoderLayer> layers_;
+};
+
+}  // namespace chiasm::audio
