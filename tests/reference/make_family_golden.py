@@ -12,7 +12,7 @@ import torch
 import transformers
 from families import base
 
-FAMILIES = ["llava", "qwen2_5_vl"]
+FAMILIES = ["llava", "qwen2_5_vl", "qwen2_vl", "internvl", "gemma3"]
 
 
 def main():

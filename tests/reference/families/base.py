@@ -28,6 +28,7 @@ PICTURES = ("wide.png", "tall.png", "square.png", "dot.png")
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 HALF = [0.5, 0.5, 0.5]
+TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Folder:
     positions: Callable | None = None  # (model, inputs) -> [axes, n], where not 0, 1, 2, ...
     publish: Callable | None = None  # name of a tensor -> its name in older published folders
     config_file: Callable | None = None  # changes config.json to an older published form
+    call: dict = field(default_factory=dict)  # options of the processor's call with pictures
     end: str = ""  # end-of-turn token, in generation_config.json
 
 
@@ -105,6 +107,7 @@ def randomise(model, seed):
     about_zero = plus_one_norms(model)
     # A row of a tied head must not win only for being in the residual; the last norm makes up for it.
     tied = model.config.tie_word_embeddings
+    scale = float(getattr(model.get_input_embeddings(), "scalar_embed_scale", 1.0))
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
         if name.endswith("bias"):
@@ -112,9 +115,9 @@ def randomise(model, seed):
         elif p.ndim == 1 and "class_embedding" not in name and "newline" not in name:
             value = 0.2 * noise + (0 if name.removesuffix(".weight") in about_zero else 1)
             if tied and name.endswith("language_model.norm.weight"):
-                value += 5
+                value += 5 * scale
         elif "embed_tokens" in name:
-            value = noise * (0.08 if tied else 1)
+            value = noise * (0.08 / scale if tied else 1)
         elif "embed" in name and "proj" not in name and "patch" not in name:
             value = noise  # positions, classes
         elif "newline" in name:
@@ -263,17 +266,21 @@ class Reference:
         self.tokenizer = AutoTokenizer.from_pretrained(folder)
 
     def inputs(self, prompt, names):
+        if hasattr(self.model.model, "rope_deltas"):  # left over from the prompt before
+            self.model.model.rope_deltas = None
         images = [Image.open(ROOT / "pictures" / n) for n in names]
-        out = self.processor(text=[prompt], images=images or None, return_tensors="pt")
+        options = self.f.call if images else {}
+        out = self.processor(text=[prompt], images=images or None, return_tensors="pt", **options)
         return dict(out)
 
 
 def record_picture(ref, golden, name):
-    """All arrays of the image processor for one picture, and the length of a prompt of it alone."""
-    f = ref.f
+    """All arrays of the processor for one picture, and the length of a prompt of it alone."""
+    f, arrays = ref.f, {}
     inputs = ref.inputs(f.picture, [name])
-    out = ref.processor.image_processor(Image.open(ROOT / "pictures" / name), return_tensors="pt")
-    arrays = {k: golden.array(f"{name}/{k}", v, f.mean, f.std, PIXEL_SAMPLES) for k, v in out.items()}
+    for key, value in inputs.items():
+        if key not in TEXT_KEYS:
+            arrays[key] = golden.array(f"{name}/{key}", value, f.mean, f.std, PIXEL_SAMPLES)
     return {"file": name, "arrays": arrays, "prompt_tokens": inputs["input_ids"].shape[1]}
 
 
