@@ -1,0 +1,84 @@
+#include "vision/gemma3_processor.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/error.h"
+#include "vision/crop.h"
+
+namespace chiasm::vision {
+
+namespace {
+
+// Gemma3Processor's, in pixels, parts, and long side : short side.
+constexpr std::int64_t kLeastPart = 256, kMostParts = 4;
+constexpr double kLeastRatio = 1.2;
+
+/// Into how many equal parts pan-and-scan cuts the longer side; 0 for none.
+std::int64_t parts_of(std::int64_t longer, std::int64_t shorter) {
+  const double ratio = double(longer) / double(shorter);
+  if (ratio < kLeastRatio) return 0;
+  const auto near = std::int64_t(std::floor(ratio + 0.5));
+  const std::int64_t parts =
+      std::clamp<std::int64_t>(std::min(longer / kLeastPart, near), 2, kMostParts);
+  return std::min((longer + parts - 1) / parts, shorter) < kLeastPart ? 0 : parts;
+}
+
+}  // namespace
+
+Gemma3Processor::Gemma3Processor(const Json& config, bool pan_and_scan, ResizeOrder order)
+    : order_(order),
+      pixels_(read_pixel_settings(config, Filter::bilinear, kHalfNormalization)),
+      resize_(config.boolean("do_resize", true)),
+      pan_and_scan_(pan_and_scan),
+      size_(read_size(config, "size", {.height = 224, .width = 224}, LoneSize::square)) {
+  if (pan_and_scan && !size_.is_fixed()) {
+    fail<ModelError>(config["size"].where(), ": ", config["size"].brief(),
+                     ", expected \"height\" and \"width\" for pan-and-scan");
+  }
+}
+
+Gemma3Processor Gemma3Processor::load(const std::filesystem::path& folder, bool pan_and_scan,
+                                      ResizeOrder order) {
+  return Gemma3Processor(image_processor_settings(folder), pan_and_scan, order);
+}
+
+TileLayout Gemma3Processor::layout(std::int64_t width, std::int64_t height) const {
+  const PictureSize source{height, width};
+  check_source(source);
+  // Pan-and-scan resizes even when told not to.
+  const PictureSize tile = resize_ || pan_and_scan_ ? resized(size_, source) : source;
+  const std::int64_t parts =
+      pan_and_scan_ ? parts_of(std::max(width, height), std::min(width, height)) : 0;
+  if (parts == 0) return {{tile}};
+  const bool wide = width >= height;
+  return {std::vector(std::size_t(parts + 1), tile), wide ? 1 : parts, wide ? parts : 1};
+}
+
+PreparedPicture Gemma3Processor::operator()(const Context& ctx, const Image& image) const {
+  const TileLayout cut = layout(image.width, image.height);
+  ctx.poll();
+  PreparedPicture out;
+  out.rows = cut.rows;
+  out.cols = cut.cols;
+  out.source_height = image.height;
+  out.source_width = image.width;
+  out.levels = pixels_.levels;
+  const auto [height, width] = cut.tiles[0];
+  const auto add = [&](const Image& part) {
+    out.tiles.push_back(as_tile(resize(ctx, part, width, height, pixels_.filter, order_)));
+  };
+  add(image);
+  if (cut.rows == 0) return out;
+  const std::int64_t part_width = (image.width + cut.cols - 1) / cut.cols;
+  const std::int64_t part_height = (image.height + cut.rows - 1) / cut.rows;
+  for (std::int64_t y = 0; y < image.height; y += part_height) {
+    for (std::int64_t x = 0; x < image.width; x += part_width) {  // the last may be smaller
+      add(crop(image, {x, y, std::min(part_width, image.width - x),
+                       std::min(part_height, image.height - y)}));
+    }
+  }
+  return out;
+}
+
+}  // namespace chiasm::vision
