@@ -62,12 +62,12 @@ TEST(Anyres, KeepsTheTokensThatTransformersKeeps) {
 }
 
 TEST(Anyres, RoundsAtTheSeventhDecimal) {
-  // 17 * (48 / 34) is 23.999999999999996 in double: 24 patches, not 23.
-  const AnyresGrid grid = anyres_grid({17, 34}, 2, 2, 24, 0);
-  EXPECT_EQ(grid.height, 24);
-  EXPECT_EQ(grid.top, 12);
-  EXPECT_EQ(shown_patch(grid, 0, 25), (PatchSource{2, 12, 1}));
-  EXPECT_EQ(shown_patch(grid, 12, 0), (PatchSource{3, 0, 0}));
+  // 49 * (54 / 98) is 26.999999999999996 in double: 27 patches of 54, not 26.
+  const AnyresGrid grid = anyres_grid({49, 98}, 2, 2, 27, 0);
+  EXPECT_EQ(grid.height, 28);
+  EXPECT_EQ(grid.top, 13);
+  EXPECT_EQ(shown_patch(grid, 0, 28), (PatchSource{2, 13, 1}));
+  EXPECT_EQ(shown_patch(grid, 14, 0), (PatchSource{3, 0, 0}));
 }
 
 TEST(Anyres, ReadsTheLimit) {
