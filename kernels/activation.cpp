@@ -11,7 +11,7 @@ namespace chiasm::kernels {
 namespace {
 
 // transformers' ACT2FN. Its tanh forms differ in how they write the same formula.
-constexpr std::array<std::pair<std::string_view, Activation>, 10> kNames = {{
+constexpr std::array<std::pair<std::string_view, Activation>, 11> kNames = {{
     {"linear", Activation::none},
     {"relu", Activation::relu},
     {"silu", Activation::silu},
@@ -22,6 +22,7 @@ constexpr std::array<std::pair<std::string_view, Activation>, 10> kNames = {{
     {"gelu_new", Activation::gelu_tanh},
     {"gelu_fast", Activation::gelu_tanh},
     {"quick_gelu", Activation::quick_gelu},
+    {"tanh", Activation::tanh},
 }};
 
 }  // namespace
@@ -100,6 +101,23 @@ void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const 
       }
     });
   });
+}
+
+void scale(const Context& ctx, float factor, TensorView<float> x) {
+  const Timed timed(ctx.profile, "scale");
+  const std::int64_t cols = x.cols(), grain = cpu::rows_per_piece(cols);
+  ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t r = begin; r < end; r++) {
+      float* row = x.row(r);
+      for (std::int64_t i = 0; i < cols; i++) row[i] *= factor;
+    }
+  });
+}
+
+void softcap(const Context& ctx, float cap, TensorView<float> x) {
+  scale(ctx, 1 / cap, x);
+  activate(ctx, Activation::tanh, x);
+  scale(ctx, cap, x);
 }
 
 }  // namespace chiasm::kernels

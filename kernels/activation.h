@@ -26,4 +26,10 @@ void add(const Context& ctx, TensorView<const float> x, TensorView<float> y);
 void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const float> scale,
                 TensorView<float> y);
 
+/// x *= factor.  x: [rows, cols].
+void scale(const Context& ctx, float factor, TensorView<float> x);
+
+/// x = cap * tanh(x / cap), cap > 0.  x: [rows, cols]. Source: Gemma Team, 2024, arXiv:2408.00118.
+void softcap(const Context& ctx, float cap, TensorView<float> x);
+
 }  // namespace chiasm::kernels

@@ -49,4 +49,29 @@ void rms_norm(const Context& ctx, TensorView<const float> x, TensorView<const fl
   });
 }
 
+void rms_norm_heads(const Context& ctx, TensorView<float> x, std::int64_t heads,
+                    TensorView<const float> weight, float eps) {
+  const Timed timed(ctx.profile, "rms_norm_heads");
+  in_context("rms_norm_heads", [&] {
+    const std::int64_t dim = weight.cols();
+    x.expect({x.rows(), heads * dim});
+    const auto head_rows = [&](std::int64_t r) {
+      return TensorView<float>(x.row(r), {heads, dim}, x.name());
+    };
+    if (ctx.isa == Isa::reference) {
+      for (std::int64_t r = 0; r < x.rows(); r++) {
+        reference::rms_norm(head_rows(r), weight, eps, head_rows(r));
+      }
+      return;
+    }
+    const NormRows kernel = cpu::ops_for(ctx.isa).rms_norm;
+    const std::int64_t grain = cpu::rows_per_piece(x.cols());
+    ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
+      for (std::int64_t r = begin; r < end; r++) {
+        kernel({x.row(r), dim, x.row(r), dim, weight.data(), nullptr, dim, eps}, 0, heads);
+      }
+    });
+  });
+}
+
 }  // namespace chiasm::kernels

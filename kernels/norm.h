@@ -16,4 +16,9 @@ void layer_norm(const Context& ctx, TensorView<const float> x, TensorView<const 
 void rms_norm(const Context& ctx, TensorView<const float> x, TensorView<const float> weight,
               float eps, TensorView<float> y);
 
+/// rms_norm of every head of every row, in place, with one weight for all heads.
+/// x: [rows, heads * weight size] (any row stride); weight: [head size].
+void rms_norm_heads(const Context& ctx, TensorView<float> x, std::int64_t heads,
+                    TensorView<const float> weight, float eps);
+
 }  // namespace chiasm::kernels

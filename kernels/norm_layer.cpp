@@ -23,4 +23,8 @@ void NormLayer::operator()(const Context& ctx, TensorView<const float> x,
   }
 }
 
+void NormLayer::heads(const Context& ctx, TensorView<float> x, std::int64_t heads) const {
+  rms_norm_heads(ctx, x, heads, weight_.view<float>(), kind_.eps);
+}
+
 }  // namespace chiasm::kernels

@@ -25,6 +25,9 @@ class NormLayer {
 
   /// x, y: [rows, dim]; `y` may be `x`.
   void operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
+  /// Every head of every row normed on its own, in place; of an RMS norm.
+  /// x: [rows, heads * dim].
+  void heads(const Context& ctx, TensorView<float> x, std::int64_t heads) const;
   std::size_t bytes() const { return weight_.bytes() + bias_.bytes(); }
 
  private:

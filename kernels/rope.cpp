@@ -1,5 +1,6 @@
 #include "kernels/rope.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "kernels/cpu/choose.h"
@@ -32,19 +33,28 @@ void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, st
 }
 
 void rotary_table(const Context& ctx, std::span<const std::int32_t> position,
-                  std::span<const float> inv_freq, float attention_scaling,
-                  TensorView<float> cosine, TensorView<float> sine) {
+                  std::span<const float> inv_freq, std::span<const std::uint8_t> axis,
+                  float attention_scaling, TensorView<float> cosine, TensorView<float> sine) {
   const Timed timed(ctx.profile, "rotary_table");
   in_context("rotary_table", [&] {
-    const auto rows = std::int64_t(position.size()), half = std::int64_t(inv_freq.size());
+    const std::int64_t rows = cosine.rows();
+    const auto half = std::int64_t(inv_freq.size());
     cosine.expect({rows, half});
     sine.expect({rows, half});
+    std::int64_t axes = 1;
+    for (const std::uint8_t a : axis) axes = std::max(axes, std::int64_t(a) + 1);
+    if (std::int64_t(position.size()) != axes * rows ||
+        (!axis.empty() && std::int64_t(axis.size()) != half)) {
+      fail<ShapeError>(position.size(), " positions on ", axes, " axes of ", rows, " rows, and ",
+                       axis.size(), " axes of ", half, " pairs");
+    }
     // A sine takes some 20 ns, a hundred times a plain operation.
     const std::int64_t grain = cpu::rows_per_piece(100 * half);
     ctx.pool->parallel_for(rows, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; r++) {
         for (std::int64_t i = 0; i < half; i++) {
-          const float angle = float(position[std::size_t(r)]) * inv_freq[std::size_t(i)];
+          const std::int64_t a = axis.empty() ? 0 : axis[std::size_t(i)];
+          const float angle = float(position[std::size_t(a * rows + r)]) * inv_freq[std::size_t(i)];
           cosine.row(r)[i] = float(std::cos(double(angle))) * attention_scaling;
           sine.row(r)[i] = float(std::sin(double(angle))) * attention_scaling;
         }

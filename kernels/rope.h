@@ -15,10 +15,12 @@ namespace chiasm::kernels {
 void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, std::int64_t head_dim,
                  TensorView<const float> cosine, TensorView<const float> sine);
 
-/// cosine[r, i] = cos(position[r] * inv_freq[i]) * attention_scaling, likewise sine; the product is
-/// taken in float32 as transformers does, the functions are accurate to 1 ulp of float32.
+/// cosine[r, i] = cos(position[axis[i], r] * inv_freq[i]) * attention_scaling, likewise sine; the
+/// product is taken in float32 as transformers does, the functions are accurate to 1 ulp of
+/// float32. position: [axes][rows]; axis: [half], the axis that turns each pair, empty where there
+/// is one. cosine, sine: [rows, half].
 void rotary_table(const Context& ctx, std::span<const std::int32_t> position,
-                  std::span<const float> inv_freq, float attention_scaling,
-                  TensorView<float> cosine, TensorView<float> sine);
+                  std::span<const float> inv_freq, std::span<const std::uint8_t> axis,
+                  float attention_scaling, TensorView<float> cosine, TensorView<float> sine);
 
 }  // namespace chiasm::kernels

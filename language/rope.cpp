@@ -9,6 +9,8 @@ namespace chiasm::language {
 
 namespace {
 
+constexpr std::string_view kSliding = "sliding_attention";
+
 /// Llama 3.1: long wavelengths are stretched by `factor`, short ones kept, those between blended.
 void stretch_llama3(const Json& rope, std::int64_t max_positions, std::vector<float>& inv_freq) {
   const auto factor = float(rope["factor"].number());
@@ -26,15 +28,50 @@ void stretch_llama3(const Json& rope, std::int64_t max_positions, std::vector<fl
   }
 }
 
+/// Which axis turns each of `half` pairs.
+std::vector<std::uint8_t> read_axes(const Json& rope, std::size_t half,
+                                    const RopeOptions& options) {
+  std::vector<std::int64_t> sections(options.sections->begin(), options.sections->end());
+  if (rope.has("mrope_section")) sections = rope["mrope_section"].integers();
+  std::int64_t sum = 0;
+  for (const std::int64_t s : sections) sum += s >= 0 && s <= std::int64_t(half) ? s : -1 << 20;
+  if (sections.size() != 3 || sum != std::int64_t(half)) {
+    fail<ModelError>(rope.where(), ": mrope_section does not divide ", half,
+                     " pairs of dimensions into 3 axes");
+  }
+  std::vector<std::uint8_t> axis;
+  if (!options.interleaved) {
+    for (std::uint8_t a = 0; a < 3; a++) axis.insert(axis.end(), std::size_t(sections[a]), a);
+    return axis;
+  }
+  for (std::size_t i = 0; i < half; i++) {
+    const std::uint8_t turn = i % 3;
+    axis.push_back(std::int64_t(i) < 3 * sections[turn] ? turn : 0);
+  }
+  return axis;
+}
+
+/// The object that holds the type and its numbers; none where the config has but a theta.
+std::optional<Json> rope_object(const Json& config, std::string_view layer_type) {
+  if (config.has("rope_parameters")) {
+    const Json rope = config["rope_parameters"];
+    return rope.has(layer_type) ? rope[layer_type] : rope;
+  }
+  if (layer_type == kSliding || !config.has("rope_scaling")) return std::nullopt;
+  return config["rope_scaling"];
+}
+
 }  // namespace
 
-RopeFrequencies rope_frequencies(const Json& config, std::int64_t head_dim) {
-  const bool nested = config.has("rope_parameters");
-  const bool scaled = !nested && config.has("rope_scaling");
-  const Json rope = nested ? config["rope_parameters"] : scaled ? config["rope_scaling"] : config;
-  const double theta = rope.number("rope_theta", config.number("rope_theta", 10000.0));
-  const std::string type =
-      nested || scaled ? rope.str("rope_type", rope.str("type", "default")) : "default";
+RopeFrequencies rope_frequencies(const Json& config, std::int64_t head_dim,
+                                 const RopeOptions& options) {
+  const std::optional<Json> object = rope_object(config, options.layer_type);
+  const Json rope = object.value_or(config);
+  const bool sliding = options.layer_type == kSliding;
+  const double outer = sliding ? options.theta : config.number("rope_theta", options.theta);
+  const double theta = object ? rope.number("rope_theta", outer) : outer;
+  std::string type = object ? rope.str("rope_type", rope.str("type", "default")) : "default";
+  if (options.sections && type == "mrope") type = "default";
   const auto dimensions =
       std::int64_t(double(head_dim) * rope.number("partial_rotary_factor",
                                                   config.number("partial_rotary_factor", 1.0)));
@@ -57,6 +94,7 @@ RopeFrequencies rope_frequencies(const Json& config, std::int64_t head_dim) {
     fail<ModelError>(rope.where(), ": rotary type \"", type,
                      "\" is not supported; known are default, linear, llama3");
   }
+  if (options.sections) out.axis = read_axes(rope, out.inv_freq.size(), options);
   return out;
 }
 

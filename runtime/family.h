@@ -92,7 +92,7 @@ struct FamilyParts {
 std::unique_ptr<Family> make_family(const FamilyParts& parts);
 
 // One per file; listed in families.cpp.
-std::unique_ptr<Family> make_llama(const FamilyParts& parts);
+std::unique_ptr<Family> make_text_model(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 
 }  // namespace chiasm

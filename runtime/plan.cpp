@@ -8,10 +8,7 @@ namespace chiasm {
 std::size_t Engine::step_bytes(std::int64_t tiles, std::int64_t rows) const {
   const auto& c = family_.decoder().config();
   const std::int64_t batch = std::min(rows, options_.prefill_rows);
-  const std::int64_t attention =
-      c.hidden_size + 2 * c.heads * c.head_dim + 2 * c.kv_heads * c.head_dim;
-  const std::int64_t feed_forward = c.hidden_size + 3 * c.intermediate_size;
-  const std::int64_t per_row = c.hidden_size + c.head_dim + std::max(attention, feed_forward);
+  const std::int64_t per_row = c.hidden_size + c.scratch_floats();
   const auto decoder = std::size_t(batch * per_row + c.vocab_size + c.hidden_size) * sizeof(float);
   const std::int64_t piece = std::min(tiles, options_.tiles_per_step);
   return std::max(decoder, piece > 0 ? family_.encode_bytes(piece) : 0);

@@ -25,6 +25,8 @@ inline V activation(Activation act, V x) {
     }
     case Activation::quick_gelu:
       return x * sigmoid(V::set(1.702f) * x);
+    case Activation::tanh:
+      return tanh(x);
   }
   return x;
 }

@@ -53,6 +53,8 @@ void finish(const Finish& f) {
       return finish_with<V>(f, Activation::gelu_tanh);
     case Activation::quick_gelu:
       return finish_with<V>(f, Activation::quick_gelu);
+    case Activation::tanh:
+      return finish_with<V>(f, Activation::tanh);
   }
 }
 

@@ -22,6 +22,8 @@ double activation(Activation act, double x) {
     }
     case Activation::quick_gelu:
       return x / (1 + std::exp(-1.702 * x));
+    case Activation::tanh:
+      return std::tanh(x);
   }
   return x;
 }

@@ -137,15 +137,16 @@ TEST_P(BatchInvariance, SplitInChunks) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Small, BatchInvariance,
-                         ::testing::Values(Setting{"smolvlm_2x2", "float32"},
-                                           Setting{"smolvlm_2x2", "bfloat16"},
-                                           Setting{"smolvlm_2x2", "bfloat16", "int8"},
-                                           Setting{"smolvlm_2x2", "bfloat16", "int4"},
-                                           Setting{"smolvlm_side25", "float32"},
-                                           Setting{"llama31_old", "bfloat16"},
-                                           Setting{"llama_suppress", "float16"}),
-                         ::testing::PrintToStringParamName());
+INSTANTIATE_TEST_SUITE_P(
+    Small, BatchInvariance,
+    ::testing::Values(
+        Setting{"smolvlm_2x2", "float32"}, Setting{"smolvlm_2x2", "bfloat16"},
+        Setting{"smolvlm_2x2", "bfloat16", "int8"}, Setting{"smolvlm_2x2", "bfloat16", "int4"},
+        Setting{"smolvlm_side25", "float32"}, Setting{"llama31_old", "bfloat16"},
+        Setting{"qwen2_window", "bfloat16"}, Setting{"qwen3_heads", "bfloat16", "int4"},
+        Setting{"gemma2_caps", "bfloat16", "int4"}, Setting{"gemma3_local", "bfloat16"},
+        Setting{"gemma3_local", "float32"}, Setting{"llama_suppress", "float16"}),
+    ::testing::PrintToStringParamName());
 
 }  // namespace
 

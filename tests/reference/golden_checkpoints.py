@@ -6,14 +6,25 @@ import pathlib
 from dataclasses import dataclass, field
 
 import torch
-from transformers import (Idefics3Config, Idefics3ForConditionalGeneration, LlamaConfig,
-                          LlamaForCausalLM, SmolVLMConfig, SmolVLMForConditionalGeneration)
+from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
+                          GemmaConfig, GemmaForCausalLM, Idefics3Config,
+                          Idefics3ForConditionalGeneration, LlamaConfig, LlamaForCausalLM,
+                          MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3Config, Qwen3ForCausalLM, SmolVLMConfig,
+                          SmolVLMForConditionalGeneration)
 
 import golden_tokenizer
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 VOCAB = 411  # more than any tokenizer here has: published heads are padded too
-CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
+TEXT_CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
+                "mistral": (MistralConfig, MistralForCausalLM),
+                "qwen2": (Qwen2Config, Qwen2ForCausalLM),
+                "qwen3": (Qwen3Config, Qwen3ForCausalLM),
+                "gemma": (GemmaConfig, GemmaForCausalLM),
+                "gemma2": (Gemma2Config, Gemma2ForCausalLM),
+                "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM)}
+CLASSES = {**TEXT_CLASSES,
            "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
            "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration)}
 
@@ -88,13 +99,38 @@ CHECKPOINTS = [
     Checkpoint("llama_suppress", "llama", "float16", 9,
                text(layers=2, **rope(rope_type="linear", factor=2.0)), tokenizer="smollm_text",
                generation={"suppress_tokens": [5, 17, 101], "begin_suppress_tokens": [64, 65]}),
+    # Windows shorter than the long prompt, one of them longer than a page of 64 keys.
+    Checkpoint("qwen2_window", "qwen2", "bfloat16", 21,
+               text(hidden=48, heads=2, kv=1, layers=3, inter=76, use_sliding_window=True,
+                    sliding_window=37, max_window_layers=1, **rope(1e6)), tokenizer="smollm_text"),
+    Checkpoint("qwen3_heads", "qwen3", "bfloat16", 222,
+               text(hidden=56, heads=4, kv=2, layers=2, inter=88, head_dim=24, attention_bias=True,
+                    **rope(1e6)), tokenizer="smollm_text"),
+    Checkpoint("mistral_window", "mistral", "bfloat16", 23,
+               text(hidden=48, heads=3, kv=1, layers=2, head_dim=32, sliding_window=70,
+                    **rope(10000.0)), old_style=True, tokenizer="smollm_text"),
+    Checkpoint("gemma_mqa", "gemma", "bfloat16", 324,
+               text(hidden=40, heads=4, kv=1, layers=2, inter=72, head_dim=24, **rope(10000.0)),
+               tied=True, tokenizer="smollm_text"),
+    Checkpoint("gemma2_caps", "gemma2", "bfloat16", 325,
+               text(hidden=48, heads=4, kv=2, layers=3, inter=72, head_dim=32, sliding_window=19,
+                    query_pre_attn_scalar=20, attn_logit_softcapping=3.0,
+                    final_logit_softcapping=9.0, **rope(10000.0)),
+               tokenizer="smollm_text"),
+    Checkpoint("gemma3_local", "gemma3_text", "bfloat16", 226,
+               text(hidden=48, heads=4, kv=1, layers=4, inter=72, head_dim=24, sliding_window=33,
+                    query_pre_attn_scalar=16, sliding_window_pattern=3,
+                    rope_parameters={
+                        "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                        "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
+               tokenizer="smollm_text"),
 ]
 
 
 def build_config(c: Checkpoint):
     config_class, _ = CLASSES[c.family]
     special = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2}
-    if c.family == "llama":
+    if c.family in TEXT_CLASSES:
         return config_class(**{**c.text, **special, "tie_word_embeddings": c.tied})
     image_token = golden_tokenizer.smollm().token_to_id("<image>")
     return config_class(text_config={"model_type": "llama", **c.text}, vision_config=c.vision,
@@ -113,14 +149,21 @@ def randomise(model, seed, dtype):
     """Weights of about 1/sqrt(fan_in), so that no layer fades; norms away from 1 and biases from 0.
     Rounded to `dtype`."""
     random = torch.Generator().manual_seed(seed)
+    gemma = model.config.model_type.startswith("gemma")
+    norm_weight = 0 if gemma else 1  # Gemma adds the 1 itself, and scales word rows by sqrt(hidden)
+    word = 0.2 if model.config.tie_word_embeddings else 1
+    if gemma:
+        word = (0.6 if model.config.tie_word_embeddings else 1) / math.sqrt(model.config.hidden_size)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
         if "norm" in name:
-            value = 0.2 * noise + (1 if name.endswith("weight") else 0)
+            value = 0.2 * noise + (norm_weight if name.endswith("weight") else 0)
+            if gemma and "post_" in name:  # scales what enters the residual, see GAINS
+                value -= 0.4
         elif name.endswith("bias"):
             value = 0.2 * noise
         elif "embed_tokens" in name or "position_embedding" in name:
-            value = noise * (0.2 if model.config.tie_word_embeddings else 1)
+            value = noise * word
         else:
             gain = next((g for part, g in GAINS.items() if part in name), 1)
             value = noise * (gain / math.sqrt(p[0].numel()))
@@ -194,5 +237,5 @@ def build(c: Checkpoint, folder: pathlib.Path):
     make = {"smollm": golden_tokenizer.smollm, "llama3": golden_tokenizer.llama3,
             "smollm_text": lambda: golden_tokenizer.smollm(images=False)}[c.tokenizer]
     golden_tokenizer.write(make(), folder)
-    if c.family != "llama":
+    if c.family not in TEXT_CLASSES:
         write_processor(c, folder)

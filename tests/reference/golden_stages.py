@@ -69,7 +69,6 @@ class Stages:
         for i, layer in enumerate(decoder.layers):
             self.hook(layer, f"decoder.layers.{i}")
         self.hook(decoder.norm, "decoder.norm")
-        self.hook(model.lm_head, "logits")
 
     def hook(self, module, name):
         def record(_, __, output):
@@ -90,7 +89,7 @@ class Stages:
 def run_stages(model, inputs):
     """All stages of one forward pass over the whole prompt: name -> [rows, columns]."""
     with torch.inference_mode(), Stages(model) as stages:
-        model(**inputs)
+        stages.keep("logits", model(**inputs).logits)  # a head may have a softcap behind it
     return stages.values
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import transformers
 from PIL import Image
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
 
 import golden_checkpoints
 from golden_stages import MAIN_STAGES, Golden, greedy, run_stages, score
@@ -64,11 +64,12 @@ class Reference:
 
     def __init__(self, folder):
         config = json.loads((folder / "config.json").read_text())
-        self.text_only = config["model_type"] == "llama"
+        self.text_only = "text_config" not in config
         auto = AutoModelForCausalLM if self.text_only else AutoModelForImageTextToText
         self.model = auto.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
         self.processor = None if self.text_only else AutoProcessor.from_pretrained(folder)
-        self.tokenizer = AutoTokenizer.from_pretrained(folder)
+        # The file as it is: for some model types AutoTokenizer puts a pre-tokenizer of its own in.
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
 
     def inputs(self, prompt, names):
         if self.text_only or not names:

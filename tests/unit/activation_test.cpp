@@ -18,7 +18,8 @@ using namespace chiasm::testing;
 
 constexpr double kUnit = 0x1p-24;
 constexpr Activation kAll[] = {Activation::none, Activation::relu,      Activation::silu,
-                               Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu};
+                               Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu,
+                               Activation::tanh};
 
 // A grid through every magnitude, and the corners.
 std::vector<float> arguments() {
@@ -71,7 +72,8 @@ TEST(Activation, NanStaysNanAndPlusInfinityStays) {
         if (i == 5) continue;
         EXPECT_TRUE(std::isnan(x[i])) << name(isa) << " " << int(act) << " at " << i;
       }
-      EXPECT_EQ(x[5], std::numeric_limits<float>::infinity()) << name(isa) << " " << int(act);
+      const float end = act == Activation::tanh ? 1 : std::numeric_limits<float>::infinity();
+      EXPECT_EQ(x[5], end) << name(isa) << " " << int(act);
     }
   }
 }
@@ -146,6 +148,24 @@ TEST(Add, AddsRowsAndChecksShapes) {
         add(ctx, view(x, {3, 10}), view(y, {3, 7}));
       },
       {"add", "[3, 10]", "[3, 7]"}));
+}
+
+TEST(Softcap, MatchesTheFormulaOnEveryPath) {
+  const std::int64_t rows = 7, cols = 333, stride = 340;
+  const auto x = random_floats(rows * stride, 11, 0, 60);
+  for (const Isa isa : supported_isas()) {
+    for (const float cap : {30.0f, 7.5f}) {
+      std::vector<float> got = x;
+      softcap(context(isa, 2), cap, TensorView<float>(got.data(), {rows, cols}, stride, "x"));
+      for (std::int64_t i = 0; i < rows * stride; i++) {
+        const double before = double(x[std::size_t(i)]);
+        const double want =
+            i % stride < cols ? double(cap) * std::tanh(before / double(cap)) : before;
+        // The quotient's two roundings reach tanh at most undiminished; tanh has 3 ulp.
+        EXPECT_NEAR(double(got[std::size_t(i)]), want, 12 * kUnit * std::fabs(want)) << name(isa);
+      }
+    }
+  }
 }
 
 }  // namespace

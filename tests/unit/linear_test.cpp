@@ -192,8 +192,9 @@ TEST(Linear, AppliesEpilogues) {
   for (float& v : weights) v *= 0.2f;  // sums of a few units: where activations bend
   const Matrix w = pack(weights, kOut, kIn, WeightFormat::f32);
   const auto sums = magnitudes(w, x, kRows);
-  for (const Activation act : {Activation::none, Activation::relu, Activation::silu,
-                               Activation::gelu, Activation::gelu_tanh, Activation::quick_gelu}) {
+  for (const Activation act :
+       {Activation::none, Activation::relu, Activation::silu, Activation::gelu,
+        Activation::gelu_tanh, Activation::quick_gelu, Activation::tanh}) {
     for (const bool biased : {false, true}) {
       for (const bool accumulate : {false, true}) {
         const Epilogue e{biased ? bias.data() : nullptr, act, accumulate};

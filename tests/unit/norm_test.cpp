@@ -103,6 +103,27 @@ TEST(Norm, InPlaceStridedAndThreadedGiveTheSameBits) {
   }
 }
 
+TEST(RmsNormHeads, EqualsRmsNormOfEveryHead) {
+  for (const std::int64_t dim : {1, 24, 31, 64, 128}) {
+    const std::int64_t rows = 9, heads = 5, stride = heads * dim + 13;
+    const auto x = random_floats(rows * stride, 9, 0.2f, 2),
+               weight = random_floats(dim, 10, 1, 0.5f);
+    std::vector<Isa> isas = supported_isas();
+    isas.push_back(Isa::reference);
+    for (const Isa isa : isas) {
+      std::vector<float> got = x, want = x;
+      rms_norm_heads(context(isa, 3),
+                     TensorView<float>(got.data(), {rows, heads * dim}, stride, "x"), heads,
+                     view(weight, {dim}), 1e-6f);
+      for (std::int64_t r = 0; r < rows; r++) {
+        const TensorView<float> row(want.data() + r * stride, {heads, dim}, "row");
+        rms_norm(context(isa, 1), row, view(weight, {dim}), 1e-6f, row);
+      }
+      EXPECT_TRUE(bit_equal(got, want)) << name(isa) << dim;
+    }
+  }
+}
+
 TEST(Norm, RefusesWrongShapes) {
   std::vector<float> x(12), w(4), y(12);
   const Context ctx = context(Isa::portable);

@@ -31,6 +31,42 @@ TEST(RopeFrequencies, OldAndNewConfigsMeanTheSame) {
   EXPECT_NE(old_style.inv_freq, from(R"({"rope_theta": 5e5})").inv_freq);
 }
 
+using Axes = std::vector<std::uint8_t>;
+
+TEST(RopeFrequencies, SectionsOfAxes) {
+  const auto axes = [](std::string_view text, bool interleaved) {
+    return rope_frequencies(Json::parse(text, "config.json"), 16,
+                            {.sections = {{2, 3, 3}}, .interleaved = interleaved})
+        .axis;
+  };
+  const char* const old_style =
+      R"({"rope_theta": 1e6, "rope_scaling": {"type": "mrope", "mrope_section": [4, 2, 2]}})";
+  EXPECT_EQ(axes(old_style, false), (Axes{0, 0, 0, 0, 1, 1, 2, 2}));
+  // As transformers' recomposition_frequencies: pairs 1, 4 are of the height, 2, 5 of the width.
+  EXPECT_EQ(axes(old_style, true), (Axes{0, 1, 2, 0, 1, 2, 0, 0}));
+  EXPECT_EQ(axes(R"({"rope_theta": 1e6})", false), (Axes{0, 0, 1, 1, 1, 2, 2, 2}));
+  EXPECT_THROW(axes(R"({"rope_parameters": {"mrope_section": [4, 4, 4]}})", false), ModelError);
+  EXPECT_THROW(axes(R"({"rope_parameters": {"mrope_section": [4, 4]}})", false), ModelError);
+  EXPECT_TRUE(from(R"({"rope_theta": 1e6})").axis.empty());
+}
+
+TEST(RopeFrequencies, OfEachKindOfLayer) {
+  const auto of = [](std::string_view text, std::string_view type, double theta) {
+    return rope_frequencies(Json::parse(text, "config.json"), 16,
+                            {.theta = theta, .layer_type = type})
+        .inv_freq;
+  };
+  const char* const nested = R"({"rope_parameters": {
+      "full_attention": {"rope_theta": 1e6, "rope_type": "linear", "factor": 8.0},
+      "sliding_attention": {"rope_theta": 2e4, "rope_type": "default"}}})";
+  const char* const flat =
+      R"({"rope_theta": 1e6, "rope_scaling": {"rope_type": "linear", "factor": 8.0}})";
+  EXPECT_EQ(of(nested, "full_attention", 1), of(flat, "full_attention", 1));
+  EXPECT_EQ(of(nested, "sliding_attention", 1), of("{}", "sliding_attention", 2e4));
+  EXPECT_EQ(of(flat, "sliding_attention", 2e4), of("{}", "sliding_attention", 2e4));
+  EXPECT_NE(of(flat, "full_attention", 1), of("{}", "full_attention", 1e6));
+}
+
 TEST(RopeFrequencies, RefusesTypesItDoesNotKnow) {
   try {
     from(R"({"rope_parameters": {"rope_theta": 10000.0, "rope_type": "yarn"}})");

@@ -59,7 +59,7 @@ TEST(RotaryTable, IsWithinOneUlpOfTheAngleInFloat) {
   std::vector<float> inv_freq;
   for (int i = 0; i < 32; i++) inv_freq.push_back(1.0f / float(std::pow(1e5, double(i) / 32)));
   std::vector<float> cosine(70 * 32), sine(70 * 32);
-  rotary_table(context(best_isa()), position, inv_freq, 1, view(cosine, {70, 32}),
+  rotary_table(context(best_isa()), position, inv_freq, {}, 1, view(cosine, {70, 32}),
                view(sine, {70, 32}));
   std::vector<float> want_cosine, want_sine;
   for (const std::int32_t p : position) {
@@ -72,9 +72,38 @@ TEST(RotaryTable, IsWithinOneUlpOfTheAngleInFloat) {
   EXPECT_TRUE(all_close(cosine, want_cosine, 2 * kUnit, 0));
   EXPECT_TRUE(all_close(sine, want_sine, 2 * kUnit, 0));
   std::vector<float> scaled(70 * 32);
-  rotary_table(context(best_isa()), position, inv_freq, 0.5f, view(scaled, {70, 32}),
+  rotary_table(context(best_isa()), position, inv_freq, {}, 0.5f, view(scaled, {70, 32}),
                view(sine, {70, 32}));
   for (std::size_t i = 0; i < scaled.size(); i++) EXPECT_EQ(scaled[i], 0.5f * cosine[i]);
+}
+
+TEST(RotaryTable, TurnsEachPairByItsAxis) {
+  const std::int64_t rows = 5, half = 7;
+  const std::vector<std::int32_t> position = {0, 3, 9, 4, 11, 2, 2, 5, 80, 1, 7, 0, 6, 33, 8};
+  const std::vector<std::uint8_t> axis = {0, 2, 1, 1, 0, 2, 2};
+  const auto inv_freq = random_floats(half, 12, 0.5f, 0.4f);
+  std::vector<float> cosine(35), sine(35), want_cosine(35), want_sine(35);
+  rotary_table(context(best_isa()), position, inv_freq, axis, 2, view(cosine, {rows, half}),
+               view(sine, {rows, half}));
+  for (std::int64_t i = 0; i < half; i++) {
+    const std::int64_t a = axis[std::size_t(i)];
+    const std::span<const std::int32_t> own(position.data() + a * rows, std::size_t(rows));
+    std::vector<float> c(5), s(5);
+    rotary_table(context(best_isa()), own, {&inv_freq[std::size_t(i)], 1}, {}, 2,
+                 view(c, {rows, 1}), view(s, {rows, 1}));
+    for (std::int64_t r = 0; r < rows; r++) {
+      want_cosine[std::size_t(r * half + i)] = c[std::size_t(r)];
+      want_sine[std::size_t(r * half + i)] = s[std::size_t(r)];
+    }
+  }
+  EXPECT_TRUE(bit_equal(cosine, want_cosine));
+  EXPECT_TRUE(bit_equal(sine, want_sine));
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] {
+        rotary_table(context(best_isa()), {position.data(), 10}, inv_freq, axis, 1,
+                     view(cosine, {rows, half}), view(sine, {rows, half}));
+      },
+      {"rotary_table", "10 positions", "3 axes"}));
 }
 
 TEST(RotateHalf, RefusesWrongShapes) {

@@ -1,0 +1,64 @@
+#pragma once
+/// What a text decoder is made of, read from a transformers text config.
+#include <cstdint>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "core/json.h"
+#include "kernels/activation.h"
+#include "kernels/norm_layer.h"
+#include "language/rope.h"
+
+namespace chiasm::language {
+
+/// What a family calls the parts of its decoder. An empty name: it has no such part.
+struct DecoderNames {
+  std::string_view final_norm = "norm";
+  std::string_view mixer_norm = "input_layernorm";         // before attention
+  std::string_view mixed_norm = "";                        // of what attention adds
+  std::string_view mlp_norm = "post_attention_layernorm";  // before the MLP
+  std::string_view mlp_out_norm = "";                      // of what the MLP adds
+  std::string_view attention = "self_attn", out = "o_proj";
+  std::string_view q_norm = "", k_norm = "";  // of each head, before it is turned
+  std::string_view mlp = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj";
+};
+
+struct DecoderLayerConfig {
+  bool sliding = false;  // its rows see the last `sliding_window` keys only
+};
+
+/// A text model's config.json (or `text_config`).
+struct DecoderConfig {
+  std::int64_t hidden_size = 0, intermediate_size = 0, layers = 0, heads = 0, kv_heads = 0,
+               head_dim = 0, vocab_size = 0;
+  std::int64_t max_positions = 0;
+  bool tied = false;  // the head is the token table, as far as this config says
+
+  kernels::NormKind norm;
+  bool qkv_bias = false, out_bias = false, mlp_bias = false;
+  kernels::Activation activation = kernels::Activation::silu;
+
+  float embedding_scale = 1;    // of word rows; other rows come as they are
+  float attention_scale = 0;    // of q . k
+  float attention_softcap = 0;  // 0: none
+  float logit_softcap = 0;      // 0: none
+
+  RopeFrequencies rope;
+  std::optional<RopeFrequencies> sliding_rope;  // of sliding layers, where they turn otherwise
+  std::int64_t sliding_window = 0;              // keys, a row's own included; 0: no layer slides
+  std::vector<DecoderLayerConfig> layer;        // [layers]
+  DecoderNames names;
+
+  /// Reads the config of the model type that it names, `otherwise` where it names none. Missing
+  /// keys mean what they mean to transformers' config class of that type. ModelError for an unknown
+  /// type and for sizes that do not describe a decoder.
+  static DecoderConfig from_json(const Json& text_config, std::string_view otherwise = "llama");
+
+  /// Axes of the positions that rows are turned by: 1, or 3 (time, height, width).
+  std::int64_t position_axes() const;
+  /// Scratch numbers of one row in a forward pass, x itself aside.
+  std::int64_t scratch_floats() const;
+};
+
+}  // namespace chiasm::language

@@ -1,0 +1,35 @@
+/// Text alone: tokens in, logits out. Source: transformers' ...ForCausalLM of each model type.
+#include <string>
+
+#include "runtime/family.h"
+
+namespace chiasm {
+
+namespace {
+
+class TextModel : public Family {
+ public:
+  TextModel(const FamilyParts& p, const language::DecoderConfig& config)
+      : name_(p.config["model_type"].str()),
+        decoder_(p.ctx, config, p.weights.scope("model"), p.weights, config.tied, p.formats.text) {
+    p.weights.finish([&](std::string_view name) {
+      return name.ends_with("rotary_emb.inv_freq") || (config.tied && name == "lm_head.weight");
+    });
+  }
+
+  const language::Decoder& decoder() const override { return decoder_; }
+  std::size_t weight_bytes() const override { return decoder_.bytes(); }
+  void describe(ModelInfo& info) const override { info.family = name_; }
+
+ private:
+  std::string name_;
+  language::Decoder decoder_;
+};
+
+}  // namespace
+
+std::unique_ptr<Family> make_text_model(const FamilyParts& parts) {
+  return std::make_unique<TextModel>(parts, language::DecoderConfig::from_json(parts.config));
+}
+
+}  // namespace chiasm
