@@ -189,6 +189,7 @@ TEST_P(ModelParity, Scores) {
 }
 
 TEST_P(PictureParity, TurnIsTheChatTemplates) {
+  if (!golden().turn) GTEST_SKIP() << "the family has no chat template";
   Model model = load();
   std::vector<ImageInput> images;
   for (const auto& file : golden().turn->images) images.push_back(golden_picture(file));
@@ -252,15 +253,16 @@ const std::vector<std::string> kAll16 = {
     "qwen2_window", "qwen3_heads",  "mistral_window",  "gemma_mqa", "gemma2_caps", "gemma3_local"};
 
 /// Families whose folders wait for them. Who adds a family takes its name away; empty in the end.
-const std::set<std::string> kFamiliesNotThereYet = {"llava",      "qwen2_5_vl",     "qwen2_vl",
-                                                    "internvl",   "gemma3",         "qwen3_vl",
-                                                    "llava_next", "llava_onevision"};
+const std::set<std::string> kFamiliesNotThereYet = {
+    "llava",      "qwen2_5_vl",      "qwen2_vl",  "internvl", "gemma3", "qwen3_vl",
+    "llava_next", "llava_onevision", "paligemma", "mistral3", "lfm2_vl"};
 
 /// Folders of make_family_golden.py, stored in bfloat16.
 const std::vector<std::string> kFamilyFolders = {
-    "llava_clip",         "llava_full",        "qwen2_5_vl_windows",    "qwen2_vl_merge",
-    "internvl_tiles",     "internvl_qk_norm",  "gemma3_sliding",        "gemma3_pan",
-    "qwen3_vl_deepstack", "llava_next_anyres", "llava_onevision_anyres"};
+    "llava_clip",         "llava_full",        "qwen2_5_vl_windows",     "qwen2_vl_merge",
+    "internvl_tiles",     "internvl_qk_norm",  "gemma3_sliding",         "gemma3_pan",
+    "qwen3_vl_deepstack", "llava_next_anyres", "llava_onevision_anyres", "paligemma_prefix",
+    "paligemma_2",        "mistral3_rows",     "lfm2_vl_hybrid"};
 
 std::string family_of(const std::string& folder) {
   return Json::load(golden_root() / "models" / folder / "config.json")["model_type"].str();

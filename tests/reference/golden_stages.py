@@ -26,7 +26,7 @@ class Golden:
         return {"tensor": name, "shape": list(array.shape), "stride": stride,
                 "norm": float(np.linalg.norm(flat.astype(np.float64)))}
 
-    def array(self, name, values, mean, std, samples):
+    def array(self, name, values, mean, std, samples, channels_last=False):
         """One array of a processor. Floats are sampled, with the sum of the 8-bit levels behind them;
         integers are kept whole, or by two sums where they are many."""
         array = np.asarray(values)
@@ -38,6 +38,7 @@ class Golden:
                     "weighted_sum": int((flat * np.arange(flat.size)).sum())}
         # Values between one channel and the next: [..., 3, height, width] or [patches, 3 * values].
         stride = array.shape[-1] * array.shape[-2] if array.ndim > 3 else array.shape[-1] // 3
+        stride = 1 if channels_last else stride
         channel = (np.arange(array.size) // stride) % 3
         levels = array.reshape(-1).astype(np.float64) * np.array(std)[channel]
         levels = np.rint((levels + np.array(mean)[channel]) * 255)

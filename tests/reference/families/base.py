@@ -28,7 +28,7 @@ PICTURES = ("wide.png", "tall.png", "square.png", "dot.png")
 CLIP_MEAN, CLIP_STD = [0.48145466, 0.4578275, 0.40821073], [0.26862954, 0.26130258, 0.27577711]
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
 HALF = [0.5, 0.5, 0.5]
-TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids")
+TEXT_KEYS = ("input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids", "labels")
 
 
 @dataclass
@@ -49,11 +49,13 @@ class Folder:
     mean: list = field(default_factory=lambda: CLIP_MEAN)
     std: list = field(default_factory=lambda: CLIP_STD)
     pictures: tuple = PICTURES  # preprocessed alone
-    text_prompt: str = "How many people are there in 1234 pictures, or none?"
+    text_prompt: str | None = "How many people are there in 1234 pictures, or none?"
     positions: Callable | None = None  # (model, inputs) -> [axes, n], where not 0, 1, 2, ...
     publish: Callable | None = None  # name of a tensor -> its name in older published folders
     config_file: Callable | None = None  # changes config.json to an older published form
     call: dict = field(default_factory=dict)  # options of the processor's call with pictures
+    channels_last: bool = False  # in the rows of pixel_values
+    answer_type: int = 0  # token type of what the model says
     end: str = ""  # end-of-turn token, in generation_config.json
 
 
@@ -87,6 +89,7 @@ GAINS = {
     "projection_layer": 0.6,
     "fc2": 0.6,
     "down_proj": 0.6,
+    "feed_forward.w2": 0.6,
     "lm_head": 4,
 }
 
@@ -114,7 +117,7 @@ def randomise(model, seed):
             value = 0.2 * noise
         elif p.ndim == 1 and "class_embedding" not in name and "newline" not in name:
             value = 0.2 * noise + (0 if name.removesuffix(".weight") in about_zero else 1)
-            if tied and name.endswith("language_model.norm.weight"):
+            if tied and name.endswith(("language_model.norm.weight", "embedding_norm.weight")):
                 value += 5 * scale
         elif "embed_tokens" in name:
             value = noise * (0.08 / scale if tied else 1)
@@ -182,7 +185,8 @@ def build(f: Folder, folder: pathlib.Path):
     tokenizers.write(f.tokenizer(), folder, f.tokenizer_config)
     for name, value in f.files.items():
         write_json(folder / name, value)
-    (folder / "chat_template.jinja").write_text(f.chat_template)
+    if f.chat_template:
+        (folder / "chat_template.jinja").write_text(f.chat_template)
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
@@ -226,7 +230,7 @@ class Stages:
                 self.input(after(i), f"decoder.layers.{i}")
             else:
                 self.output(layer, f"decoder.layers.{i}")
-        self.output(text.norm, "decoder.norm")
+        self.output(text.norm if hasattr(text, "norm") else text.embedding_norm, "decoder.norm")
         self.output(model.lm_head, "logits")
 
     def layers(self, layers, pick=lambda x: x):
@@ -271,7 +275,7 @@ class Reference:
         images = [Image.open(ROOT / "pictures" / n) for n in names]
         options = self.f.call if images else {}
         out = self.processor(text=[prompt], images=[images] if images else None, return_tensors="pt", **options)
-        return dict(out)
+        return {k: v for k, v in out.items() if k != "labels"}
 
 
 def record_picture(ref, golden, name):
@@ -280,7 +284,9 @@ def record_picture(ref, golden, name):
     inputs = ref.inputs(f.picture, [name])
     for key, value in inputs.items():
         if key not in TEXT_KEYS:
-            arrays[key] = golden.array(f"{name}/{key}", value, f.mean, f.std, PIXEL_SAMPLES)
+            arrays[key] = golden.array(
+                f"{name}/{key}", value, f.mean, f.std, PIXEL_SAMPLES, f.channels_last
+            )
     return {"file": name, "arrays": arrays, "prompt_tokens": inputs["input_ids"].shape[1]}
 
 
@@ -311,7 +317,7 @@ def record_case(ref, golden, name, prompt, names):
         "greedy_text": ref.tokenizer.decode(ids, skip_special_tokens=True),
         "penalized": penalized,
         "penalized_margin": penalized_margin,
-        "scores": [score_answer(ref.model, inputs, a) for a in answers],
+        "scores": [score_answer(ref.f, ref.model, inputs, a) for a in answers],
     }
     for key in ("mm_token_type_ids", "token_type_ids"):
         if key in inputs:
@@ -321,12 +327,11 @@ def record_case(ref, golden, name, prompt, names):
     return case
 
 
-def score_answer(model, inputs, answer):
-    """Token types of the answer are those of text."""
+def score_answer(f, model, inputs, answer):
     more = dict(inputs)
     for key in ("mm_token_type_ids", "token_type_ids"):
         if key in more:
-            more[key] = torch.nn.functional.pad(more[key], (0, len(answer)))
+            more[key] = torch.nn.functional.pad(more[key], (0, len(answer)), value=f.answer_type)
     return score(model, more, answer)
 
 
@@ -349,11 +354,10 @@ def record_turn(ref):
     prompt = ref.processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True
     )
-    # The template has written the beginning token where the tokenizer would add it.
-    begin = ref.tokenizer.bos_token
-    if begin and prompt.startswith(begin) and ref.tokenizer("")["input_ids"]:
-        prompt = prompt[len(begin) :]
     ids = ref.inputs(prompt, ["wide.png"])["input_ids"][0].tolist()
+    if ref.tokenizer.bos_token_id is not None and ids[:2] == [ref.tokenizer.bos_token_id] * 2:
+        # The template writes the beginning token and the tokenizer adds it: one is enough.
+        prompt, ids = prompt.removeprefix(ref.tokenizer.bos_token), ids[1:]
     return {"words": words, "images": ["wide.png"], "prompt": prompt, "ids": ids}
 
 
@@ -363,7 +367,7 @@ def make(f: Folder):
     build(f, folder)
     ref, golden = Reference(f, folder), Golden()
     pictures = [record_picture(ref, golden, name) for name in f.pictures]
-    prompts = {**f.cases, "text": (f.text_prompt, [])}
+    prompts = {**f.cases, **({"text": (f.text_prompt, [])} if f.text_prompt else {})}
     cases = [record_case(ref, golden, n, *p) for n, p in prompts.items()]
     record = {
         "family": json.loads((folder / "config.json").read_text())["model_type"],
@@ -375,7 +379,7 @@ def make(f: Folder):
         "pictures": pictures,
         "cases": cases,
         "ends": choose_end_tokens(ref, folder, cases[0]),
-        "turn": record_turn(ref),
+        "turn": record_turn(ref) if f.chat_template else None,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
     golden.save(folder / "golden.safetensors")
