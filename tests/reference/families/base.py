@@ -210,28 +210,30 @@ class Stages:
         self.handles.append(module.register_forward_pre_hook(record, with_kwargs=True))
 
     def features(self, model, name="projector.out"):
-        """The rows of all pictures as they go among the text's."""
-        inner = model.get_image_features
+        """The rows of all pictures, then of all videos, as they go among the text's."""
+        for method in ("get_image_features", "get_video_features"):
+            if hasattr(model, method):
+                self._features(model, method, name)
+
+    def _features(self, model, method, name):
+        inner = getattr(model, method)
 
         def record(*args, **kwargs):
             out = inner(*args, **kwargs)
             rows = out.pooler_output
-            self.keep(name, torch.cat(list(rows)) if isinstance(rows, (list, tuple)) else rows)
+            rows = list(rows) if isinstance(rows, (list, tuple)) else [rows]
+            self.keep(name, torch.cat([r.reshape(-1, r.shape[-1]) for r in rows]))
             return out
 
-        model.get_image_features = record
-        self.handles.append(_Restore(model, "get_image_features", inner))
+        setattr(model, method, record)
+        self.handles.append(_Restore(model, method, inner))
 
-    def decoder(self, model, text, after=None):
-        """The decoder's stages; `after(i)`: the module whose input is layer i's final output."""
+    def decoder(self, text):
+        """The decoder's stages but the logits."""
         self.input(text.layers[0], "decoder.embed")
         for i, layer in enumerate(text.layers):
-            if after and after(i) is not None:
-                self.input(after(i), f"decoder.layers.{i}")
-            else:
-                self.output(layer, f"decoder.layers.{i}")
+            self.output(layer, f"decoder.layers.{i}")
         self.output(text.norm if hasattr(text, "norm") else text.embedding_norm, "decoder.norm")
-        self.output(model.lm_head, "logits")
 
     def layers(self, layers, pick=lambda x: x):
         """The encoder's layers and what enters the first."""
@@ -240,7 +242,9 @@ class Stages:
             self.output(layer, f"vision.layers.{i}", pick)
 
     def keep(self, name, tensor):
-        self.values[name] = tensor.detach().reshape(-1, tensor.shape[-1]).clone()
+        rows = tensor.detach().reshape(-1, tensor.shape[-1]).clone()
+        before = self.values.get(name)  # of the pictures, where a prompt has a video too
+        self.values[name] = rows if before is None else torch.cat([before, rows])
 
     def __enter__(self):
         return self
@@ -293,7 +297,7 @@ def record_picture(ref, golden, name):
 def record_case(ref, golden, name, prompt, names):
     inputs = ref.inputs(prompt, names)
     with torch.inference_mode(), Stages(ref.f, ref.model) as recorded:
-        ref.model(**inputs)
+        recorded.keep("logits", ref.model(**inputs).logits)  # a head may have a softcap behind it
     stages = {}
     for stage, values in recorded.values.items():
         samples = MAIN_SAMPLES if stage in MAIN_STAGES else INNER_SAMPLES

@@ -130,7 +130,7 @@ def stages(model, record):
     record.layers(core.vision_tower.encoder.layers)
     record.output(core.vision_tower.post_layernorm, "vision.out")
     record.features(core)
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 def folder(name, seed, layers, pattern, window, pan=None, old=False):

@@ -98,7 +98,7 @@ def stages(model, record):
     # The class row is left out; neighbours are not yet joined.
     record.output(core.vision_tower.layernorm, "vision.out", lambda x: x[:, 1:])
     record.features(core)
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 def folder(name, seed, most, text, **vision):

@@ -120,7 +120,7 @@ def stages(model, record):
     record.layers(tower.encoder.layers, lambda x: x[seen["mask"]])  # without padding
     record.output(tower.post_layernorm, "vision.out", lambda x: x[seen["mask"]])
     record.features(core)
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 FOLDERS = [

@@ -61,7 +61,7 @@ def stages(model, record):
     record.layers(used)
     record.input(core.multi_modal_projector.linear_1, "vision.out")
     record.output(core.multi_modal_projector, "projector.out")
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 def images(crop, strategy):

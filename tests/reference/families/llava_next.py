@@ -58,7 +58,7 @@ def stages(model, record):
     record.layers(core.vision_tower.encoder.layers[:-1])
     record.input(core.multi_modal_projector.linear_1, "vision.out")
     record.features(core)
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 FOLDERS = [

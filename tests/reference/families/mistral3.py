@@ -97,7 +97,7 @@ def stages(model, record):
     record.layers(core.vision_tower.transformer.layers)
     record.output(core.multi_modal_projector.norm, "vision.out")
     record.features(core)
-    record.decoder(model, core.language_model)
+    record.decoder(core.language_model)
 
 
 FOLDERS = [

@@ -149,7 +149,7 @@ def stages(model, record):
     record.layers(tower.blocks)  # rows in the order of the windows, as the reference has them
     record.output(tower.merger.ln_q, "vision.out")
     record.features(model.model)
-    record.decoder(model, model.model.language_model)
+    record.decoder(model.model.language_model)
 
 
 def positions(model, inputs):

@@ -55,7 +55,7 @@ def stages(model, record):
     record.layers(tower.blocks)
     record.output(tower.merger.ln_q, "vision.out")
     record.features(model.model)
-    record.decoder(model, model.model.language_model)
+    record.decoder(model.model.language_model)
 
 
 FOLDERS = [

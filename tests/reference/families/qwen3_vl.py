@@ -77,7 +77,7 @@ def stages(model, record):
     record.layers(tower.blocks)
     record.output(tower.merger.norm, "vision.out")
     record.features(model.model)
-    record.decoder(model, model.model.language_model)  # before deepstack's rows are added
+    record.decoder(model.model.language_model)  # before deepstack's rows are added
 
 
 FOLDERS = [
