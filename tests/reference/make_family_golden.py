@@ -12,7 +12,19 @@ import torch
 import transformers
 from families import base
 
-FAMILIES = ["llava", "qwen2_5_vl", "qwen2_vl", "internvl", "gemma3", "qwen3_vl", "llava_next", "llava_onevision", "paligemma", "mistral3", "lfm2_vl"]
+FAMILIES = [
+    "llava",
+    "qwen2_5_vl",
+    "qwen2_vl",
+    "internvl",
+    "gemma3",
+    "qwen3_vl",
+    "llava_next",
+    "llava_onevision",
+    "paligemma",
+    "mistral3",
+    "lfm2_vl",
+]
 
 
 def main():

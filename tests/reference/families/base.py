@@ -278,7 +278,9 @@ class Reference:
             self.model.model.rope_deltas = None
         images = [Image.open(ROOT / "pictures" / n) for n in names]
         options = self.f.call if images else {}
-        out = self.processor(text=[prompt], images=[images] if images else None, return_tensors="pt", **options)
+        out = self.processor(
+            text=[prompt], images=[images] if images else None, return_tensors="pt", **options
+        )
         return {k: v for k, v in out.items() if k != "labels"}
 
 
