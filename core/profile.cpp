@@ -27,6 +27,10 @@ std::vector<OperatorTime> Profile::times() const {
   return times;
 }
 
+double seconds_now() {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+}
+
 void Timed::stop() {
   profile_->add(name_, out_, in_, rows_,
                 std::chrono::duration<double>(Clock::now() - start_).count());

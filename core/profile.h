@@ -41,6 +41,9 @@ class Profile {
   std::map<Key, Sum> sums_;
 };
 
+/// Seconds of a clock that never goes back; its beginning means nothing.
+double seconds_now();
+
 /// Adds its own lifetime to a profile, if there is one.
 class Timed {
  public:

@@ -33,6 +33,8 @@ std::string Detokenizer::push(std::int32_t id) {
   if (tokenizer_.parts_->decoder.is_bytes()) return push_bytes(token);
 
   window_.push_back(id);
+  // Bytes in a row are spelled together: one of them may yet make all of them U+FFFD.
+  if (tokenizer_.parts_->decoder.is_fallback_byte(token)) return {};
   tail_ += tokenizer_.parts_->decoder.bytes_of(token);
   std::string characters;
   if (append_utf8_lossy(tail_, true, characters) < tail_.size()) return {};  // one is unfinished

@@ -9,9 +9,8 @@
 namespace chiasm::language {
 
 /// Takes one token after the other and gives out text as soon as its characters are complete. All
-/// pieces together are what Tokenizer::decode gives for all tokens, but for byte-fallback tokens
-/// that spell no UTF-8: decode takes back characters before them, which were given out here. One
-/// object for one sequence.
+/// pieces together are what Tokenizer::decode gives for all tokens; for that, byte-fallback tokens
+/// wait until their row has ended. One object for one sequence.
 class Detokenizer {
  public:
   Detokenizer(Tokenizer tokenizer, bool skip_special_tokens);

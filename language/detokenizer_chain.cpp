@@ -1,5 +1,6 @@
 #include "language/detokenizer_chain.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/error.h"
@@ -161,6 +162,12 @@ void DecoderChain::apply(const Step& step, std::vector<std::string>& tokens) {
       }
       return;
   }
+}
+
+bool DecoderChain::is_fallback_byte(std::string_view token) const {
+  const bool falls_back = std::ranges::any_of(
+      steps_, [](const Step& step) { return step.kind == Kind::byte_fallback; });
+  return falls_back && fallback_byte(token).has_value();
 }
 
 std::string DecoderChain::bytes_of(std::string_view token) const {

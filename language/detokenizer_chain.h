@@ -24,6 +24,9 @@ class DecoderChain {
   /// together from the bytes of its tokens.
   bool is_bytes() const { return steps_.size() == 1 && steps_[0].kind == Kind::byte_level; }
 
+  /// Whether the token stands for one byte, to be spelled with those beside it (ByteFallback).
+  bool is_fallback_byte(std::string_view token) const;
+
   /// The bytes that one token in the midst of a text stands for.
   std::string bytes_of(std::string_view token) const;
 

@@ -18,11 +18,18 @@ struct EngineOptions {
   std::int64_t kv_pages = 1024;     // capacity of the KV cache
   DType kv_dtype = DType::f32;
   std::int64_t prefill_rows = 512;  // prompt rows a step takes at most
-  std::int64_t tiles_per_step = 2;  // tiles a step encodes at most, of any pictures
-  std::int64_t max_batch = 64;      // sequences that run at once
+  /// Patches a step encodes at most, of any media; more only where one piece alone has more. Enough
+  /// to keep the kernels busy, little memory.
+  std::int64_t patches_per_step = 2048;
+  std::int64_t max_batch = 64;  // sequences that run at once
   std::size_t remembered_prefixes = 8;
   vision::MediaLimits limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
+};
+
+/// What one call of the encoder takes.
+struct EncoderLoad {
+  std::int64_t patches = 0, rows = 0;
 };
 
 /// Continuous batching over one model. Thread-safe: whoever waits for a sequence drives the loop
@@ -43,8 +50,11 @@ class Engine {
             const Poll& poll, const OnDone& on_done = {});
 
   const EngineOptions& options() const { return options_; }
-  /// Scratch bytes of a step at its largest, given tiles to encode and prompt rows to take.
-  std::size_t step_bytes(std::int64_t tiles, std::int64_t rows) const;
+  /// Scratch bytes of a step that makes such a call, then one of the decoder with so many rows.
+  std::size_t step_bytes(const EncoderLoad& load, std::int64_t rows) const;
+  /// The largest call of the encoder and the most rows in a step that a prompt can lead to.
+  EncoderLoad largest_load(const Prompt& prompt) const;
+  std::int64_t largest_batch(const Prompt& prompt) const;
   /// The tap, read at the start of each step.
   void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
   /// Where the times of every later step go; null: nowhere.
@@ -61,11 +71,15 @@ class Engine {
   bool fits(const Sequence& sequence) const;
   void start(Sequence& sequence);
   void encode_some(const Poll& interrupted);
-  bool prepare(Sequence& sequence, EncodingPicture& picture);
+  struct EncoderPart;
+  std::vector<EncoderPart> gather_pieces(EncoderLoad& load);
+  bool prepare_medium(Sequence& sequence, EncodingMedium& medium);
+  void count_encoded(const EncoderPart& part);
   void run_batch();
   struct Batch;
+  static std::int64_t prompt_rows(const Sequence& sequence, std::int64_t budget);
   Batch gather() const;
-  void fill_rows(const Batch& batch, TensorView<float> x) const;
+  language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose(Sequence& sequence, std::span<float> logits);
   void accept(Sequence& sequence, std::int32_t token);

@@ -13,11 +13,11 @@ struct Entry {
 };
 
 constexpr std::array kFamilies = {
-    Entry{"smolvlm", make_smolvlm},        Entry{"idefics3", make_smolvlm},
-    Entry{"llama", make_text_model},       Entry{"mistral", make_text_model},
-    Entry{"qwen2", make_text_model},       Entry{"qwen3", make_text_model},
-    Entry{"gemma", make_text_model},       Entry{"gemma2", make_text_model},
-    Entry{"gemma3_text", make_text_model},
+    Entry{"smolvlm", make_smolvlm},    Entry{"idefics3", make_smolvlm},
+    Entry{"llava", make_llava},        Entry{"llama", make_text_model},
+    Entry{"mistral", make_text_model}, Entry{"qwen2", make_text_model},
+    Entry{"qwen3", make_text_model},   Entry{"gemma", make_text_model},
+    Entry{"gemma2", make_text_model},  Entry{"gemma3_text", make_text_model},
 };
 
 }  // namespace
@@ -47,17 +47,37 @@ namespace {
 }
 }  // namespace
 
-PictureLayout Family::layout(std::int64_t, std::int64_t) const { no_pictures(); }
-vision::PreparedPicture Family::preprocess(const Context&, const vision::Image&) const {
+std::int64_t MediumLayout::patches() const {
+  std::int64_t sum = 0;
+  for (const Piece& piece : pieces) sum += piece.patches;
+  return sum;
+}
+
+std::int64_t MediumLayout::rows() const {
+  std::int64_t sum = 0;
+  for (const Piece& piece : pieces) sum += piece.rows;
+  return sum;
+}
+
+NamedTensor pixel_values(const Prepared& picture) {
+  const std::int64_t n = picture.count(), h = picture.tile(0).height, w = picture.tile(0).width;
+  NamedTensor out{"pixel_values", float_tensor({n, 3, h, w})};
+  float* to = out.values.view<float>().data();
+  for (std::int64_t i = 0; i < n; i++) picture.pixel_values(i, to + i * 3 * h * w);
+  return out;
+}
+
+MediumLayout Family::layout(std::int64_t, std::int64_t, std::size_t) const { no_pictures(); }
+Prepared Family::preprocess(const Context&, const vision::Image&, const MediumLayout&) const {
   no_pictures();
 }
-std::vector<NamedTensor> Family::processor_output(const vision::PreparedPicture&) const {
+std::vector<NamedTensor> Family::processor_output(const Prepared&) const { no_pictures(); }
+void Family::encode(const Context&, std::span<const PieceRef>, Arena&, TensorView<float>) const {
   no_pictures();
 }
-void Family::encode(const Context&, std::span<const TileRef>, Arena&, TensorView<float>) const {
-  no_pictures();
-}
-std::size_t Family::encode_bytes(std::int64_t) const { return 0; }
+std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
+Tensor Family::assemble(const PlacedMedium&, Tensor features) const { return features; }
+Arrangement Family::arrange(const Prompt&) const { return {}; }
 std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, std::size_t) const {
   return std::nullopt;
 }

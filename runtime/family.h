@@ -1,6 +1,7 @@
 #pragma once
 /// What a model family is: how it preprocesses, assembles, places and prompts. One readable file
 /// each.
+#include <array>
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -17,23 +18,54 @@
 #include "language/decoder.h"
 #include "language/tokenizer.h"
 #include "runtime/model.h"
-#include "vision/idefics3_processor.h"
 #include "vision/image.h"
+#include "vision/prepared.h"
 
 namespace chiasm {
 
-/// How many tokens a picture of a given size becomes, known from its header alone.
-struct PictureLayout {
-  std::int64_t tokens = 0;      // image tokens
-  std::int64_t tiles = 0;       // pictures the encoder sees
-  std::int64_t tile_bytes = 0;  // of all tiles as 8-bit pixels
-  std::string expansion;        // what the placeholder becomes in the prompt's text
+/// A part of a medium that the encoder takes whole: a tile, a picture, a window of sound.
+struct Piece {
+  std::int64_t patches = 0;  // rows inside the encoder: what its work and memory grow with
+  std::int64_t rows = 0;     // of features that it becomes
 };
 
-/// One tile of a preprocessed picture.
-struct TileRef {
-  const vision::PreparedPicture* tiles;
+/// What a medium becomes, known from its header alone.
+struct MediumLayout {
+  std::vector<Piece> pieces;
+  std::int64_t tokens = 0;  // rows of the prompt that its features take
+  std::int64_t bytes = 0;   // of all pieces prepared
+  std::string expansion;    // what the placeholder becomes in the prompt's text
+  /// Tokens along time, height and width, for families that place their rows in a grid.
+  std::array<std::int64_t, 3> grid{};
+
+  std::int64_t patches() const;
+  std::int64_t rows() const;
+};
+
+/// A medium ready for the encoder, piece by piece.
+using Prepared = vision::PreparedPicture;
+
+/// One piece of a prepared medium.
+struct PieceRef {
+  const Prepared* medium;
   std::int64_t index;
+};
+
+struct PlacedMedium;
+struct Prompt;
+
+/// Where the rows of a prompt stand and what they see, where that is not simply one after the
+/// other.
+struct Arrangement {
+  std::int64_t axes = 1;
+  std::vector<std::int32_t> positions;  // rotary, [axes][rows]; empty: a row's place
+  std::int32_t next = 0;                // position of the first token after the prompt, all axes
+  /// Rows [begin, end) that see each other both ways, in ascending order. They are never taken
+  /// apart.
+  struct Span {
+    std::int64_t begin, end;
+  };
+  std::vector<Span> spans;
 };
 
 /// A model family, assembled from concrete modules. With its counterpart for embedders
@@ -53,17 +85,27 @@ class Family {
   virtual std::string_view placeholder() const { return {}; }
   virtual std::optional<std::int32_t> image_token() const { return std::nullopt; }
 
-  // The following four are called only when image_token() has a value.
-  virtual PictureLayout layout(std::int64_t width, std::int64_t height) const;
-  virtual vision::PreparedPicture preprocess(const Context& ctx, const vision::Image& image) const;
+  // The following are called only when image_token() has a value.
+
+  /// Of a picture of width x height pixels in a prompt of `pictures` pictures.
+  virtual MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t pictures) const;
+  virtual Prepared preprocess(const Context& ctx, const vision::Image& image,
+                              const MediumLayout& layout) const;
   /// What transformers' processor returns for the picture, by its names.
-  virtual std::vector<NamedTensor> processor_output(const vision::PreparedPicture& tiles) const;
-  /// Features of tiles of any pictures as one packed batch, ready to stand among the text's rows.
-  /// All tiles have the same number of tokens. out: [tiles * tokens per tile, d_model].
-  virtual void encode(const Context& ctx, std::span<const TileRef> tiles, Arena& arena,
+  virtual std::vector<NamedTensor> processor_output(const Prepared& picture) const;
+  /// Features of pieces of any media as one packed batch, each piece's rows below those of the one
+  /// before. out: [rows of all pieces, feature_width()].
+  virtual void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
                       TensorView<float> out) const;
-  /// Scratch bytes of `encode` for `count` tiles.
-  virtual std::size_t encode_bytes(std::int64_t count) const;
+  /// Scratch bytes of `encode` for pieces of so many patches and rows together.
+  virtual std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const;
+  /// d_model, and as much again for each decoder layer that adds features of its own (deepstack).
+  virtual std::int64_t feature_width() const { return decoder().config().hidden_size; }
+  /// From the features of all pieces of a medium [rows, feature_width()] to those of its tokens
+  /// [tokens, feature_width()]: padding taken out, separators put in. As they are by default.
+  virtual Tensor assemble(const PlacedMedium& medium, Tensor features) const;
+  /// Positions and spans of a prompt whose media are placed.
+  virtual Arrangement arrange(const Prompt& prompt) const;
 
   /// One user turn with `pictures` placeholders before the words, ready for an answer; nothing for
   /// families without a format of their own.
@@ -88,11 +130,15 @@ struct FamilyParts {
   const language::Tokenizer& tokenizer;
 };
 
+/// `pixel_values` [tiles, 3, height, width] of a picture whose tiles are of one size.
+NamedTensor pixel_values(const Prepared& picture);
+
 /// Builds the family that config.json's model_type names; ModelError listing the supported ones.
 std::unique_ptr<Family> make_family(const FamilyParts& parts);
 
 // One per file; listed in families.cpp.
 std::unique_ptr<Family> make_text_model(const FamilyParts& parts);
+std::unique_ptr<Family> make_llava(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 
 }  // namespace chiasm

@@ -124,9 +124,6 @@ std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_contex
   return std::max(one, std::min(8 * one, memory / 4 / page));
 }
 
-/// Patches that go through the encoder together: enough to keep the kernels busy, little memory.
-constexpr std::int64_t kPatchesPerStep = 2048;
-
 /// What a model is made from, whatever kind of file it came in.
 struct Source {
   Json config;
@@ -308,8 +305,6 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     engine.suppressed = generation.suppressed;
     engine.suppressed_first = generation.suppressed_first;
     describe(model, path, source);
-    const std::int64_t patches = model.info.patches_per_tile;
-    engine.tiles_per_step = patches > 0 ? std::max<std::int64_t>(1, kPatchesPerStep / patches) : 1;
     model.info.fixed_bytes = fixed_bytes(model, before);
     return model;
   });

@@ -22,7 +22,6 @@ struct Model::Impl {
     return make_prompt(family(), tokenizer(), request, engine->options().limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
-  vision::PreparedPicture tiles(const ImageInput& image) const;
 };
 
 namespace {
@@ -62,10 +61,6 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   s->seed = request.options.seed ? *request.options.seed : random_seed();
   s->first_logits = s->prompt_length() - 1;
   return s;
-}
-
-vision::PreparedPicture Model::Impl::tiles(const ImageInput& image) const {
-  return preprocess(family(), ctx, image, engine->options().limits);
 }
 
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -146,10 +141,12 @@ Plan Model::plan(const Request& request) const {
   Plan plan;
   plan.tokens = s->prompt_length();
   plan.image_tokens = s->prompt.image_tokens;
-  std::int64_t pixel_bytes = 0;
-  for (const PlacedPicture& p : s->prompt.pictures) {
-    plan.tiles += p.layout.tiles;
-    pixel_bytes = std::max(pixel_bytes, p.width * p.height * 3 + p.layout.tile_bytes);
+  std::int64_t pixel_bytes = 0, features = 0;
+  for (const PlacedMedium& m : s->prompt.media) {
+    plan.tiles += std::int64_t(m.layout.pieces.size());
+    pixel_bytes = std::max(pixel_bytes, m.width * m.height * 3 + m.layout.bytes);
+    features += std::max(m.layout.rows(), m.layout.tokens) * impl_->family().feature_width() *
+                std::int64_t(sizeof(float));
   }
   plan.weight_bytes = std::int64_t(impl_->family().weight_bytes());
   if (!info().packed_layout.empty()) {  // of a mapped token table, pages that are looked up
@@ -158,10 +155,9 @@ Plan Model::plan(const Request& request) const {
   const std::int64_t pages = (s->longest() + kernels::kPageTokens - 1) / kernels::kPageTokens;
   plan.kv_bytes = pages * kernels::kPageTokens *
                   std::int64_t(decoder.kv_shape(engine.options().kv_dtype).token_bytes());
-  const std::int64_t features =
-      plan.image_tokens * decoder.config().hidden_size * std::int64_t(sizeof(float));
-  plan.activation_bytes =
-      std::int64_t(engine.step_bytes(plan.tiles, plan.tokens)) + pixel_bytes + features;
+  plan.activation_bytes = std::int64_t(engine.step_bytes(engine.largest_load(s->prompt),
+                                                         engine.largest_batch(s->prompt))) +
+                          pixel_bytes + features;
   plan.fixed_bytes = info().fixed_bytes;
   plan.peak_bytes = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes;
   return plan;
@@ -186,28 +182,35 @@ Request Model::caption_request(ImageInput image) const {
 }
 
 std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
-  return impl_->family().processor_output(impl_->tiles(image));
+  const auto& limits = impl_->engine->options().limits;
+  const PlacedMedium medium = place(impl_->family(), image, 1, limits);
+  return impl_->family().processor_output(prepare(impl_->family(), impl_->ctx, medium, limits));
 }
 
 Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
-  const vision::PreparedPicture tiles = impl_->tiles(image);
-  const PictureLayout layout = impl_->family().layout(tiles.source_width, tiles.source_height);
-  const std::int64_t per_tile = layout.tokens / layout.tiles;
-  Tensor out = float_tensor({layout.tokens, impl_->family().decoder().config().hidden_size});
+  const EngineOptions& options = impl_->engine->options();
+  const Family& family = impl_->family();
+  const PlacedMedium medium = place(family, image, 1, options.limits);
+  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits);
+  Tensor features = float_tensor({medium.layout.rows(), family.feature_width()});
   Context ctx = impl_->ctx;
   if (interrupted) ctx.interrupted = &interrupted;
   Arena arena;
-  const std::int64_t step = impl_->engine->options().tiles_per_step;
-  for (std::int64_t first = 0; first < layout.tiles; first += step) {
-    std::vector<TileRef> refs;
-    for (std::int64_t i = first; i < std::min(first + step, layout.tiles); i++) {
-      refs.push_back({&tiles, i});
-    }
-    const auto count = std::int64_t(refs.size());
-    impl_->family().encode(ctx, refs, arena,
-                           out.view<float>().slice_rows(first * per_tile, count * per_tile));
+  std::int64_t row = 0;
+  for (std::size_t next = 0; next < medium.layout.pieces.size();) {
+    std::vector<PieceRef> pieces;
+    EncoderLoad load;
+    do {
+      const Piece& piece = medium.layout.pieces[next];
+      load.patches += piece.patches;
+      load.rows += piece.rows;
+      pieces.push_back({&prepared, std::int64_t(next++)});
+    } while (next < medium.layout.pieces.size() &&
+             load.patches + medium.layout.pieces[next].patches <= options.patches_per_step);
+    family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, load.rows));
+    row += load.rows;
   }
-  return out;
+  return family.assemble(medium, std::move(features));
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {

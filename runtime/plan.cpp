@@ -5,13 +5,30 @@
 
 namespace chiasm {
 
-std::size_t Engine::step_bytes(std::int64_t tiles, std::int64_t rows) const {
+std::size_t Engine::step_bytes(const EncoderLoad& load, std::int64_t rows) const {
   const auto& c = family_.decoder().config();
-  const std::int64_t batch = std::min(rows, options_.prefill_rows);
-  const std::int64_t per_row = c.hidden_size + c.scratch_floats();
-  const auto decoder = std::size_t(batch * per_row + c.vocab_size + c.hidden_size) * sizeof(float);
-  const std::int64_t piece = std::min(tiles, options_.tiles_per_step);
-  return std::max(decoder, piece > 0 ? family_.encode_bytes(piece) : 0);
+  const auto decoder =
+      std::size_t(rows * (c.hidden_size + c.scratch_floats()) + c.vocab_size + c.hidden_size) *
+      sizeof(float);
+  return std::max(decoder, load.patches > 0 ? family_.encode_bytes(load.patches, load.rows) : 0);
+}
+
+EncoderLoad Engine::largest_load(const Prompt& prompt) const {
+  EncoderLoad all;
+  std::int64_t largest = options_.patches_per_step;
+  for (const PlacedMedium& medium : prompt.media) {
+    all.patches += medium.layout.patches();
+    all.rows += medium.layout.rows();
+    for (const Piece& piece : medium.layout.pieces) largest = std::max(largest, piece.patches);
+  }
+  const std::int64_t patches = std::min(all.patches, largest);
+  return {patches, std::min(all.rows, patches)};
+}
+
+std::int64_t Engine::largest_batch(const Prompt& prompt) const {
+  std::int64_t rows = options_.prefill_rows;
+  for (const auto& span : prompt.arrangement.spans) rows = std::max(rows, span.end - span.begin);
+  return std::min(rows, std::int64_t(prompt.ids.size()));
 }
 
 }  // namespace chiasm

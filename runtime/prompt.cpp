@@ -6,29 +6,6 @@ namespace chiasm {
 
 namespace {
 
-PlacedPicture place(const Family& family, const ImageInput& input,
-                    const vision::MediaLimits& limits) {
-  PlacedPicture picture;
-  picture.input = input;
-  in_context(input.name, [&] {
-    if (input.pixels != nullptr) {
-      picture.width = input.pixels->width;
-      picture.height = input.pixels->height;
-      picture.hash = content_hash(std::as_bytes(std::span(input.pixels->rgb)),
-                                  mix64(std::uint64_t(picture.width)));
-    } else {
-      const auto bytes = std::as_bytes(std::span(*input.encoded));
-      const vision::PictureInfo info = vision::read_header(bytes);
-      vision::check_limits(info, bytes.size(), limits);
-      picture.width = info.upright_width();
-      picture.height = info.upright_height();
-      picture.hash = content_hash(bytes, 1);
-    }
-    picture.layout = family.layout(picture.width, picture.height);
-  });
-  return picture;
-}
-
 std::size_t count(std::string_view text, std::string_view placeholder) {
   std::size_t n = 0;
   for (std::size_t at = text.find(placeholder); at != std::string_view::npos;
@@ -40,7 +17,7 @@ std::size_t count(std::string_view text, std::string_view placeholder) {
 
 /// The prompt's text with each placeholder replaced by its picture's expansion.
 std::vector<PromptSpan> expand(const Family& family, const Request& request,
-                               const std::vector<PlacedPicture>& pictures) {
+                               const std::vector<PlacedMedium>& pictures) {
   const std::string placeholder(family.placeholder());
   std::vector<PromptSpan> spans = request.prompt;
   std::size_t found = 0;
@@ -75,26 +52,27 @@ std::vector<PromptSpan> expand(const Family& family, const Request& request,
   return spans;
 }
 
-void lay_pictures(Prompt& prompt, std::int32_t image_token) {
-  std::size_t picture = 0;
+/// Gives the prompt's image tokens to its media, in order.
+void lay_media(Prompt& prompt, std::int32_t image_token) {
+  std::size_t next = 0;
   for (std::size_t i = 0; i < prompt.ids.size(); i++) {
     if (prompt.ids[i] != image_token) continue;
-    while (picture < prompt.pictures.size() && std::int64_t(prompt.pictures[picture].rows.size()) ==
-                                                   prompt.pictures[picture].layout.tokens) {
-      picture++;
+    while (next < prompt.media.size() &&
+           std::int64_t(prompt.media[next].rows.size()) == prompt.media[next].layout.tokens) {
+      next++;
     }
     prompt.image_tokens++;
-    if (picture == prompt.pictures.size()) continue;  // counted, and refused below
-    PlacedPicture& p = prompt.pictures[picture];
-    const auto row = std::uint64_t(p.rows.size());
-    prompt.keys[i] = mix64(p.hash.low ^ mix64(p.hash.high + row));
-    p.rows.push_back(std::int32_t(i));
+    if (next == prompt.media.size()) continue;  // counted, and refused below
+    PlacedMedium& medium = prompt.media[next];
+    const auto row = std::uint64_t(medium.rows.size());
+    prompt.keys[i] = mix64(medium.hash.low ^ mix64(medium.hash.high + row));
+    medium.rows.push_back(std::int32_t(i));
   }
   std::int64_t wanted = 0;
-  for (const PlacedPicture& p : prompt.pictures) wanted += p.layout.tokens;
+  for (const PlacedMedium& medium : prompt.media) wanted += medium.layout.tokens;
   if (prompt.image_tokens != wanted) {
     fail<RequestError>("the prompt has ", prompt.image_tokens, " image tokens, its ",
-                       prompt.pictures.size(), " picture(s) make ", wanted);
+                       prompt.media.size(), " picture(s) make ", wanted);
   }
 }
 
@@ -108,10 +86,44 @@ void check_ids(std::span<const std::int32_t> ids, std::int64_t vocab_size) {
   }
 }
 
-vision::PreparedPicture preprocess(const Family& family, const Context& ctx,
-                                   const ImageInput& input, const vision::MediaLimits& limits) {
-  return with_pixels(input, limits,
-                     [&](const vision::Image& image) { return family.preprocess(ctx, image); });
+PlacedMedium place(const Family& family, const ImageInput& input, std::size_t pictures,
+                   const vision::MediaLimits& limits) {
+  PlacedMedium medium;
+  medium.input = input;
+  in_context(input.name, [&] {
+    if (input.pixels != nullptr) {
+      medium.width = input.pixels->width;
+      medium.height = input.pixels->height;
+      medium.hash = content_hash(std::as_bytes(std::span(input.pixels->rgb)),
+                                 mix64(std::uint64_t(medium.width)));
+    } else {
+      const auto bytes = std::as_bytes(std::span(*input.encoded));
+      const vision::PictureInfo info = vision::read_header(bytes);
+      vision::check_limits(info, bytes.size(), limits);
+      medium.width = info.upright_width();
+      medium.height = info.upright_height();
+      medium.hash = content_hash(bytes, 1);
+    }
+    medium.layout = family.layout(medium.width, medium.height, pictures);
+  });
+  return medium;
+}
+
+Prepared prepare(const Family& family, const Context& ctx, const PlacedMedium& medium,
+                 const vision::MediaLimits& limits) {
+  return with_pixels(medium.input, limits, [&](const vision::Image& image) {
+    if (image.width != medium.width || image.height != medium.height) {
+      fail<MediaError>("decodes to another size than its header says");
+    }
+    return family.preprocess(ctx, image, medium.layout);
+  });
+}
+
+const Arrangement::Span* Prompt::span_across(std::int64_t row) const {
+  for (const Arrangement::Span& span : arrangement.spans) {
+    if (span.begin < row && row < span.end) return &span;
+  }
+  return nullptr;
 }
 
 std::uint64_t token_key(std::int32_t id) { return mix64(std::uint64_t(id)); }
@@ -124,19 +136,22 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
     fail<RequestError>("this model reads no pictures; load a vision-language model");
   }
   for (const ImageInput& input : request.images) {
-    prompt.pictures.push_back(place(family, input, limits));
+    prompt.media.push_back(place(family, input, request.images.size(), limits));
   }
   if (!request.token_ids.empty()) {
     prompt.ids = request.token_ids;
   } else {
-    const std::vector<PromptSpan> spans = expand(family, request, prompt.pictures);
+    const std::vector<PromptSpan> spans = expand(family, request, prompt.media);
     std::vector<language::TextSpan> text;
     for (const PromptSpan& span : spans) text.push_back({span.text, span.trusted});
     prompt.ids = tokenizer.encode_spans(text, request.add_special_tokens);
   }
   if (prompt.ids.empty()) fail<RequestError>("the prompt is empty");
   for (const std::int32_t id : prompt.ids) prompt.keys.push_back(token_key(id));
-  if (image_token) lay_pictures(prompt, *image_token);
+  if (image_token) {
+    lay_media(prompt, *image_token);
+    prompt.arrangement = family.arrange(prompt);
+  }
   return prompt;
 }
 

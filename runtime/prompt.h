@@ -13,21 +13,25 @@
 
 namespace chiasm {
 
-/// A picture's place in the prompt.
-struct PlacedPicture {
+/// A medium's place in the prompt.
+struct PlacedMedium {
   ImageInput input;
   ContentHash hash;
-  PictureLayout layout;
+  MediumLayout layout;
   std::int64_t width = 0, height = 0;  // after EXIF orientation
   std::vector<std::int32_t> rows;      // positions in the prompt that its features take, in order
 };
 
 struct Prompt {
   std::vector<std::int32_t> ids;
-  std::vector<PlacedPicture> pictures;
+  std::vector<PlacedMedium> media;
   /// What each position holds, for prefix reuse: equal keys mean equal tokens and equal pictures.
   std::vector<std::uint64_t> keys;
   std::int64_t image_tokens = 0;
+  Arrangement arrangement;
+
+  /// The span that has row `row` inside, after its first row; null where none has.
+  const Arrangement::Span* span_across(std::int64_t row) const;
 };
 
 /// Reads picture headers only (limits checked). RequestError when placeholders and pictures do not
@@ -49,9 +53,13 @@ auto with_pixels(const ImageInput& input, const vision::MediaLimits& limits, con
   });
 }
 
-/// The tiles of a picture. MediaError.
-vision::PreparedPicture preprocess(const Family& family, const Context& ctx,
-                                   const ImageInput& input, const vision::MediaLimits& limits);
+/// A medium on its own, its header read. MediaError.
+PlacedMedium place(const Family& family, const ImageInput& input, std::size_t pictures,
+                   const vision::MediaLimits& limits);
+
+/// The pieces of a placed medium. MediaError.
+Prepared prepare(const Family& family, const Context& ctx, const PlacedMedium& medium,
+                 const vision::MediaLimits& limits);
 
 /// Key of a text token; of image token `index` of a picture.
 std::uint64_t token_key(std::int32_t id);

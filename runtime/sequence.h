@@ -17,12 +17,12 @@
 
 namespace chiasm {
 
-/// A picture being encoded. Its features stay until its prompt rows have been prefilled.
-struct EncodingPicture {
-  std::size_t index = 0;  // in Prompt::pictures
-  std::optional<vision::PreparedPicture> tiles;
-  std::int64_t tiles_done = 0;
-  Tensor features;  // [tokens, d_model]
+/// A medium being encoded. Its features stay until its prompt rows have been prefilled.
+struct EncodingMedium {
+  std::size_t index = 0;  // in Prompt::media
+  std::optional<Prepared> prepared;
+  std::int64_t pieces_done = 0, rows_done = 0;
+  Tensor features;  // [rows of all pieces, then tokens, feature_width]
   bool ready = false;
 };
 
@@ -41,7 +41,7 @@ struct Sequence {
   // The loop's.
   std::optional<language::SequenceState> state;
   std::int64_t prefilled = 0;  // prompt rows whose keys and values are in
-  std::vector<EncodingPicture> pictures;
+  std::vector<EncodingMedium> media;
   std::vector<std::int32_t> tokens;  // sampled, the one being fed included
   std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
   std::optional<TextStream> stream;

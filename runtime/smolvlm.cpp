@@ -7,6 +7,7 @@
 
 #include "projector/pixel_shuffle.h"
 #include "runtime/family.h"
+#include "vision/idefics3_processor.h"
 
 namespace chiasm {
 
@@ -69,22 +70,22 @@ class SmolVlm : public Family {
                           tokens_per_tile_ * shuffled * info.hidden_size;
   }
 
-  PictureLayout layout(std::int64_t width, std::int64_t height) const override {
+  MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
     const vision::TileGrid grid = processor_.grid_for(width, height);
-    PictureLayout out;
-    out.tiles = grid.count();
-    out.tokens = out.tiles * tokens_per_tile_;
-    out.tile_bytes = out.tiles * grid.tile_width * grid.tile_height * 3;
+    MediumLayout out;
+    out.pieces.assign(std::size_t(grid.count()), Piece{side_ * side_, tokens_per_tile_});
+    out.tokens = grid.count() * tokens_per_tile_;
+    out.bytes = grid.count() * grid.tile_width * grid.tile_height * 3;
     out.expansion = expansion(grid);
     return out;
   }
 
-  vision::PreparedPicture preprocess(const Context& ctx,
-                                     const vision::Image& image) const override {
+  Prepared preprocess(const Context& ctx, const vision::Image& image,
+                      const MediumLayout&) const override {
     return processor_(ctx, image);
   }
 
-  std::vector<NamedTensor> processor_output(const vision::PreparedPicture& tiles) const override {
+  std::vector<NamedTensor> processor_output(const Prepared& tiles) const override {
     const std::int64_t n = tiles.count(), h = tiles.tile(0).height, w = tiles.tile(0).width;
     std::vector<NamedTensor> out;
     out.push_back({"pixel_values", float_tensor({1, n, 3, h, w})});
@@ -103,19 +104,19 @@ class SmolVlm : public Family {
     return out;
   }
 
-  void encode(const Context& ctx, std::span<const TileRef> tiles, Arena& arena,
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
               TensorView<float> out) const override {
-    const auto count = std::int64_t(tiles.size());
+    const auto count = std::int64_t(pieces.size());
     Arena::Frame frame(arena);
     const auto features =
         arena.floats({count * side_ * side_, encoder_.config().hidden_size}, "features");
     {
       Arena::Frame inner(arena);
       std::vector<vision::EncoderTile> inputs;
-      for (const TileRef& ref : tiles) {
-        const vision::Tile& tile = ref.tiles->tile(ref.index);
+      for (const PieceRef& ref : pieces) {
+        const vision::Tile& tile = ref.medium->tile(ref.index);
         const auto pixels = arena.floats({3, tile.height, tile.width}, "pixels");
-        ref.tiles->pixel_values(ref.index, pixels.data());
+        ref.medium->pixel_values(ref.index, pixels.data());
         inputs.push_back({pixels, tile.valid.height, tile.valid.width});
       }
       encoder_.forward(ctx, inputs, arena, features);
@@ -123,13 +124,11 @@ class SmolVlm : public Family {
     projector_.forward(ctx, features, count, side_, arena, out);
   }
 
-  std::size_t encode_bytes(std::int64_t count) const override {
+  std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {
     const auto& c = encoder_.config();
-    const std::int64_t patches = side_ * side_;
-    const std::int64_t pixels = 3 * patches * c.patch_size * c.patch_size;
-    const std::int64_t row = patches * (2 * c.hidden_size + encoder_.layers().scratch_per_row()) +
-                             pixels + tokens_per_tile_ * decoder_.config().hidden_size;
-    return std::size_t(count * row) * sizeof(float);
+    const std::int64_t pixels = 3 * c.patch_size * c.patch_size;
+    const std::int64_t patch = 2 * c.hidden_size + encoder_.layers().scratch_per_row() + pixels;
+    return std::size_t(patches * patch + rows * decoder_.config().hidden_size) * sizeof(float);
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,

@@ -31,9 +31,9 @@ struct TransformerNames {
   std::string_view norm1 = "layer_norm1", norm2 = "layer_norm2";
   std::string_view attention = "self_attn", q = "q_proj", k = "k_proj", v = "v_proj",
                    out = "out_proj";
-  std::string_view qkv;  // one tensor of q, k and v; then those three are not read
-  std::string_view mlp = "mlp", up = "fc1", down = "fc2", gate;
-  std::string_view scale1, scale2;  // of layer_scale
+  std::string_view qkv = {};  // one tensor of q, k and v; then those three are not read
+  std::string_view mlp = "mlp", up = "fc1", down = "fc2", gate = {};
+  std::string_view scale1 = {}, scale2 = {};  // of layer_scale
   std::string_view q_norm = "q_norm", k_norm = "k_norm";
 };
 

@@ -111,7 +111,7 @@ std::vector<float> chunked_logits(const GoldenFolder& golden, const GoldenCase& 
                                   std::int64_t tiles) {
   LoadedModel loaded = load_model(golden.path, options);
   loaded.engine_options.prefill_rows = rows;
-  loaded.engine_options.tiles_per_step = tiles;
+  loaded.engine_options.patches_per_step = tiles * loaded.info.patches_per_tile;
   Engine engine(*loaded.family, *loaded.tokenizer, loaded.context(), loaded.engine_options);
   const auto sequence = std::make_shared<Sequence>();
   sequence->prompt =

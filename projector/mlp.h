@@ -1,0 +1,41 @@
+#pragma once
+/// The projector of LLaVA and its relatives: two matrices with an activation between them.
+#include <string_view>
+
+#include "core/arena.h"
+#include "core/context.h"
+#include "core/weights.h"
+#include "kernels/linear_layer.h"
+
+namespace chiasm::projector {
+
+/// y = second(act(first(x))). Source: Liu et al., 2023, arXiv:2310.03744; transformers'
+/// LlavaMultiModalProjector.
+class MlpProjector {
+ public:
+  /// What a checkpoint calls the two matrices.
+  struct Names {
+    std::string_view first = "linear_1", second = "linear_2";
+  };
+  struct Sizes {
+    std::int64_t in, hidden, out;
+  };
+
+  MlpProjector() = default;
+  MlpProjector(const Context& ctx, const Weights& weights, const Sizes& sizes, const Names& names,
+               bool bias, kernels::Activation activation, kernels::WeightFormat format);
+
+  /// x: [rows, in]; y: [rows, out].
+  void forward(const Context& ctx, TensorView<const float> x, Arena& arena,
+               TensorView<float> y) const;
+
+  const Sizes& sizes() const { return sizes_; }
+  std::size_t bytes() const { return first_.bytes() + second_.bytes(); }
+
+ private:
+  Sizes sizes_{};
+  kernels::Activation activation_ = kernels::Activation::none;
+  kernels::LinearLayer first_, second_;
+};
+
+}  // namespace chiasm::projector

@@ -1,0 +1,265 @@
+// The engine's decoder side: one batch of prompt rows and new tokens in each step.
+#include <algorithm>
+#include <limits>
+
+#include "runtime/engine.h"
+
+namespace chiasm {
+
+namespace {
+
+/// Prompt rows of one step whose logits are computed together: bounds the logits in memory.
+constexpr std::int64_t kLogitRows = 64;
+
+/// Positions and visible keys of a part, alive for one call of the decoder.
+struct PartRows {
+  std::vector<std::int32_t> positions, last_key, span_begin;
+};
+
+/// Of rows [first, first + count) of a sequence; empty vectors where the decoder's own are right.
+PartRows arranged(const Sequence& s, std::int64_t first, std::int64_t count) {
+  const Arrangement& a = s.prompt.arrangement;
+  const std::int64_t length = s.prompt_length();
+  PartRows out;
+  if (!a.positions.empty()) {
+    for (std::int64_t axis = 0; axis < a.axes; axis++) {
+      for (std::int64_t row = first; row < first + count; row++) {
+        out.positions.push_back(row < length ? a.positions[std::size_t(axis * length + row)]
+                                             : a.next + std::int32_t(row - length));
+      }
+    }
+  }
+  if (a.spans.empty() || first >= length) return out;
+  auto span = a.spans.begin();
+  for (std::int64_t row = first; row < first + count; row++) {
+    while (span != a.spans.end() && span->end <= row) ++span;
+    const bool inside = span != a.spans.end() && span->begin <= row;
+    out.last_key.push_back(std::int32_t(inside ? span->end : row + 1));
+    out.span_begin.push_back(inside ? std::int32_t(span->begin) : -1);
+  }
+  return out;
+}
+
+}  // namespace
+
+/// Rows of one step: which sequences, and which of their rows.
+struct Engine::Batch {
+  struct Part {
+    Sequence* sequence;
+    std::int64_t first,
+        count;  // rows of the prompt; first == prompt length: the last sampled token
+    bool of_prompt() const { return first < sequence->prompt_length(); }
+  };
+  std::vector<Part> parts;
+  std::int64_t rows = 0;
+  bool has_prompt() const { return std::ranges::any_of(parts, &Part::of_prompt); }
+};
+
+/// How many rows of its prompt a sequence may take now, of `budget`.
+std::int64_t Engine::prompt_rows(const Sequence& s, std::int64_t budget) {
+  std::int64_t end = s.prompt_length();
+  for (const EncodingMedium& medium : s.media) {
+    if (medium.ready) continue;
+    end = std::min(end, std::int64_t(s.prompt.media[medium.index].rows.front()));
+  }
+  end = std::min(end, s.prefilled + budget);
+  if (const auto* span = s.prompt.span_across(end)) {  // never taken apart
+    const bool waits = span->begin > s.prefilled || budget <= 0;
+    const bool encoded = std::ranges::none_of(s.media, [&](const EncodingMedium& m) {
+      return !m.ready && s.prompt.media[m.index].rows.front() < span->end;
+    });
+    end = waits || !encoded ? span->begin : span->end;
+  }
+  return end - s.prefilled;
+}
+
+Engine::Batch Engine::gather() const {
+  Batch batch;
+  std::int64_t budget = options_.prefill_rows;
+  for (const auto& s : running_) {
+    if (s->done) continue;
+    std::int64_t count = 1;
+    if (s->prefilled < s->prompt_length()) {
+      count = prompt_rows(*s, budget);
+      budget -= std::max<std::int64_t>(count, 0);
+    }
+    if (count <= 0) continue;
+    batch.parts.push_back({s.get(), s->prefilled, count});
+    batch.rows += count;
+  }
+  return batch;
+}
+
+/// Embeddings of the batch's tokens, with the media's features laid over their rows. What features
+/// hold beyond d_model is for the first layers.
+language::DeepRows Engine::fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const {
+  std::vector<std::int32_t> ids;
+  for (const Batch::Part& part : batch.parts) {
+    const auto& prompt = part.sequence->prompt.ids;
+    if (part.first == std::int64_t(prompt.size())) {
+      ids.push_back(part.sequence->tokens.back());
+    } else {
+      ids.insert(ids.end(), prompt.begin() + part.first, prompt.begin() + part.first + part.count);
+    }
+  }
+  family_.decoder().embed(ctx_, ids, x);
+  language::DeepRows extra;
+  std::vector<const float*> sources;
+  std::int64_t begin = 0;
+  for (const Batch::Part& part : batch.parts) {
+    for (const EncodingMedium& medium : part.sequence->media) {
+      const auto& rows = part.sequence->prompt.media[medium.index].rows;
+      auto at = std::lower_bound(rows.begin(), rows.end(), part.first);
+      for (; at != rows.end() && *at < part.first + part.count; ++at) {
+        const float* feature = medium.features.view<float>().row(at - rows.begin());
+        const std::int64_t row = begin + *at - part.first;
+        std::copy_n(feature, x.cols(), x.row(row));
+        extra.rows.push_back(row);
+        sources.push_back(feature + x.cols());
+      }
+    }
+    begin += part.count;
+  }
+  const std::int64_t more = family_.feature_width() - x.cols();
+  if (more == 0 || sources.empty()) return {};
+  deep = float_tensor({std::int64_t(sources.size()), more});
+  const auto view = deep.view<float>();
+  for (std::size_t i = 0; i < sources.size(); i++) {
+    std::copy_n(sources[i], more, view.row(std::int64_t(i)));
+  }
+  extra.features = view;
+  return extra;
+}
+
+void Engine::run_batch() {
+  const Batch batch = gather();
+  if (batch.rows == 0) return;
+  const double start = seconds_now();
+  const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
+  try {
+    arena_.reserve(step_bytes({}, batch.rows));
+    Arena::Frame frame(arena_);
+    const auto x = arena_.floats({batch.rows, family_.decoder().config().hidden_size}, "rows");
+    Tensor deep;
+    const language::DeepRows extra = fill_rows(batch, x, deep);
+    std::vector<PartRows> rows;
+    std::vector<language::BatchPart> parts;
+    rows.reserve(batch.parts.size());  // the parts look into it
+    for (const Batch::Part& part : batch.parts) {
+      Sequence& s = *part.sequence;
+      const PartRows& r = rows.emplace_back(arranged(s, s.state->length(), part.count));
+      parts.push_back({&*s.state, part.count, r.positions, r.last_key, r.span_begin});
+    }
+    family_.decoder().forward(ctx_, pages_, parts, arena_, x,
+                              extra.rows.empty() ? nullptr : &extra);
+    use_logits(batch, x);
+  } catch (...) {
+    for (const Batch::Part& part : batch.parts) abandon(*part.sequence, std::current_exception());
+    return;
+  }
+  const double seconds = seconds_now() - start;
+  for (const Batch::Part& part : batch.parts) {
+    Sequence& s = *part.sequence;
+    const bool prompt = part.of_prompt();
+    (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
+    if (prompt) s.prefilled += part.count;
+    std::erase_if(s.media, [&](const EncodingMedium& m) {
+      return m.ready && s.prompt.media[m.index].rows.back() < s.prefilled;
+    });
+    if (s.on_logits && s.prefilled == s.prompt_length()) finish(s, "length");
+    if (!s.result.finish_reason.empty()) finish(s, s.result.finish_reason);
+  }
+}
+
+/// Computes logits of the rows that need them, a block at a time, and hands them on.
+void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
+  struct Row {
+    Sequence* sequence;
+    std::int64_t prompt_row, batch_row;
+  };
+  std::vector<Row> rows;
+  std::int64_t begin = 0;
+  for (const Batch::Part& part : batch.parts) {
+    for (std::int64_t i = 0; i < part.count; i++) {
+      if (part.first + i >= part.sequence->first_logits) {
+        rows.push_back({part.sequence, part.first + i, begin + i});
+      }
+    }
+    begin += part.count;
+  }
+  const auto total = std::int64_t(rows.size());
+  for (std::int64_t first = 0; first < total; first += kLogitRows) {
+    const std::int64_t count = std::min(kLogitRows, total - first);
+    Arena::Frame frame(arena_);
+    const auto picked = arena_.floats({count, features.cols()}, "picked rows");
+    for (std::int64_t i = 0; i < count; i++) {
+      std::copy_n(features.row(rows[std::size_t(first + i)].batch_row), features.cols(),
+                  picked.row(i));
+    }
+    const auto logits = arena_.floats({count, family_.decoder().config().vocab_size}, "logits");
+    family_.decoder().logits(ctx_, picked, logits);
+    for (std::int64_t i = 0; i < count; i++) {
+      const Row& row = rows[std::size_t(first + i)];
+      const std::span<float> values(logits.row(i), std::size_t(logits.cols()));
+      if (row.sequence->on_logits) {
+        row.sequence->on_logits(row.prompt_row, values);
+      } else {
+        choose(*row.sequence, values);
+      }
+    }
+  }
+}
+
+void Engine::choose(Sequence& s, std::span<float> logits) {
+  const GenerateOptions& o = s.options;
+  std::optional<double> log_sum;
+  TokenLogprob report;
+  if (o.logprobs > 0) {  // of the model's own distribution, before any processing
+    log_sum = kernels::log_sum_exp(ctx_, logits);
+    for (const auto& [id, logit] : kernels::top_logits(logits, o.logprobs)) {
+      report.top.emplace_back(id, double(logit) - *log_sum);
+    }
+  }
+  std::vector<float> raw;
+  if (log_sum) raw.assign(logits.begin(), logits.end());
+  if (o.repetition_penalty != 1) {
+    kernels::penalize_repetition(logits, s.seen, float(o.repetition_penalty));
+  }
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  for (const std::int32_t id : options_.suppressed) logits[std::size_t(id)] = kNever;
+  if (s.tokens.empty()) {
+    for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
+  }
+  const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k), o.top_p,
+                                        float(o.min_p), s.seed};
+  const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());
+  if (log_sum) {
+    report.id = token;
+    report.text = tokenizer_.decode({&token, 1}, false);
+    report.logprob = double(raw[std::size_t(token)]) - *log_sum;
+    s.result.logprobs.push_back(std::move(report));
+  }
+  accept(s, token);
+}
+
+void Engine::accept(Sequence& s, std::int32_t token) {
+  const auto& ends = options_.end_tokens;
+  if (!s.options.ignore_eos && std::ranges::find(ends, token) != ends.end()) {
+    if (!s.result.logprobs.empty()) s.result.logprobs.pop_back();  // one entry per token returned
+    s.result.finish_reason = "stop";
+    return;
+  }
+  s.tokens.push_back(token);
+  if (s.options.repetition_penalty != 1) {
+    const auto at = std::ranges::lower_bound(s.seen, token);
+    if (at == s.seen.end() || *at != token) s.seen.insert(at, token);
+  }
+  show(s, s.stream->push(token));
+  if (s.stream->stopped()) {
+    s.result.finish_reason = "stop";
+  } else if (std::int64_t(s.tokens.size()) == s.options.max_tokens) {
+    s.result.finish_reason = "length";
+  }
+}
+
+}  // namespace chiasm

@@ -1,0 +1,113 @@
+// The engine's encoder side: pieces of waiting media, some in each step.
+#include <algorithm>
+#include <utility>
+
+#include "runtime/engine.h"
+
+namespace chiasm {
+
+/// Decodes a medium and cuts it into pieces when its turn comes; false when it cannot be read.
+bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium) {
+  if (medium.prepared) return true;
+  const PlacedMedium& placed = s.prompt.media[medium.index];
+  const double start = seconds_now();
+  const Timed timed = enter("preprocess");
+  try {
+    medium.prepared = prepare(family_, ctx_, placed, options_.limits);
+    medium.features = float_tensor({placed.layout.rows(), family_.feature_width()});
+  } catch (...) {
+    abandon(s, std::current_exception());
+    return false;
+  }
+  s.result.timings.preprocess += seconds_now() - start;
+  return true;
+}
+
+/// Pieces of one medium that the next call of the encoder takes.
+struct Engine::EncoderPart {
+  Sequence* sequence;
+  EncodingMedium* medium;
+  std::int64_t pieces, rows;
+};
+
+/// The next pieces of whichever media wait, as many as fit a step; one at least.
+std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load) {
+  std::vector<EncoderPart> parts;
+  for (const auto& s : running_) {
+    for (EncodingMedium& medium : s->media) {
+      if (medium.ready) continue;
+      if (!parts.empty() && load.patches >= options_.patches_per_step) return parts;
+      if (!prepare_medium(*s, medium)) break;
+      const auto& pieces = s->prompt.media[medium.index].layout.pieces;
+      EncoderPart part{s.get(), &medium, 0, 0};
+      for (auto i = std::size_t(medium.pieces_done); i < pieces.size(); i++) {
+        const bool fits = load.patches + pieces[i].patches <= options_.patches_per_step;
+        if (!fits && load.patches > 0) break;
+        load.patches += pieces[i].patches;
+        load.rows += pieces[i].rows;
+        part.pieces++;
+        part.rows += pieces[i].rows;
+      }
+      if (part.pieces == 0) return parts;
+      parts.push_back(part);
+    }
+  }
+  return parts;
+}
+
+/// One packed call of the encoder.
+void Engine::encode_some(const Poll& interrupted) {
+  EncoderLoad load;
+  const std::vector<EncoderPart> parts = gather_pieces(load);
+  if (parts.empty()) return;
+  std::vector<PieceRef> pieces;
+  for (const EncoderPart& part : parts) {
+    for (std::int64_t i = 0; i < part.pieces; i++) {
+      pieces.push_back({&*part.medium->prepared, part.medium->pieces_done + i});
+    }
+  }
+  const double start = seconds_now();
+  const Timed timed = enter("encode");
+  const std::int64_t width = family_.feature_width();
+  Context ctx = ctx_;
+  if (interrupted) ctx.interrupted = &interrupted;
+  try {
+    arena_.reserve(step_bytes(load, 0));
+    Arena::Frame frame(arena_);
+    const auto rows = arena_.floats({load.rows, width}, "media rows");
+    family_.encode(ctx, pieces, arena_, rows);
+    std::int64_t row = 0;
+    for (const EncoderPart& part : parts) {
+      float* to = part.medium->features.view<float>().row(part.medium->rows_done);
+      std::copy_n(rows.row(row), part.rows * width, to);
+      row += part.rows;
+    }
+    for (const EncoderPart& part : parts) count_encoded(part);
+  } catch (const Interrupted&) {
+    return;  // the caller that drives wants to leave; others' pieces are encoded at the next step
+  } catch (...) {
+    for (const EncoderPart& part : parts) abandon(*part.sequence, std::current_exception());
+    return;
+  }
+  const double seconds = seconds_now() - start;
+  const Sequence* counted = nullptr;  // a sequence's parts stand together and waited once
+  for (const EncoderPart& part : parts) {
+    Sequence* const s = part.sequence;
+    if (s != std::exchange(counted, s)) s->result.timings.encode += seconds;
+  }
+}
+
+/// Moves a medium on by the pieces just encoded; after the last one it is ready.
+void Engine::count_encoded(const EncoderPart& part) {
+  EncodingMedium& medium = *part.medium;
+  const PlacedMedium& placed = part.sequence->prompt.media[medium.index];
+  medium.pieces_done += part.pieces;
+  medium.rows_done += part.rows;
+  if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
+  medium.features = family_.assemble(placed, std::move(medium.features));
+  medium.features.view<float>().expect({placed.layout.tokens, family_.feature_width()});
+  medium.prepared.reset();
+  medium.ready = true;
+}
+
+}  // namespace chiasm
