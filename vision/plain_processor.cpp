@@ -11,7 +11,9 @@ namespace chiasm::vision {
 namespace {
 
 PlainKind kind_of(const Json& config, PlainKind otherwise) {
-  if (!config.has("image_processor_type")) return otherwise;
+  if (otherwise == PlainKind::onevision_frame || !config.has("image_processor_type")) {
+    return otherwise;
+  }
   std::string type = config["image_processor_type"].str();
   if (type.ends_with("Fast")) type.resize(type.size() - 4);
   if (type == "CLIPImageProcessor") return PlainKind::clip;
@@ -26,13 +28,14 @@ PlainKind kind_of(const Json& config, PlainKind otherwise) {
 PlainProcessor::PlainProcessor(const Json& config, PlainKind kind, ResizeOrder order)
     : order_(order) {
   kind = kind_of(config, kind);
-  const bool siglip = kind == PlainKind::siglip;
+  const bool siglip = kind == PlainKind::siglip, frame = kind == PlainKind::onevision_frame;
   pixels_ = read_pixel_settings(config, Filter::bicubic,
                                 siglip ? kHalfNormalization : kClipNormalization);
   resize_ = config.boolean("do_resize", true);
-  centre_crop_ = config.boolean("do_center_crop", !siglip);
-  const SizeRule usual =
-      siglip ? SizeRule{.height = 224, .width = 224} : SizeRule{.shortest_edge = 224};
+  centre_crop_ = config.boolean("do_center_crop", !siglip && !frame);
+  const SizeRule usual = frame    ? SizeRule{.height = 384, .width = 384}
+                         : siglip ? SizeRule{.height = 224, .width = 224}
+                                  : SizeRule{.shortest_edge = 224};
   size_ = read_size(config, "size", usual, LoneSize::shortest_edge);
   const SizeRule crop =
       read_size(config, "crop_size", {.height = 224, .width = 224}, LoneSize::square);

@@ -14,8 +14,9 @@
 
 namespace chiasm::vision {
 
-/// Whose defaults hold for settings that are left out.
-enum class PlainKind { clip, llava, siglip };
+/// Whose defaults hold for settings that are left out. `onevision_frame`: LLaVA-OneVision's video
+/// processor, for each frame.
+enum class PlainKind { clip, llava, siglip, onevision_frame };
 
 class PlainProcessor {
  public:

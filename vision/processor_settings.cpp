@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <initializer_list>
 
 #include "core/error.h"
 
@@ -81,18 +82,30 @@ PictureSize between_edges(std::int64_t shortest, std::int64_t longest, PictureSi
   return {shortest, cut(exact * double(width) / double(height))};
 }
 
+/// transformers 5 writes processor_config.json alone and, finding others, prefers it.
+Json settings_of(const std::filesystem::path& folder, std::string_view part,
+                 std::initializer_list<const char*> files) {
+  const auto shared = folder / "processor_config.json";
+  if (std::filesystem::exists(shared)) {
+    const Json config = Json::load(shared);
+    if (config.has(part)) return config[part];
+  }
+  for (const char* file : files) {
+    if (std::filesystem::exists(folder / file)) return Json::load(folder / file);
+  }
+  fail<ModelError>(folder.string(), ": has neither ", *files.begin(),
+                   " nor a processor_config.json with \"", part, "\"");
+}
+
 }  // namespace
 
 Json image_processor_settings(const std::filesystem::path& folder) {
-  const auto own = folder / "preprocessor_config.json", shared = folder / "processor_config.json";
-  // transformers 5 writes processor_config.json alone and, finding both, prefers it.
-  if (std::filesystem::exists(shared)) {
-    const Json config = Json::load(shared);
-    if (config.has("image_processor")) return config["image_processor"];
-  }
-  if (std::filesystem::exists(own)) return Json::load(own);
-  fail<ModelError>(folder.string(), ": has neither preprocessor_config.json nor a ",
-                   "processor_config.json with \"image_processor\"");
+  return settings_of(folder, "image_processor", {"preprocessor_config.json"});
+}
+
+Json video_processor_settings(const std::filesystem::path& folder) {
+  return settings_of(folder, "video_processor",
+                     {"video_preprocessor_config.json", "preprocessor_config.json"});
 }
 
 Json processor_settings(const std::filesystem::path& folder) {

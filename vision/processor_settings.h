@@ -16,6 +16,10 @@ namespace chiasm::vision {
 /// as transformers 5 writes it, else preprocessor_config.json. ModelError when neither is there.
 Json image_processor_settings(const std::filesystem::path& folder);
 
+/// The video processor's: "video_processor" in processor_config.json, else
+/// video_preprocessor_config.json, else preprocessor_config.json. ModelError when none is there.
+Json video_processor_settings(const std::filesystem::path& folder);
+
 /// processor_config.json, or an empty object in a folder without one.
 Json processor_settings(const std::filesystem::path& folder);
 
