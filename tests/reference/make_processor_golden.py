@@ -27,7 +27,8 @@ from transformers.models.lfm2_vl.image_processing_lfm2_vl import Lfm2VlImageProc
 from transformers.models.llava.image_processing_llava import LlavaImageProcessor
 from transformers.models.llava_next.image_processing_llava_next import LlavaNextImageProcessor
 from transformers.models.llava_next.modeling_llava_next import LlavaNextModel, get_anyres_image_grid_shape
-from transformers.models.llava_onevision.image_processing_llava_onevision import LlavaOnevisionImageProcessor
+from transformers.models.llava_onevision.image_processing_llava_onevision import (
+    LlavaOnevisionImageProcessor)
 from transformers.models.llava_onevision.modeling_llava_onevision import LlavaOnevisionModel
 from transformers.models.pixtral.image_processing_pixtral import PixtralImageProcessor
 from transformers.models.qwen2_vl.image_processing_qwen2_vl import Qwen2VLImageProcessor
@@ -65,12 +66,14 @@ def case(name, config, processor, layout, pictures=PICTURES, sizes=SIZES, values
     layouts, seen = [], []
     for width, height in (*sizes, *(p for p in pictures if p not in sizes)):
         answer = run(processor, width, height, **options)
-        layouts.append([[width, height], None if answer is None else list(map(int, layout(answer, width, height)))])
+        cut = None if answer is None else list(map(int, layout(answer, width, height)))
+        layouts.append([[width, height], cut])
         if answer is not None and (width, height) in pictures:
             array = np.ascontiguousarray(values(answer).numpy().astype(np.float32))
             seen.append({"size": [width, height], "shape": list(array.shape), "crc": crc(array),
                          "samples": samples(array, 3)})
-    print(f"{name}: {len(layouts)} sizes, {sum(x is None for _, x in layouts)} refused, {len(seen)} pictures")
+    refused = sum(cut is None for _, cut in layouts)
+    print(f"{name}: {len(layouts)} sizes, {refused} refused, {len(seen)} pictures")
     return {"name": name, "config": config, "layouts": layouts, "pictures": seen}
 
 
@@ -130,8 +133,9 @@ def internvl():
 
         def layout(answer, width, height):
             count = int(answer["num_patches"][0])
-            cols, rows = get_optimal_tiled_canvas((height, width), (processor.size.height, processor.size.width),
-                                                  processor.min_patches, processor.max_patches)
+            tile = (processor.size.height, processor.size.width)
+            cols, rows = get_optimal_tiled_canvas((height, width), tile, processor.min_patches,
+                                                  processor.max_patches)
             return [count, rows, cols] if count > 1 else [1, 0, 0]
         few = SIZES[::3] if i == 0 else SIZES
         cases.append(case("internvl", config, processor, layout, sizes=few,
