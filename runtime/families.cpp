@@ -13,11 +13,17 @@ struct Entry {
 };
 
 constexpr std::array kFamilies = {
-    Entry{"smolvlm", make_smolvlm},    Entry{"idefics3", make_smolvlm},
-    Entry{"llava", make_llava},        Entry{"llama", make_text_model},
-    Entry{"mistral", make_text_model}, Entry{"qwen2", make_text_model},
-    Entry{"qwen3", make_text_model},   Entry{"gemma", make_text_model},
-    Entry{"gemma2", make_text_model},  Entry{"gemma3_text", make_text_model},
+    Entry{"smolvlm", make_smolvlm},
+    Entry{"idefics3", make_smolvlm},
+    Entry{"llava", make_llava},
+    Entry{"internvl", make_internvl},
+    Entry{"llama", make_text_model},
+    Entry{"mistral", make_text_model},
+    Entry{"qwen2", make_text_model},
+    Entry{"qwen3", make_text_model},
+    Entry{"gemma", make_text_model},
+    Entry{"gemma2", make_text_model},
+    Entry{"gemma3_text", make_text_model},
 };
 
 }  // namespace

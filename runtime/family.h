@@ -138,6 +138,7 @@ std::unique_ptr<Family> make_family(const FamilyParts& parts);
 
 // One per file; listed in families.cpp.
 std::unique_ptr<Family> make_text_model(const FamilyParts& parts);
+std::unique_ptr<Family> make_internvl(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 
