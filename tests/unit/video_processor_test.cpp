@@ -59,6 +59,42 @@ TEST(FrameSampling, TakesTheFramesThatTransformersTakes) {
   }
 }
 
+/// tests/golden/video/sampling.json, made by another script from whole processors: videos of up to
+/// 36000 frames.
+TEST(FrameSampling, TakesTheFramesThatTheFamiliesTake) {
+  const std::map<std::string, FrameSampling> families{{"qwen2_5_vl", FrameSampling::qwen2_vl},
+                                                      {"qwen3_vl", FrameSampling::qwen3_vl},
+                                                      {"llava_onevision", FrameSampling::uniform},
+                                                      {"smolvlm", FrameSampling::smolvlm}};
+  const Json rows =
+      Json::load(chiasm::testing::vision_folder().parent_path() / "video/sampling.json");
+  ASSERT_GE(rows.size(), 150u);
+  for (std::size_t i = 0; i < rows.size(); i++) {
+    SCOPED_TRACE(rows[i].raw().dump());
+    const std::int64_t total = rows[i]["frames"].integer();
+    const double fps = rows[i]["fps"].number();
+    const SamplingRule rule{.frames = rows[i]["options"].integer("num_frames", 0),
+                            .fps = rows[i]["options"].number("fps", 0)};
+    const auto sample = [&] {
+      return sample_frames(families.at(rows[i]["family"].str()), {total, fps, double(total) / fps},
+                           rule);
+    };
+    if (!rows[i].has("count")) {
+      EXPECT_TRUE(throws<MediaError>(sample, {"frames"}));
+      continue;
+    }
+    const auto frames = sample();
+    EXPECT_EQ(std::int64_t(frames.size()), rows[i]["count"].integer());
+    std::int64_t sum = 0, weighted = 0;
+    for (std::size_t k = 0; k < frames.size(); k++) {
+      sum += frames[k];
+      weighted += std::int64_t(k) * frames[k];
+    }
+    EXPECT_EQ(sum, rows[i]["sum"].integer());
+    EXPECT_EQ(weighted, rows[i]["weighted_sum"].integer());
+  }
+}
+
 TEST(FrameSampling, TellsTheTimes) {
   const Json cases = golden()["seconds"];
   ASSERT_GE(cases.size(), 3u);
