@@ -64,9 +64,10 @@ PreparedPicture Gemma3Processor::operator()(const Context& ctx, const Image& ima
   out.source_height = image.height;
   out.source_width = image.width;
   out.levels = pixels_.levels;
-  const auto [height, width] = cut.tiles[0];
+  const PictureSize size = cut.tiles[0];
   const auto add = [&](const Image& part) {
-    out.tiles.push_back(as_tile(resize(ctx, part, width, height, pixels_.filter, order_)));
+    out.tiles.push_back(
+        as_tile(resize(ctx, part, size.width, size.height, pixels_.filter, order_)));
   };
   add(image);
   if (cut.rows == 0) return out;

@@ -110,7 +110,8 @@ TEST(FrameSampling, TellsTheTimes) {
 
 TEST(FrameSampling, RefusesWhatCannotBeSampled) {
   const VideoInfo video{10, 0, 0};
-  for (const auto& [way_name, way] : kWays) {
+  for (const auto& named : kWays) {
+    const FrameSampling way = named.second;
     EXPECT_TRUE(throws<ModelError>([&] { (void)sample_frames(way, video, {}); }, {"neither"}));
     EXPECT_TRUE(throws<MediaError>([&] { (void)sample_frames(way, video, {.fps = 1}); }, {"rate"}));
     const SamplingRule four{.frames = 4, .fps = way == FrameSampling::smolvlm ? 1.0 : 0.0};
