@@ -104,7 +104,7 @@ void Engine::count_encoded(const EncoderPart& part) {
   medium.pieces_done += part.pieces;
   medium.rows_done += part.rows;
   if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
-  medium.features = family_.assemble(placed, std::move(medium.features));
+  medium.features = family_.assemble(ctx_, placed, std::move(medium.features));
   medium.features.view<float>().expect({placed.layout.tokens, family_.feature_width()});
   medium.prepared.reset();
   medium.ready = true;

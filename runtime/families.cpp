@@ -17,6 +17,8 @@ constexpr std::array kFamilies = {
     Entry{"idefics3", make_smolvlm},
     Entry{"llava", make_llava},
     Entry{"internvl", make_internvl},
+    Entry{"llava_next", make_llava_next},
+    Entry{"llava_onevision", make_llava_onevision},
     Entry{"llama", make_text_model},
     Entry{"mistral", make_text_model},
     Entry{"qwen2", make_text_model},
@@ -82,7 +84,9 @@ void Family::encode(const Context&, std::span<const PieceRef>, Arena&, TensorVie
   no_pictures();
 }
 std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
-Tensor Family::assemble(const PlacedMedium&, Tensor features) const { return features; }
+Tensor Family::assemble(const Context&, const PlacedMedium&, Tensor features) const {
+  return features;
+}
 Arrangement Family::arrange(const Prompt&) const { return {}; }
 std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, std::size_t) const {
   return std::nullopt;

@@ -103,7 +103,7 @@ class Family {
   virtual std::int64_t feature_width() const { return decoder().config().hidden_size; }
   /// From the features of all pieces of a medium [rows, feature_width()] to those of its tokens
   /// [tokens, feature_width()]: padding taken out, separators put in. As they are by default.
-  virtual Tensor assemble(const PlacedMedium& medium, Tensor features) const;
+  virtual Tensor assemble(const Context& ctx, const PlacedMedium& medium, Tensor features) const;
   /// Positions and spans of a prompt whose media are placed.
   virtual Arrangement arrange(const Prompt& prompt) const;
 
@@ -140,6 +140,8 @@ std::unique_ptr<Family> make_family(const FamilyParts& parts);
 std::unique_ptr<Family> make_text_model(const FamilyParts& parts);
 std::unique_ptr<Family> make_internvl(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava(const FamilyParts& parts);
+std::unique_ptr<Family> make_llava_next(const FamilyParts& parts);
+std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 
 }  // namespace chiasm

@@ -210,7 +210,7 @@ Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
     family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, load.rows));
     row += load.rows;
   }
-  return family.assemble(medium, std::move(features));
+  return family.assemble(ctx, medium, std::move(features));
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {

@@ -65,7 +65,9 @@ void lay_media(Prompt& prompt, std::int32_t image_token) {
     if (next == prompt.media.size()) continue;  // counted, and refused below
     PlacedMedium& medium = prompt.media[next];
     const auto row = std::uint64_t(medium.rows.size());
-    prompt.keys[i] = mix64(medium.hash.low ^ mix64(medium.hash.high + row));
+    // A picture that is cut otherwise beside others (LLaVA-OneVision) has other rows there.
+    const std::uint64_t cut = mix64(std::uint64_t(medium.layout.tokens));
+    prompt.keys[i] = mix64(medium.hash.low ^ cut ^ mix64(medium.hash.high + row));
     medium.rows.push_back(std::int32_t(i));
   }
   std::int64_t wanted = 0;

@@ -1,0 +1,162 @@
+/// LLaVA-NeXT and LLaVA-OneVision: LLaVA over pictures of any resolution. A base tile comes first,
+/// then the rows of the tiled picture, without its padding, each with a learned row at its end.
+/// Source: transformers' LlavaNextForConditionalGeneration, LlavaOnevisionForConditionalGeneration
+/// and their processors; Liu et al., 2024; Li et al., 2024, arXiv:2408.03326.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "runtime/prompt.h"
+#include "runtime/vit_family.h"
+#include "vision/anyres.h"
+#include "vision/anyres_processor.h"
+#include "vision/feature_resize.h"
+
+namespace chiasm {
+
+namespace {
+
+using vision::AnyresKind;
+
+constexpr VitFamilyOptions kNext{.name = "llava_next", .assembles = true};
+constexpr VitFamilyOptions kOnevision{.name = "llava_onevision",
+                                      .vision_type = "siglip_vision_model",
+                                      .feature_layer = -1,
+                                      .select = "full",
+                                      .assembles = true};
+
+NamedTensor integers(const char* name, Shape shape, std::initializer_list<std::int64_t> values) {
+  NamedTensor out{name, Tensor(DType::i64, shape)};
+  std::copy(values.begin(), values.end(), out.values.view<std::int64_t>().data());
+  return out;
+}
+
+class LlavaAnyres : public VitFamily {
+ public:
+  LlavaAnyres(const FamilyParts& p, AnyresKind kind)
+      : VitFamily(p, kind == AnyresKind::llava_next ? kNext : kOnevision),
+        kind_(kind),
+        processor_(vision::AnyresProcessor::load(p.folder, kind)),
+        newline_(find_scope(p.weights, {"", "model"}, "image_newline")
+                     .floats("image_newline", {decoder().config().hidden_size})),
+        decoder_type_(p.config["text_config"].str("model_type", "llama")) {
+    if (kind == AnyresKind::llava_onevision) {
+      most_tiles_ = vision::anyres_max_tiles(p.config.str("vision_aspect_ratio", "anyres_max_9"));
+    }
+    finish(p);
+  }
+
+  MediumLayout layout(std::int64_t width, std::int64_t height,
+                      std::size_t pictures) const override {
+    vision::TileLayout tiles = processor_.layout(width, height);
+    // OneVision cuts a lone picture only.
+    if (kind_ == AnyresKind::llava_onevision && pictures > 1) tiles.tiles.resize(1);
+    MediumLayout out = layout_of(tiles);
+    out.tokens = is_cut(out) ? grid(width, height).tokens() : out.tokens + 1;
+    out.expansion = image_tokens(out.tokens);
+    return out;
+  }
+
+  Prepared preprocess(const Context& ctx, const vision::Image& image,
+                      const MediumLayout& layout) const override {
+    return is_cut(layout) ? processor_(ctx, image) : processor_.whole(ctx, image);
+  }
+
+  std::vector<NamedTensor> processor_output(const Prepared& picture) const override {
+    const std::int64_t n = picture.count(), h = picture.tile(0).height, w = picture.tile(0).width;
+    const NamedTensor pixels = pixel_values(picture);
+    std::vector<NamedTensor> out;
+    out.push_back({"pixel_values", float_tensor({1, n, 3, h, w})});
+    std::copy_n(pixels.values.data(), pixels.values.bytes(), out[0].values.data());
+    out.push_back(integers("image_sizes", {1, 2}, {picture.source_height, picture.source_width}));
+    if (kind_ == AnyresKind::llava_onevision) {
+      out.push_back(integers("batch_num_images", {1}, {1}));
+    }
+    return out;
+  }
+
+  Tensor assemble(const Context& ctx, const PlacedMedium& medium, Tensor features) const override {
+    const std::int64_t dim = feature_width(), base = side() * side();
+    Tensor out = float_tensor({medium.layout.tokens, dim});
+    const auto from = std::as_const(features).view<float>();
+    const auto to = out.view<float>();
+    std::copy_n(from.data(), base * dim, to.data());
+    if (is_cut(medium.layout)) {
+      append_rows(grid(medium.width, medium.height), from, to.slice_rows(base, to.rows() - base));
+    } else {
+      std::copy_n(newline_.view<float>().data(), dim, to.row(base));
+    }
+    ctx.show("projector.out", to);
+    return out;
+  }
+
+  std::optional<std::vector<PromptSpan>> turn(const std::string& words,
+                                              std::size_t pictures) const override {
+    const std::string image(placeholder());
+    std::string images, lines;
+    for (std::size_t i = 0; i < pictures; i++) {
+      images += image;
+      lines += image + "\n";
+    }
+    const auto with = [&](const std::string& before, const std::string& after) {
+      return std::vector<PromptSpan>{{before, true}, {words, false}, {after, true}};
+    };
+    if (kind_ == AnyresKind::llava_onevision) {
+      return with("<|im_start|>user " + images + "\n", "<|im_end|><|im_start|>assistant\n");
+    }
+    if (decoder_type_ == "mistral") return with(begin() + "[INST] " + lines, " [/INST]");
+    if (decoder_type_ == "llama") return with(begin() + "USER: " + lines, " ASSISTANT:");
+    return std::nullopt;
+  }
+
+ private:
+  static bool is_cut(const MediumLayout& layout) { return layout.pieces.size() > 1; }
+
+  vision::AnyresGrid grid(std::int64_t width, std::int64_t height) const {
+    const vision::TileLayout tiles = processor_.layout(width, height);
+    return vision::anyres_grid({height, width}, tiles.rows, tiles.cols, side(), most_tiles_);
+  }
+
+  /// The part that shows picture, shrunk where it must be, with newlines.
+  /// tiles: [tiles * side^2, dim], the base first; out: [out_height * (out_width + 1), dim].
+  void append_rows(const vision::AnyresGrid& g, TensorView<const float> tiles,
+                   TensorView<float> out) const {
+    const std::int64_t dim = tiles.cols();
+    Tensor shown = float_tensor({g.height * g.width, dim});
+    for (std::int64_t i = 0; i < g.height * g.width; i++) {
+      const vision::PatchSource at = vision::shown_patch(g, i / g.width, i % g.width);
+      std::copy_n(tiles.row((at.tile * g.side + at.row) * g.side + at.col), dim,
+                  shown.view<float>().row(i));
+    }
+    if (g.is_shrunk()) {
+      Tensor shrunk = float_tensor({g.out_height * g.out_width, dim});
+      vision::resize_features(std::as_const(shown).view<float>(), {g.height, g.width},
+                              {g.out_height, g.out_width}, shrunk.view<float>());
+      shown = std::move(shrunk);
+    }
+    const auto rows = shown.view<float>();
+    for (std::int64_t y = 0; y < g.out_height; y++) {
+      float* to = out.row(y * (g.out_width + 1));
+      std::copy_n(rows.row(y * g.out_width), g.out_width * dim, to);
+      std::copy_n(newline_.view<float>().data(), dim, to + g.out_width * dim);
+    }
+  }
+
+  AnyresKind kind_;
+  vision::AnyresProcessor processor_;
+  Tensor newline_;  // [d_model]
+  std::string decoder_type_;
+  std::int64_t most_tiles_ = 0;  // whose features fit without being shrunk; 0: never shrunk
+};
+
+}  // namespace
+
+std::unique_ptr<Family> make_llava_next(const FamilyParts& parts) {
+  return std::make_unique<LlavaAnyres>(parts, AnyresKind::llava_next);
+}
+
+std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts) {
+  return std::make_unique<LlavaAnyres>(parts, AnyresKind::llava_onevision);
+}
+
+}  // namespace chiasm
