@@ -145,7 +145,9 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"smolvlm_side25", "float32"}, Setting{"llama31_old", "bfloat16"},
         Setting{"qwen2_window", "bfloat16"}, Setting{"qwen3_heads", "bfloat16", "int4"},
         Setting{"gemma2_caps", "bfloat16", "int4"}, Setting{"gemma3_local", "bfloat16"},
-        Setting{"gemma3_local", "float32"}, Setting{"llama_suppress", "float16"}),
+        Setting{"gemma3_local", "float32"}, Setting{"llama_suppress", "float16"},
+        Setting{"internvl_tiles", "bfloat16"}, Setting{"llava_next_anyres", "float32"},
+        Setting{"llava_onevision_anyres", "bfloat16", "int8"}),
     ::testing::PrintToStringParamName());
 
 }  // namespace
