@@ -39,7 +39,8 @@ class LlavaAnyres : public VitFamily {
         processor_(vision::AnyresProcessor::load(p.folder, kind)),
         newline_(find_scope(p.weights, {"", "model"}, "image_newline")
                      .floats("image_newline", {decoder().config().hidden_size})),
-        decoder_type_(p.config["text_config"].str("model_type", "llama")) {
+        decoder_type_(p.config["text_config"].str("model_type", "llama")),
+        chat_markup_(p.tokenizer.find("<|im_start|>").has_value()) {
     if (kind == AnyresKind::llava_onevision) {
       most_tiles_ = vision::anyres_max_tiles(p.config.str("vision_aspect_ratio", "anyres_max_9"));
     }
@@ -104,6 +105,8 @@ class LlavaAnyres : public VitFamily {
     if (kind_ == AnyresKind::llava_onevision) {
       return with("<|im_start|>user " + images + "\n", "<|im_end|><|im_start|>assistant\n");
     }
+    // LLaVA-NeXT's formats are those of its decoders; others than these two are left to templates.
+    if (chat_markup_) return std::nullopt;
     if (decoder_type_ == "mistral") return with(begin() + "[INST] " + lines, " [/INST]");
     if (decoder_type_ == "llama") return with(begin() + "USER: " + lines, " ASSISTANT:");
     return std::nullopt;
@@ -146,6 +149,7 @@ class LlavaAnyres : public VitFamily {
   vision::AnyresProcessor processor_;
   Tensor newline_;  // [d_model]
   std::string decoder_type_;
+  bool chat_markup_;             // the tokenizer has "<|im_start|>"
   std::int64_t most_tiles_ = 0;  // whose features fit without being shrunk; 0: never shrunk
 };
 
