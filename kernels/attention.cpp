@@ -71,7 +71,8 @@ std::int64_t count_tiles(const AttentionShape& shape, const AttentionSequence& s
   return (pairs + most - 1) / most;
 }
 
-// Tile `index` of all sequences: by sequence, KV head, then rows.
+// Tile `index` of all sequences: by sequence, rows from the last ones down, then KV head. Causal
+// rows cost the more the later they come, and what costs most is best begun first.
 cpu::AttentionTile find_tile(const AttentionShape& shape,
                              std::span<const AttentionSequence> sequences, std::int64_t most,
                              std::int64_t index) {
@@ -86,8 +87,8 @@ cpu::AttentionTile find_tile(const AttentionShape& shape,
     tile.q_begin = s.q_begin;
     tile.k_begin = s.k_begin;
     tile.pages = s.pages;
-    tile.kv_head = index / tiles;
-    tile.pair_begin = index % tiles * most;
+    tile.kv_head = index % shape.kv_heads;
+    tile.pair_begin = (tiles - 1 - index / shape.kv_heads) * most;
     tile.pairs = int(std::min(most, s.q_count * group - tile.pair_begin));
     tile.part = -1;
     break;

@@ -187,36 +187,68 @@ void narrow_all(const float* scores, KeyRange at, KeyRange own, const Softening&
   }
 }
 
-/// Softmax of one row over a part. `total` is the sum of the narrowed weights, so that they add up
-/// to one.
-void soften_part(const AttentionArgs& a, float* scores, KeyRange own, float* weights,
-                 float* part_largest, float* total) {
-  constexpr float kLog2E = 1.44269504f;
-  float scale = a.scale < 0 ? -a.scale : a.scale;
-  const KeyRange all{own.begin / 32 * 32, (own.end + 31) / 32 * 32};
-  if (a.softcap > 0) {
-    for (int i = all.begin; i < all.end; i += 16) {
-      (V::set(a.softcap) * tanh(V::load(scores + i) * V::set(scale / a.softcap))).store(scores + i);
-    }
-    scale = 1;
+/// A row's keys inside a part: the vectors at both ends, where it may not see every key, and those
+/// between.
+struct SeenKeys {
+  explicit SeenKeys(KeyRange range) : own(range) {
+    const int inner_begin = (own.begin + 31) / 32 * 32, inner_end = own.end / 32 * 32;
+    first = {own.begin / 32 * 32, inner_begin};
+    inner = {inner_begin, inner_end};
+    last = {inner_end > inner_begin ? inner_end : inner_begin, (own.end + 31) / 32 * 32};
   }
-  // The vectors at both ends, where the row may not see every key, and those between.
-  const int inner_begin = (own.begin + 31) / 32 * 32, inner_end = own.end / 32 * 32;
-  const KeyRange first{all.begin, inner_begin}, inner{inner_begin, inner_end};
-  const KeyRange last{inner_end > inner_begin ? inner_end : inner_begin, all.end};
+  KeyRange own, first, inner, last;
+};
+
+/// What scores are multiplied with before they are powers of e.
+inline float score_scale(const AttentionArgs& a) {
+  return a.softcap > 0 ? 1.0f : a.scale < 0 ? -a.scale : a.scale;
+}
+
+/// The largest score of a row over a part, all of them capped where the model caps them.
+float highest_score(const AttentionArgs& a, const SeenKeys& keys, float* scores) {
+  if (a.softcap > 0) {
+    const V scale = V::set((a.scale < 0 ? -a.scale : a.scale) / a.softcap);
+    for (int i = keys.first.begin; i < keys.last.end; i += 16) {
+      (V::set(a.softcap) * tanh(V::load(scores + i) * scale)).store(scores + i);
+    }
+  }
   const V low = V::set(-__builtin_inff());
   V even = low, odd = low;
-  largest_scores<true>(scores, first, own, even, odd);
-  largest_scores<false>(scores, inner, own, even, odd);
-  largest_scores<true>(scores, last, own, even, odd);
-  const float highest = largest(max(even, odd));
-  *part_largest = highest * scale;
-  const Softening f{_mm512_set1_ps(scale * kLog2E), _mm512_set1_ps(highest * (scale * kLog2E))};
+  largest_scores<true>(scores, keys.first, keys.own, even, odd);
+  largest_scores<false>(scores, keys.inner, keys.own, even, odd);
+  largest_scores<true>(scores, keys.last, keys.own, even, odd);
+  return largest(max(even, odd));
+}
+
+/// Softmax of one row over a part, given its highest score. Returns the sum of the narrowed
+/// weights, so that they add up to one.
+float soften_part(const AttentionArgs& a, const SeenKeys& keys, const float* scores, float highest,
+                  float* weights) {
+  constexpr float kLog2E = 1.44269504f;
+  const float factor = score_scale(a) * kLog2E;
+  const Softening f{_mm512_set1_ps(factor), _mm512_set1_ps(highest * factor)};
   __m512 added[2] = {_mm512_setzero_ps(), _mm512_setzero_ps()};
-  narrow_all<true>(scores, first, own, f, weights, added);
-  narrow_all<false>(scores, inner, own, f, weights, added);
-  narrow_all<true>(scores, last, own, f, weights, added);
-  *total = sum(V{_mm512_add_ps(added[0], added[1])});
+  narrow_all<true>(scores, keys.first, keys.own, f, weights, added);
+  narrow_all<false>(scores, keys.inner, keys.own, f, weights, added);
+  narrow_all<true>(scores, keys.last, keys.own, f, weights, added);
+  return sum(V{_mm512_add_ps(added[0], added[1])});
+}
+
+/// Softmax of R rows over a part. All maxima first: each ends in a chain across lanes, and chains
+/// of several rows run side by side.
+template <int R>
+void soften_rows(const AttentionArgs& a, const KeyRange* ranges, Scratch& s) {
+  float highest[R] = {};
+  for (int r = 0; r < R; r++) {
+    if (ranges[r].empty()) continue;
+    highest[r] = highest_score(a, SeenKeys(ranges[r]), s.scores + r * kPartKeys);
+    s.largest[r] = highest[r] * score_scale(a);
+  }
+  for (int r = 0; r < R; r++) {
+    if (ranges[r].empty()) continue;
+    s.total[r] = soften_part(a, SeenKeys(ranges[r]), s.scores + r * kPartKeys, highest[r],
+                             s.weights + r * kPartPairs);
+  }
 }
 
 /// R pairs against one part, packed or as it lies; ranges are of keys inside it.
@@ -237,11 +269,7 @@ void attend_pairs(const AttentionArgs& a, const KeyRange* ranges, const Part& pa
   for (int key = any.begin / kKeyBlock * kKeyBlock; key < any.end; key += kKeyBlock) {
     part.template score<R>(s.q, key, s.scores + key);
   }
-  for (int r = 0; r < R; r++) {
-    if (ranges[r].empty()) continue;
-    soften_part(a, s.scores + r * kPartKeys, ranges[r], s.weights + r * kPartPairs, s.largest + r,
-                s.total + r);
-  }
+  soften_rows<R>(a, ranges, s);
   for (int i = 0; i < R * padded; i += 16) _mm512_store_ps(s.sums + i, _mm512_setzero_ps());
   // Pairs of keys that all rows see are added together, the others row by row, each row's in
   // ascending order.
