@@ -16,6 +16,11 @@ constexpr std::int64_t kBlockWeights = 27 * 1024;
 constexpr std::int64_t kBlockBytes = 384 * 1024;
 // Below this many products a second thread costs more than it brings.
 constexpr std::int64_t kMinProductsPerPiece = 64 * 1024;
+// Activations that a thread packs for others: 4 microseconds, twice what waking it costs.
+constexpr std::int64_t kMinPackedPerPiece = 16 * 1024;
+// A thread's share of a product, so that one that is held up leaves work to the others: more pieces
+// would stop more often to bring in weights. Of few panels it stays whole.
+constexpr std::int64_t kPieces = 2, kMinPiecePanels = 32;
 
 struct Job {
   const GemmKernel& kernel;
@@ -47,11 +52,6 @@ class Scratch {
   std::unique_ptr<std::byte, Free> data_;
   std::size_t size_ = 0;
 };
-
-// Rows are cut into tiles of nearly equal height: `tiles` of them over `rows`.
-std::int64_t first_row(std::int64_t rows, std::int64_t tiles, std::int64_t tile) {
-  return rows * tile / tiles;
-}
 
 std::int64_t count_tiles(const Job& job, std::int64_t rows) {
   return (rows + job.kernel.tile_rows - 1) / job.kernel.tile_rows;
@@ -95,54 +95,131 @@ void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
                      e.activation});
 }
 
-// Rows [row, row + rows) times the panels [panel, panel_end).
-void multiply_block(const Job& job, std::int64_t row, std::int64_t rows, std::int64_t panel,
+// Rows cut into tiles of nearly equal height: the first ones are a row higher. Divisions are made
+// once, since tiles come by for every block of weights.
+class Cut {
+ public:
+  Cut(std::int64_t rows, std::int64_t tiles)
+      : tiles_(tiles), height_(rows / tiles), higher_(rows % tiles) {}
+  std::int64_t tiles() const { return tiles_; }
+  std::int64_t first(std::int64_t tile) const { return tile * height_ + std::min(tile, higher_); }
+  std::int64_t height(std::int64_t tile) const { return height_ + (tile < higher_ ? 1 : 0); }
+
+ private:
+  std::int64_t tiles_, height_, higher_;
+};
+
+// Tiles [begin, end) of a cut, packed one behind the other.
+struct Block {
+  const Cut& cut;
+  std::int64_t begin, end;
+  const std::byte* packed = nullptr;
+  std::int64_t row() const { return cut.first(begin); }
+  std::int64_t rows() const { return cut.first(end) - row(); }
+};
+
+// Memory for packed tiles. Kernels write behind a tile, which may be packed after the next one: so
+// each has its own slack.
+std::int64_t block_bytes(const Job& job, const Block& block) {
+  return block.rows() * packed_bytes(job, job.w.padded_in()) +
+         (block.end - block.begin) * kPackSlack;
+}
+
+// Packs tiles [begin, end) of a block into `memory` for all of it.
+void pack_tiles(const Job& job, const Block& block, std::int64_t begin, std::int64_t end,
+                std::byte* memory) {
+  const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
+  for (std::int64_t t = begin; t < end; t++) {
+    const std::int64_t row = block.cut.first(t);
+    job.kernel.pack_rows(
+        {job.x.row(row), job.x.row_stride(), job.w.in, int(block.cut.height(t)),
+         memory + (row - block.row()) * row_bytes + (t - block.begin) * kPackSlack});
+  }
+}
+
+// A block times the panels [panel, panel_end). Each tile after the first asks for a share of the
+// weights that come next.
+void multiply_block(const Job& job, const Block& block, std::int64_t panel,
                     std::int64_t panel_end) {
   static thread_local Scratch scratch;
   const GemmKernel& kernel = job.kernel;
-  const std::int64_t in = job.w.in, tiles = count_tiles(job, rows);
+  const std::int64_t in = job.w.in, block_in = block_inputs(job);
   const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
-  const std::int64_t all_bytes = (rows * row_bytes + kPackSlack + 63) / 64 * 64;
-  std::byte* const memory =
-      scratch.get(std::size_t(all_bytes + rows * kPanel * std::int64_t(sizeof(float))));
-  float* const sums = reinterpret_cast<float*>(memory + all_bytes);
-
-  const std::byte* packed = memory;
-  if (rows == 1 && kernel.unit_inputs == 1 && kernel.unit_bytes == 4) {
-    packed = reinterpret_cast<const std::byte*>(job.x.row(row));  // already in the right order
-  } else {
-    for (std::int64_t t = 0; t < tiles; t++) {
-      const std::int64_t r = first_row(rows, tiles, t);
-      kernel.pack_rows({job.x.row(row + r), job.x.row_stride(), in,
-                        int(first_row(rows, tiles, t + 1) - r), memory + r * row_bytes});
-    }
-  }
-
-  const std::int64_t block_in = block_inputs(job);
+  const std::int64_t first = block.row(), later_tiles = block.end - block.begin - 1;
+  float* const sums = reinterpret_cast<float*>(
+      scratch.get(std::size_t(block.rows() * kPanel * std::int64_t(sizeof(float)))));
   for (; panel < panel_end; panel++) {
     const std::int64_t width = job.w.width(panel);
     for (std::int64_t k = 0; k < in; k += block_in) {
-      const std::byte* b = job.w.panel(panel) + job.w.panel_bytes(width, k);
-      const bool last = k + block_in >= in;
-      for (std::int64_t t = 0; t < tiles; t++) {
-        const std::int64_t r = first_row(rows, tiles, t);
-        const int height = int(first_row(rows, tiles, t + 1) - r);
-        if (last) prefetch_tile(job, row + r, height, panel);
+      const std::int64_t inputs = std::min(block_in, in - k), skipped = packed_bytes(job, k);
+      const std::byte* const b = job.w.panel(panel) + job.w.panel_bytes(width, k);
+      const std::int64_t bytes = job.w.panel_bytes(width, inputs);
+      const bool last = k + block_in >= in, next = !last || panel + 1 < panel_end;
+      const std::int64_t share = later_tiles > 0 && next ? bytes / later_tiles : 0;
+      Fetch fetch{b + bytes, 0};
+      for (std::int64_t t = block.begin; t < block.end; t++) {
+        const std::int64_t row = block.cut.first(t), r = row - first;
+        const int height = int(block.cut.height(t));
+        if (last) prefetch_tile(job, row, height, panel);
         // The first tile brings the weights in, the others find them in the cache.
-        const auto multiply = t == 0 ? kernel.stream : kernel.tile;
-        multiply({packed + r * row_bytes + height * packed_bytes(job, k), b,
-                  std::min(block_in, in - k), sums + r * kPanel, height, int(width), k > 0});
-        if (last) finish_tile(job, sums + r * kPanel, row + r, height, panel);
+        const auto multiply = t == block.begin ? kernel.stream : kernel.tile;
+        const std::byte* const a =
+            block.packed + r * row_bytes + height * skipped + (t - block.begin) * kPackSlack;
+        multiply({a, b, inputs, sums + r * kPanel, height, int(width), k > 0, fetch});
+        if (last) finish_tile(job, sums + r * kPanel, row, height, panel);
+        fetch = {b + bytes + (t - block.begin) * share, share};
       }
     }
   }
 }
 
-// Cuts `count` things into pieces of nearly equal size: two for each thread, or one where two would
-// leave a thread with more to do. More would balance better, but each piece packs its rows anew.
-std::int64_t balanced_grain(std::int64_t count, std::int64_t threads) {
-  const std::int64_t share = (count + threads - 1) / threads;
-  return share % 2 == 0 ? share / 2 : share;
+// Many rows: each piece packs a block of rows, as large as the cache allows, and takes it through
+// all panels. Smaller pieces share work better but bring in weights more often: 3 to 5 % slower.
+void multiply_by_rows(const Context& ctx, const Job& job, std::int64_t threads) {
+  const Cut cut(job.x.rows(), count_tiles(job, job.x.rows()));
+  const std::int64_t most = std::max<std::int64_t>(
+      1, kBlockBytes / (job.kernel.tile_rows * packed_bytes(job, job.w.padded_in())));
+  const std::int64_t blocks = (cut.tiles() + most - 1) / most;
+  const std::int64_t pieces = (blocks + threads - 1) / threads * threads;
+  ctx.pool->parallel_for(
+      pieces, threads > 1 ? 1 : pieces, [&](std::int64_t begin, std::int64_t end) {
+        static thread_local Scratch scratch;
+        for (std::int64_t i = begin; i < end; i++) {
+          Block block{cut, cut.tiles() * i / pieces, cut.tiles() * (i + 1) / pieces};
+          std::byte* const memory = scratch.get(std::size_t(block_bytes(job, block)));
+          pack_tiles(job, block, block.begin, block.end, memory);
+          block.packed = memory;
+          multiply_block(job, block, 0, job.w.panels());
+        }
+      });
+}
+
+// Few rows: packed once, then pieces share the panels.
+void multiply_by_panels(const Context& ctx, const Job& job, std::int64_t threads) {
+  static thread_local Scratch scratch;
+  const std::int64_t rows = job.x.rows(), panels = job.w.panels();
+  const Cut cut(rows, count_tiles(job, rows));
+  Block block{cut, 0, cut.tiles()};
+  if (rows == 1 && job.kernel.unit_inputs == 1 && job.kernel.unit_bytes == 4) {
+    block.packed = reinterpret_cast<const std::byte*>(job.x.data());  // already in the right order
+  } else {
+    std::byte* const memory = scratch.get(std::size_t(block_bytes(job, block)));
+    const std::int64_t tile_values = job.kernel.tile_rows * job.w.in;
+    const std::int64_t grain =
+        threads > 1 ? (kMinPackedPerPiece + tile_values - 1) / tile_values : cut.tiles();
+    ctx.pool->parallel_for(cut.tiles(), grain, [&](std::int64_t begin, std::int64_t end) {
+      pack_tiles(job, block, begin, end, memory);
+    });
+    block.packed = memory;
+  }
+  const std::int64_t pieces =
+      std::min(panels, threads * (panels >= kMinPiecePanels * threads ? kPieces : 1));
+  ctx.pool->parallel_for(
+      pieces, threads > 1 ? 1 : pieces, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; i++) {
+          multiply_block(job, block, panels * i / pieces, panels * (i + 1) / pieces);
+        }
+      });
 }
 
 }  // namespace
@@ -150,31 +227,10 @@ std::int64_t balanced_grain(std::int64_t count, std::int64_t threads) {
 void gemm(const Context& ctx, const GemmKernel& kernel, const Matrix::Packed& w,
           TensorView<const float> x, const Epilogue& epilogue, TensorView<float> y) {
   const Job job{kernel, w, x, epilogue, y};
-  const std::int64_t rows = x.rows(), panels = w.panels();
-  const std::int64_t tiles = count_tiles(job, rows);
-  const std::int64_t tile_bytes = kernel.tile_rows * packed_bytes(job, w.padded_in());
-  const std::int64_t tiles_per_block = std::max<std::int64_t>(1, kBlockBytes / tile_bytes);
-  const std::int64_t threads =
-      std::clamp<std::int64_t>(rows * w.out * w.in / kMinProductsPerPiece, 1, ctx.pool->threads());
-
-  // Many rows: each piece is a block of rows with all panels. Few rows: pieces share the panels.
-  std::int64_t blocks = (tiles + tiles_per_block - 1) / tiles_per_block;
-  std::int64_t groups = 1, grain = panels;
-  if (tiles >= 4 * threads) {
-    blocks = (blocks + threads - 1) / threads * threads;
-  } else {
-    grain = balanced_grain(panels, threads);
-    groups = (panels + grain - 1) / grain;
-  }
-  const auto piece = [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t i = begin; i < end; i++) {
-      const std::int64_t first = first_row(rows, tiles, tiles * (i / groups) / blocks);
-      const std::int64_t last = first_row(rows, tiles, tiles * (i / groups + 1) / blocks);
-      const std::int64_t panel = i % groups * grain;
-      multiply_block(job, first, last - first, panel, std::min(panel + grain, panels));
-    }
-  };
-  ctx.pool->parallel_for(blocks * groups, threads > 1 ? 1 : blocks * groups, piece);
+  const std::int64_t threads = std::clamp<std::int64_t>(
+      x.rows() * w.out * w.in / kMinProductsPerPiece, 1, ctx.pool->threads());
+  if (count_tiles(job, x.rows()) >= 4 * threads) return multiply_by_rows(ctx, job, threads);
+  multiply_by_panels(ctx, job, threads);
 }
 
 }  // namespace chiasm::kernels::cpu

@@ -11,6 +11,12 @@ inline constexpr int kLanes = 16;  // outputs in a vector of the widest path
 inline constexpr int kPanel = 32;  // outputs in a panel of packed weights
 inline constexpr int kMaxTileRows = 12;
 
+/// Memory that will be wanted soon, to be asked for into the second-level cache.
+struct Fetch {
+  const void* begin = nullptr;
+  std::int64_t bytes = 0;
+};
+
 /// A few rows of activations times a block of inputs of one panel:
 /// c[r, :] = (resume ? c[r, :] : 0) + sum over k of a[k, r] * b[k, :], added one k after the other
 /// (bf16: one pair, quantized weights: one group after the other), so that cutting K anywhere
@@ -23,6 +29,7 @@ struct Tile {
   int rows;   // 1 .. tile_rows
   int width;  // 16 or 32 outputs
   bool resume;
+  Fetch fetch = {};  // on the way, evenly spread; a kernel may leave it out
 };
 
 /// dst[r, j] = act(src[r, j] * scale[j] + bias[j]) (+ dst[r, j]).

@@ -3,6 +3,7 @@
 /// namespace: nothing compiled with these flags may be kept by the linker for others.
 #include <immintrin.h>
 
+#include "kernels/cpu/asking_inl.h"
 #include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/simd_avx512.h"
@@ -15,6 +16,8 @@ namespace {
 constexpr int kRows = 12;
 constexpr std::int64_t kAhead =
     8192;  // bytes that a stream prefetches ahead; 1 KiB was 30 % slower
+
+constexpr std::int64_t kPackAhead = 256;  // floats of a row that packing asks for ahead
 
 // How a variant reads and multiplies. A load brings kSub sub-steps of V vectors; a sub-step takes
 // kInputs inputs of each row, 4 bytes of activations.
@@ -61,6 +64,22 @@ inline __attribute__((always_inline)) void sub_step(const float* a, const typena
   }
 }
 
+// One step: R rows, V vectors, all sub-steps of a load.
+template <class W, int R, int V, bool kStream>
+inline __attribute__((always_inline)) void step(const float* a, const char* b,
+                                                __m512 (&sum)[R][V]) {
+  typename W::Raw raw[V];
+#pragma GCC unroll 2
+  for (int v = 0; v < V; v++) raw[v] = W::load(b + v * W::kBytes);
+  if constexpr (kStream) {
+    for (int line = 0; line < W::kBytes * V; line += 64) {
+      _mm_prefetch(b + kAhead + line, _MM_HINT_T0);
+    }
+  }
+  sub_step<W, 0>(a, raw, sum);
+  if constexpr (W::kSub == 2) sub_step<W, 1>(a + R, raw, sum);
+}
+
 // The innermost loop: R rows, V vectors, see Tile.
 template <class W, int R, int V, bool kStream>
 void multiply(const Tile& t) {
@@ -75,21 +94,22 @@ void multiply(const Tile& t) {
   const auto* a = static_cast<const float*>(t.a);
   const auto* b = static_cast<const char*>(t.b);
   constexpr int kStepInputs = W::kInputs * W::kSub;
-  const std::int64_t steps =
+  constexpr int kRowFloats = R * W::kSub, kBytes = W::kBytes * V;
+  std::int64_t steps =
       W::kInputs == 2 ? (t.k + 1) / 2 : t.k / kStepInputs;  // pairs are padded with zeros
+  if constexpr (!kStream) {
+    for (Asking asking(t.fetch, steps / 4); steps >= 4; steps -= 4) {
+      asking.some();
 #pragma GCC unroll 4
-  for (std::int64_t i = 0; i < steps; i++, a += R * W::kSub, b += W::kBytes * V) {
-    typename W::Raw raw[V];
-#pragma GCC unroll 2
-    for (int v = 0; v < V; v++) raw[v] = W::load(b + v * W::kBytes);
-    if constexpr (kStream) {
-      for (int line = 0; line < W::kBytes * V; line += 64) {
-        _mm_prefetch(b + kAhead + line, _MM_HINT_T0);
+      for (int i = 0; i < 4; i++) {
+        step<W, R, V, false>(a + i * kRowFloats, b + i * kBytes, sum);
       }
+      a += 4 * kRowFloats;
+      b += 4 * kBytes;
     }
-    sub_step<W, 0>(a, raw, sum);
-    if constexpr (W::kSub == 2) sub_step<W, 1>(a + R, raw, sum);
   }
+#pragma GCC unroll 4
+  for (; steps > 0; steps--, a += kRowFloats, b += kBytes) step<W, R, V, kStream>(a, b, sum);
   if constexpr (W::kSub == 2) {
     if (t.k % 2 != 0) {  // the last input has no partner
       typename W::Raw raw[V];
@@ -174,7 +194,12 @@ inline __attribute__((always_inline)) void pack_units(const PackRows& p, const L
     for (int r = 0; r < 16; r++) {
       m[r] = _mm512_setzero_si512();
       if (r < kRows && r < p.rows) {
-        m[r] = load(p.x + r * p.x_stride + u * kInputs, p.k - u * kInputs);
+        const float* const from = p.x + r * p.x_stride + u * kInputs;
+        m[r] = load(from, p.k - u * kInputs);
+#pragma GCC unroll 2
+        for (int line = 0; line < kInputs; line++) {
+          _mm_prefetch(reinterpret_cast<const char*>(from + kPackAhead + 16 * line), _MM_HINT_T0);
+        }
       }
     }
     transpose(m);

@@ -3,8 +3,10 @@
 // of VPDPBUSD would have to do) come once in 32 products instead of once in 8.
 #include <immintrin.h>
 
+#include "kernels/cpu/asking_inl.h"
 #include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/int_sums_avx512_inl.h"
 #include "kernels/cpu/quant_layout.h"
 #include "kernels/cpu/simd_avx512.h"
 
@@ -12,10 +14,11 @@ namespace chiasm::kernels::cpu {
 
 namespace {
 
-constexpr int kRows = 6;                  // 6 rows x 2 vectors: see gemm_quant_avx512.cpp
-constexpr std::int64_t kAhead = 8192;     // bytes that a stream prefetches ahead
-constexpr int kSteps = kGroup / 4;        // dot products of 4 in a block of weights
-constexpr int kRowSteps = kWideUnit / 4;  // from one row of a group to the next
+constexpr int kRows = 6;               // 6 rows x 2 vectors: see gemm_quant_avx512.cpp
+constexpr std::int64_t kAhead = 8192;  // bytes that a stream prefetches ahead
+constexpr std::int64_t kPackAhead = 2 * kWideGroup;  // floats of a row that packing asks for ahead
+constexpr int kSteps = kGroup / 4;                   // dot products of 4 in a block of weights
+constexpr int kRowSteps = kWideUnit / 4;             // from one row of a group to the next
 constexpr int kCorrection = kWideGroup / 4 + 1;
 
 // One block of 32 inputs: dot += weights * activations. `x` are the activations of the first row.
@@ -50,7 +53,8 @@ void multiply(const Tile& t) {
   }
   const auto* a = static_cast<const char*>(t.a);
   const auto* b = static_cast<const char*>(t.b);
-  for (std::int64_t blocks = (t.k + kGroup - 1) / kGroup; blocks > 0; a += R * kWideUnit) {
+  std::int64_t blocks = (t.k + kGroup - 1) / kGroup;
+  for (Asking asking(t.fetch, blocks); blocks > 0; a += R * kWideUnit) {
     const auto* x = reinterpret_cast<const std::int32_t*>(a);
     __m512i dot[R][V];
 #pragma GCC unroll 6
@@ -65,6 +69,8 @@ void multiply(const Tile& t) {
         for (int line = 0; line < V * kQ8RowsBlock; line += 64) {
           _mm_prefetch(b + kAhead + line, _MM_HINT_T0);
         }
+      } else {
+        asking.some();
       }
       block(x, b, dot);
     }
@@ -74,7 +80,7 @@ void multiply(const Tile& t) {
           _mm512_set1_ps(*reinterpret_cast<const float*>(a + r * kWideUnit + kWideGroup));
 #pragma GCC unroll 2
       for (int v = 0; v < V; v++) {
-        sum[r][v] = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(dot[r][v]), sum[r][v]);
+        sum[r][v] = _mm512_fmadd_ps(scale, sum_of(dot[r][v]), sum[r][v]);
       }
     }
   }
@@ -126,14 +132,19 @@ void quantize(const float* x, std::int64_t left, char* q) {
     sums = _mm512_add_epi32(sums, n);
   }
   *reinterpret_cast<float*>(q + kWideGroup) = top / 127.0f;
-  *reinterpret_cast<std::int32_t*>(q + kWideGroup + 4) = -kQ8Offset * _mm512_reduce_add_epi32(sums);
+  *reinterpret_cast<std::int32_t*>(q + kWideGroup + 4) =
+      kSumOrigin - kQ8Offset * _mm512_reduce_add_epi32(sums);
 }
 
 void pack_rows(const PackRows& p) {
   char* out = static_cast<char*>(p.out);
   for (std::int64_t k = 0; k < p.k; k += kWideGroup, out += p.rows * kWideUnit) {
     for (int r = 0; r < p.rows; r++) {
-      quantize(p.x + r * p.x_stride + k, p.k - k, out + r * kWideUnit);
+      const float* const x = p.x + r * p.x_stride + k;
+      for (int i = 0; i < kWideGroup; i += kLanes) {
+        _mm_prefetch(reinterpret_cast<const char*>(x + kPackAhead + i), _MM_HINT_T0);
+      }
+      quantize(x, p.k - k, out + r * kWideUnit);
     }
   }
 }

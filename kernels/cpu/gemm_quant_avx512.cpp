@@ -2,8 +2,10 @@
 // exact, so only the order of groups matters, and that is the same for every number of rows.
 #include <immintrin.h>
 
+#include "kernels/cpu/asking_inl.h"
 #include "kernels/cpu/finish_inl.h"
 #include "kernels/cpu/gemm.h"
+#include "kernels/cpu/int_sums_avx512_inl.h"
 #include "kernels/cpu/quant_layout.h"
 #include "kernels/cpu/simd_avx512.h"
 
@@ -12,15 +14,17 @@ namespace chiasm::kernels::cpu {
 namespace {
 
 // 6 rows x 2 vectors: 12 chains of integer and 12 of float sums. 12 rows x 1 vector broadcast twice
-// as many activations, and were held up by the load units.
-constexpr int kRows = 6;
+// as many activations, and were held up by the load units; 12 rows x 2 vectors, with their float
+// sums in memory, were up to a third slower. q8 is fastest with 5 rows.
+constexpr int kMostRows = 6;
 constexpr std::int64_t kAhead = 8192;  // bytes that a stream prefetches ahead
 constexpr int kSteps = kGroup / 4;     // dot products of 4 in a group
 
 struct Q8 {
   static constexpr int kBlock = kQ8Block, kScales = kQ8Scales;
+  static constexpr int kRows = 5;
   static constexpr bool kHasMin = false;
-  // Unsigned weights are 128 too large; the correction starts the sum.
+  // Unsigned weights are 128 too large; the correction, from kSumOrigin on, starts the sum.
   static __m512i start(const char* correction) {
     return _mm512_set1_epi32(*reinterpret_cast<const std::int32_t*>(correction));
   }
@@ -32,8 +36,9 @@ struct Q8 {
 
 struct Q4 {
   static constexpr int kBlock = kQ4Block, kScales = kQ4Scales;
+  static constexpr int kRows = 6;
   static constexpr bool kHasMin = true;
-  static __m512i start(const char*) { return _mm512_setzero_si512(); }
+  static __m512i start(const char*) { return _mm512_set1_epi32(kSumOrigin); }
   template <int J>
   static __m512i load(const char* block) {
     const __m512i pairs = _mm512_loadu_si512(block + 64 * (J / 2));
@@ -88,7 +93,7 @@ inline __attribute__((always_inline)) void group(const char* a, const char* b,
 #pragma GCC unroll 6
     for (int r = 0; r < R; r++) {
       const __m512 both = _mm512_mul_ps(scale, _mm512_set1_ps(scales[r]));
-      sum[r][v] = _mm512_fmadd_ps(both, _mm512_cvtepi32_ps(dot[r][v]), sum[r][v]);
+      sum[r][v] = _mm512_fmadd_ps(both, sum_of(dot[r][v]), sum[r][v]);
     }
     if constexpr (Q::kHasMin) {
       const __m512 min = load_halves(block + kQ4Minima);
@@ -116,12 +121,15 @@ void multiply(const Tile& t) {
   const auto* a = static_cast<const char*>(t.a);
   const auto* b = static_cast<const char*>(t.b);
   const std::int64_t groups = (t.k + kGroup - 1) / kGroup;
+  Asking asking(t.fetch, groups);
   for (std::int64_t g = 0; g < groups; g++, a += R * kQuantUnit, b += V * Q::kBlock) {
     if constexpr (kStream) {
 #pragma GCC unroll 18
       for (int line = 0; line < V * Q::kBlock; line += 64) {
         _mm_prefetch(b + kAhead + line, _MM_HINT_T0);
       }
+    } else {
+      asking.some();
     }
     group<Q>(a, b, sum);
   }
@@ -135,7 +143,7 @@ void multiply(const Tile& t) {
 template <class Q, bool kStream>
 void tile(const Tile& t) {
   using Multiply = void (*)(const Tile&);
-  static constexpr Multiply kByRows[2][kRows] = {
+  static constexpr Multiply kByRows[2][kMostRows] = {
       {multiply<Q, 1, 1, kStream>, multiply<Q, 2, 1, kStream>, multiply<Q, 3, 1, kStream>,
        multiply<Q, 4, 1, kStream>, multiply<Q, 5, 1, kStream>, multiply<Q, 6, 1, kStream>},
       {multiply<Q, 1, 2, kStream>, multiply<Q, 2, 2, kStream>, multiply<Q, 3, 2, kStream>,
@@ -236,7 +244,8 @@ inline __attribute__((always_inline)) void quantize(const float* x, std::int64_t
     _mm_store_ps(g.correction, _mm512_castps512_ps128(product));
   } else {
     static_assert(kQ8Offset == 1 << 7);
-    const __m512i product = _mm512_sub_epi32(_mm512_setzero_si512(), _mm512_slli_epi32(sums, 7));
+    const __m512i product =
+        _mm512_sub_epi32(_mm512_set1_epi32(kSumOrigin), _mm512_slli_epi32(sums, 7));
     _mm_store_si128(reinterpret_cast<__m128i*>(g.correction), _mm512_castsi512_si128(product));
   }
 }
@@ -266,7 +275,7 @@ void pack_rows(const PackRows& p) {
 }
 
 template <class Q>
-constexpr GemmKernel kKernel = {kRows,          kGroup,        kQuantUnit,       pack_rows<Q>,
+constexpr GemmKernel kKernel = {Q::kRows,       kGroup,        kQuantUnit,       pack_rows<Q>,
                                 tile<Q, false>, tile<Q, true>, finish<VecAvx512>};
 
 }  // namespace

@@ -17,6 +17,7 @@
 /// rows is [R][group] int8, [R] float32 scales, [R] corrections (q8_rows with AVX-512: [R] of group
 /// int8, scale and correction, so that the rows lie in different banks of the cache):
 ///   for q8, q8_rows  int32  -128 * sum(q): what the offset of unsigned weights adds to a product
+///                    (AVX-512: counted from kSumOrigin on, int_sums_avx512_inl.h)
 ///   for q4  float32 scale * sum(q): what `min` is multiplied by
 #include <cstdint>
 

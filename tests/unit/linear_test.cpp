@@ -157,6 +157,21 @@ TEST(Linear, IsTheSameForAnyThreadsInLargeProducts) {
   }
 }
 
+// A few tiles of rows, which threads pack side by side, each in another order every time.
+TEST(Linear, IsTheSameWhoeverPacksTheRows) {
+  constexpr std::int64_t kRows = 80, kOut = 64, kIn = 1501;
+  const auto x = random_floats(kRows * kIn, 3);
+  for (const WeightFormat format : kFormats) {
+    const Matrix w = pack(random_floats(kOut * kIn, 4), kOut, kIn, format);
+    for (const Isa isa : supported_isas()) {
+      const auto one = run(context(isa, 1), w, x.data(), kRows);
+      for (int i = 0; i < 50; i++) {
+        ASSERT_TRUE(bit_equal(run(context(isa, 2), w, x.data(), kRows), one)) << name(isa);
+      }
+    }
+  }
+}
+
 // Columns of wider matrices on both sides; what lies beside them is not touched.
 TEST(Linear, TakesRowStrides) {
   constexpr std::int64_t kRows = 15, kOut = 40, kIn = 67, kXStride = 80, kYStride = 53;
