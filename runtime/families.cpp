@@ -13,19 +13,14 @@ struct Entry {
 };
 
 constexpr std::array kFamilies = {
-    Entry{"smolvlm", make_smolvlm},
-    Entry{"idefics3", make_smolvlm},
-    Entry{"llava", make_llava},
-    Entry{"internvl", make_internvl},
-    Entry{"llava_next", make_llava_next},
-    Entry{"llava_onevision", make_llava_onevision},
-    Entry{"llama", make_text_model},
-    Entry{"mistral", make_text_model},
-    Entry{"qwen2", make_text_model},
-    Entry{"qwen3", make_text_model},
-    Entry{"gemma", make_text_model},
-    Entry{"gemma2", make_text_model},
-    Entry{"gemma3_text", make_text_model},
+    Entry{"smolvlm", make_smolvlm},       Entry{"idefics3", make_smolvlm},
+    Entry{"llava", make_llava},           Entry{"internvl", make_internvl},
+    Entry{"llava_next", make_llava_next}, Entry{"llava_onevision", make_llava_onevision},
+    Entry{"qwen2_vl", make_qwen_vl},      Entry{"qwen2_5_vl", make_qwen_vl},
+    Entry{"qwen3_vl", make_qwen_vl},      Entry{"llama", make_text_model},
+    Entry{"mistral", make_text_model},    Entry{"qwen2", make_text_model},
+    Entry{"qwen3", make_text_model},      Entry{"gemma", make_text_model},
+    Entry{"gemma2", make_text_model},     Entry{"gemma3_text", make_text_model},
 };
 
 }  // namespace

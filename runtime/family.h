@@ -83,6 +83,8 @@ class Family {
   /// The text that stands for one picture in a prompt ("<image>"), and the token that one row of
   /// features replaces. Empty and none for families without pictures.
   virtual std::string_view placeholder() const { return {}; }
+  /// What stands for a picture in a prompt without placeholders: its marks are around it.
+  virtual std::string picture_text() const { return std::string(placeholder()); }
   virtual std::optional<std::int32_t> image_token() const { return std::nullopt; }
 
   // The following are called only when image_token() has a value.
@@ -142,6 +144,7 @@ std::unique_ptr<Family> make_internvl(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_next(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts);
+std::unique_ptr<Family> make_qwen_vl(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 
 }  // namespace chiasm

@@ -111,10 +111,7 @@ std::vector<double> Model::score(const Request& request, const std::vector<std::
     const std::vector<language::TextSpan> answer{{answers[i], false}};
     const auto ids = impl_->tokenizer().encode_spans(answer, false);
     if (ids.empty()) fail<RequestError>("answer ", i, " has no tokens");
-    for (const std::int32_t id : ids) {
-      s->prompt.ids.push_back(id);
-      s->prompt.keys.push_back(token_key(id));
-    }
+    s->prompt.append(ids);
     double* score = &scores[i];
     Sequence* raw = s.get();
     s->on_logits = [this, score, raw](std::int64_t row, std::span<const float> logits) {
@@ -210,7 +207,15 @@ Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
     family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, load.rows));
     row += load.rows;
   }
-  return family.assemble(ctx, medium, std::move(features));
+  features = family.assemble(ctx, medium, std::move(features));
+  const std::int64_t dim = family.decoder().config().hidden_size;
+  const auto all = features.view<float>();
+  if (all.cols() == dim) return features;
+  Tensor first = float_tensor({all.rows(), dim});  // without what is for the decoder's layers
+  for (std::int64_t i = 0; i < all.rows(); i++) {
+    std::copy_n(all.row(i), dim, first.view<float>().row(i));
+  }
+  return first;
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {

@@ -1,6 +1,7 @@
 #include "runtime/prompt.h"
 
 #include <algorithm>
+#include <numeric>
 
 namespace chiasm {
 
@@ -26,7 +27,7 @@ std::vector<PromptSpan> expand(const Family& family, const Request& request,
   }
   if (found == 0 && !pictures.empty()) {  // pictures then go first
     std::string first;
-    for (std::size_t i = 0; i < pictures.size(); i++) first += placeholder;
+    for (std::size_t i = 0; i < pictures.size(); i++) first += family.picture_text();
     spans.insert(spans.begin(), PromptSpan{first, true});
     found = pictures.size();
   }
@@ -126,6 +127,22 @@ const Arrangement::Span* Prompt::span_across(std::int64_t row) const {
     if (span.begin < row && row < span.end) return &span;
   }
   return nullptr;
+}
+
+void Prompt::append(std::span<const std::int32_t> tokens) {
+  auto& positions = arrangement.positions;
+  if (!positions.empty()) {
+    for (std::int64_t axis = arrangement.axes; axis > 0; axis--) {  // the last first: none moves
+      auto at = positions.begin() + axis * std::int64_t(ids.size());
+      at = positions.insert(at, tokens.size(), 0);
+      std::iota(at, at + std::int64_t(tokens.size()), arrangement.next);
+    }
+    arrangement.next += std::int32_t(tokens.size());
+  }
+  for (const std::int32_t id : tokens) {
+    ids.push_back(id);
+    keys.push_back(token_key(id));
+  }
 }
 
 std::uint64_t token_key(std::int32_t id) { return mix64(std::uint64_t(id)); }

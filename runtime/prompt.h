@@ -32,6 +32,8 @@ struct Prompt {
 
   /// The span that has row `row` inside, after its first row; null where none has.
   const Arrangement::Span* span_across(std::int64_t row) const;
+  /// Adds words behind the prompt, as if they had been generated.
+  void append(std::span<const std::int32_t> tokens);
 };
 
 /// Reads picture headers only (limits checked). RequestError when placeholders and pictures do not
