@@ -67,7 +67,8 @@ void Weights::packed(std::string_view name, std::span<const std::string> sources
 }
 
 std::string Weights::full(std::string_view name) const {
-  return prefix_.empty() ? std::string(name) : prefix_ + "." + std::string(name);
+  if (prefix_.empty() || name.empty()) return prefix_ + std::string(name);
+  return prefix_ + "." + std::string(name);
 }
 
 Weights Weights::scope(std::string_view name) const {

@@ -25,7 +25,7 @@ class Weights {
   explicit Weights(const Checkpoint& checkpoint, std::function<void(double)> progress = {},
                    PackSink packed = {});
 
-  /// The scope `name` inside this one.
+  /// The scope `name` inside this one; this one where the name is empty.
   Weights scope(std::string_view name) const;
   Weights scope(std::string_view name, std::int64_t index) const;
 

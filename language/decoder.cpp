@@ -71,6 +71,7 @@ struct Decoder::Calibration {
       ids.push_back(std::int32_t(spread * std::uint64_t(c.vocab_size) >> 32));
     }
     decoder.embed(ctx, ids, x);
+    decoder.add_positions(ctx, batch, x);
   }
 
   std::int64_t count;
@@ -93,28 +94,58 @@ Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, c
     head_ = kernels::load_matrix(ctx, head, "lm_head.weight", c.vocab_size, c.hidden_size,
                                  formats.embedding);
   }
+  if (!c.names.positions.empty()) {
+    positions_ =
+        w.floats(std::string(c.names.positions) + ".weight", {c.max_positions, c.hidden_size});
+  }
   std::optional<Calibration> calibration;
   if (formats.calibrate) calibration.emplace(ctx, *this);
   for (std::int64_t i = 0; i < c.layers; i++) {
-    const Weights l = w.scope("layers", i);
-    const bool edge = i == 0 || i + 1 == c.layers;
-    const MlpFormats mlp{formats.gate_up, edge ? formats.edge_down : formats.down};
-    SelfAttention attention(ctx, c, i, i, l, formats.attention);
-    if (calibration) {
-      Calibration& run = *calibration;
-      attention.forward(ctx, run.pages, run.batch, run.arena, run.x);
-      const CalibrationRows rows{run.x, run.arena};
-      layers_.push_back({std::move(attention), Mlp(ctx, c, l, mlp, &rows)});
-    } else {
-      layers_.push_back({std::move(attention), Mlp(ctx, c, l, mlp, nullptr)});
-    }
+    layers_.push_back(
+        make_layer(ctx, i, w.scope("layers", i), formats, calibration ? &*calibration : nullptr));
   }
 }
 
+Decoder::Layer Decoder::make_layer(const Context& ctx, std::int64_t index, const Weights& w,
+                                   const DecoderFormats& formats, Calibration* calibration) const {
+  const DecoderConfig& c = config_;
+  const kernels::WeightFormat format = formats.attention;
+  const Mixer mixer = c.layer[std::size_t(index)].mixer;
+  // Its place among the layers of its kind.
+  const std::int64_t kept = std::count_if(c.layer.begin(), c.layer.begin() + index,
+                                          [&](const auto& l) { return l.mixer == mixer; });
+  const bool convolution = mixer == Mixer::short_convolution;
+  Layer layer{convolution ? decltype(Layer::mixer)(ShortConvolution(ctx, c, kept, w, format))
+                          : decltype(Layer::mixer)(SelfAttention(ctx, c, index, kept, w, format)),
+              {},
+              {}};
+  if (has_cross()) layer.cross.emplace(ctx, c, w, format);
+  const bool edge = index == 0 || index + 1 == c.layers;
+  const MlpFormats mlp{formats.gate_up, edge ? formats.edge_down : formats.down};
+  if (calibration == nullptr) {
+    layer.mlp.emplace(ctx, c, w, mlp, nullptr);
+  } else {
+    Calibration& run = *calibration;
+    mix(ctx, layer, index, run.pages, run.batch, run.arena, run.x);
+    const CalibrationRows rows{run.x, run.arena};
+    layer.mlp.emplace(ctx, c, w, mlp, &rows);
+  }
+  return layer;
+}
+
+KvShape Decoder::kv_shape(DType dtype) const {
+  const std::int64_t convolutions = config_.layers_of(Mixer::short_convolution);
+  return {config_.layers_of(Mixer::attention), config_.kv_heads, config_.head_dim, dtype,
+          convolutions > 0 ? convolutions * ShortConvolution::fixed(config_) : 0};
+}
+
 std::size_t Decoder::bytes() const {
-  std::size_t total = embedding_.bytes() + language::bytes(norm_);
+  std::size_t total = embedding_.bytes() + language::bytes(norm_) + positions_.bytes();
   if (!tied_) total += head_.bytes();
-  for (const Layer& layer : layers_) total += layer.attention.bytes() + layer.mlp.bytes();
+  for (const Layer& layer : layers_) {
+    total += std::visit([](const auto& mixer) { return mixer.bytes(); }, layer.mixer) +
+             (layer.cross ? layer.cross->bytes() : 0) + layer.mlp->bytes();
+  }
   return total;
 }
 
@@ -131,15 +162,58 @@ void Decoder::logits(const Context& ctx, TensorView<const float> features,
   ctx.show("logits", out);
 }
 
+CrossMemory Decoder::remember(const Context& ctx, TensorView<const float> features, DType dtype,
+                              Arena& arena) const {
+  if (!has_cross()) fail<ShapeError>(features.name(), ": this decoder has no encoder");
+  features.expect({features.rows(), config_.hidden_size});
+  CrossMemory memory;
+  memory.rows = features.rows();
+  memory.dtype = dtype;
+  for (std::int64_t i = 0; i * kernels::kPageTokens < memory.rows; i++) {
+    memory.pages.push_back(std::int32_t(i));
+  }
+  for (const Layer& layer : layers_) {
+    memory.layers.push_back(layer.cross->remember(ctx, features, memory, arena));
+  }
+  return memory;
+}
+
+std::size_t Decoder::cross_bytes(std::int64_t rows, DType dtype) const {
+  const std::int64_t pages = (rows + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  return std::size_t(pages * kernels::kPageTokens) * kv_shape(dtype).token_bytes();
+}
+
+std::size_t Decoder::remember_bytes(std::int64_t rows) const {
+  return std::size_t(rows * 2 * config_.kv_heads * config_.head_dim) * sizeof(float);
+}
+
+/// Everything of a layer before its MLP.
+void Decoder::mix(const Context& ctx, const Layer& layer, std::int64_t index, const KvPages& pages,
+                  const DecoderBatch& batch, Arena& arena, TensorView<float> x) const {
+  if (const auto* attention = std::get_if<SelfAttention>(&layer.mixer)) {
+    attention->forward(ctx, pages, batch, arena, x);
+  } else {
+    std::get<ShortConvolution>(layer.mixer).forward(ctx, batch, arena, x);
+  }
+  if (layer.cross) layer.cross->forward(ctx, batch, index, arena, x);
+}
+
+void Decoder::add_positions(const Context& ctx, const DecoderBatch& batch,
+                            TensorView<float> x) const {
+  if (positions_.bytes() == 0) return;
+  kernels::add_rows(ctx, positions_.view<float>(), batch.position, x);
+}
+
 void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
                       Arena& arena, TensorView<float> x, const DeepRows* deep) const {
   if (deep != nullptr) check_deep(*deep, x);
   Arena::Frame frame(arena);
   const DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
+  add_positions(ctx, batch, x);
   ctx.show("decoder.embed", x);
   for (std::size_t i = 0; i < layers_.size(); i++) {
-    layers_[i].attention.forward(ctx, pages, batch, arena, x);
-    layers_[i].mlp.forward(ctx, arena, x);
+    mix(ctx, layers_[i], std::int64_t(i), pages, batch, arena, x);
+    layers_[i].mlp->forward(ctx, arena, x);
     if (ctx.tap != nullptr) ctx.show("decoder.layers." + std::to_string(i), x);
     if (deep != nullptr) add_deep(ctx, *deep, std::int64_t(i), x);
   }

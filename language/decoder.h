@@ -1,7 +1,9 @@
 #pragma once
 /// The text decoder over a batch of rows from many sequences.
 #include <cstdint>
+#include <optional>
 #include <span>
+#include <variant>
 #include <vector>
 
 #include "core/arena.h"
@@ -10,6 +12,8 @@
 #include "language/decoder_attention.h"
 #include "language/decoder_batch.h"
 #include "language/decoder_config.h"
+#include "language/decoder_convolution.h"
+#include "language/decoder_cross.h"
 #include "language/decoder_mlp.h"
 #include "language/kv_cache.h"
 
@@ -49,10 +53,21 @@ class Decoder {
   /// logits = features * head^T.  features: [rows, hidden]; logits: [rows, vocab].
   void logits(const Context& ctx, TensorView<const float> features, TensorView<float> out) const;
 
+  /// Whether rows look at features of an encoder, which their parts then bring along.
+  bool has_cross() const { return !config_.names.cross.empty(); }
+  /// Keys and values of `features` [rows, hidden] in every layer, kept as `dtype` (f32 or bf16).
+  /// ShapeError for a decoder that looks at none.
+  CrossMemory remember(const Context& ctx, TensorView<const float> features, DType dtype,
+                       Arena& arena) const;
+  /// Bytes of such a memory, and scratch bytes of making it.
+  std::size_t cross_bytes(std::int64_t rows, DType dtype) const;
+  std::size_t remember_bytes(std::int64_t rows) const;
+
   const DecoderConfig& config() const { return config_; }
-  KvShape kv_shape(DType dtype) const {
-    return {config_.layers, config_.kv_heads, config_.head_dim, dtype};
-  }
+  KvShape kv_shape(DType dtype) const;
+  /// Whether a sequence can be continued only where it ended (SequenceState::shareable), since it
+  /// holds more than keys and values.
+  bool needs_whole_prefix() const { return config_.taps > 0; }
   std::size_t bytes() const;
   /// Bytes of weights that a step reads, however few its rows: all but the rows of a token table of
   /// its own.
@@ -60,14 +75,21 @@ class Decoder {
 
  private:
   struct Layer {
-    SelfAttention attention;
-    Mlp mlp;
+    std::variant<SelfAttention, ShortConvolution> mixer;
+    std::optional<CrossAttention> cross;
+    std::optional<Mlp> mlp;
   };
   struct Calibration;
+  Layer make_layer(const Context& ctx, std::int64_t index, const Weights& weights,
+                   const DecoderFormats& formats, Calibration* calibration) const;
+  void add_positions(const Context& ctx, const DecoderBatch& batch, TensorView<float> x) const;
+  void mix(const Context& ctx, const Layer& layer, std::int64_t index, const KvPages& pages,
+           const DecoderBatch& batch, Arena& arena, TensorView<float> x) const;
 
   DecoderConfig config_;
   kernels::Matrix embedding_, head_;  // head_ empty when tied
   bool tied_;
+  Tensor positions_;  // [max_positions, hidden], where they are learned
   std::vector<Layer> layers_;
   Norm norm_;
 };

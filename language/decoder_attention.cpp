@@ -8,6 +8,7 @@ SelfAttention::SelfAttention(const Context& ctx, const DecoderConfig& c, std::in
                              std::int64_t cached, const Weights& w, kernels::WeightFormat format)
     : cached_(cached),
       sliding_(c.layer[std::size_t(index)].sliding),
+      turned_(!c.rope.inv_freq.empty()),
       shape_{c.heads, c.kv_heads, c.head_dim, c.attention_scale, c.attention_softcap, false},
       norm_(load_norm(c, w, c.names.mixer_norm, c.hidden_size)),
       out_norm_(load_norm(c, w, c.names.mixed_norm, c.hidden_size)) {
@@ -15,12 +16,10 @@ SelfAttention::SelfAttention(const Context& ctx, const DecoderConfig& c, std::in
   const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   q_norm_ = load_norm(c, attention, c.names.q_norm, c.head_dim);
   k_norm_ = load_norm(c, attention, c.names.k_norm, c.head_dim);
-  qkv_ = {ctx,           attention,  {{"q_proj", q}, {"k_proj", kv}, {"v_proj", kv}},
+  qkv_ = {ctx,           attention,  {{"q_proj", q}, {"k_proj", kv, c.k_bias}, {"v_proj", kv}},
           c.hidden_size, c.qkv_bias, format};
   out_ = {ctx, attention, {{c.names.out, c.hidden_size}}, q, c.out_bias, format};
-  // Not where the weights are finer than bfloat16.
-  const kernels::WeightFormat kept = qkv_.format();
-  shape_.bf16_products = kept != kernels::WeightFormat::f32 && kept != kernels::WeightFormat::f16;
+  shape_.bf16_products = allows_bf16_products(qkv_);
 }
 
 std::size_t SelfAttention::bytes() const {
@@ -45,8 +44,10 @@ void SelfAttention::forward(const Context& ctx, const KvPages& pages, const Deco
   if (q_norm_) q_norm_->heads(ctx, q, heads);
   if (k_norm_) k_norm_->heads(ctx, k, kv_heads);
   const DecoderBatch::Reach& reach = sliding_ ? batch.sliding : batch.full;
-  kernels::rotate_half(ctx, q, heads, head_dim, reach.cosine, reach.sine);
-  kernels::rotate_half(ctx, k, kv_heads, head_dim, reach.cosine, reach.sine);
+  if (turned_) {
+    kernels::rotate_half(ctx, q, heads, head_dim, reach.cosine, reach.sine);
+    kernels::rotate_half(ctx, k, kv_heads, head_dim, reach.cosine, reach.sine);
+  }
 
   kernels::KeyValues kv;
   kv.page_dtype = pages.shape().dtype;

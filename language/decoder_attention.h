@@ -21,7 +21,7 @@ class SelfAttention {
 
  private:
   std::int64_t cached_;
-  bool sliding_;
+  bool sliding_, turned_;
   kernels::AttentionShape shape_;
   Norm norm_, q_norm_, k_norm_, out_norm_;
   kernels::LinearLayer qkv_, out_;

@@ -20,11 +20,15 @@ void check(const BatchPart& part, std::int64_t axes) {
 }
 
 /// Rows of one part.
-void place(const BatchPart& part, std::int64_t begin, std::int64_t window, DecoderBatch& batch) {
+void place(const BatchPart& part, std::int64_t begin, const DecoderConfig& config,
+           DecoderBatch& batch) {
+  const std::int64_t window = config.sliding_window;
   SequenceState& state = *part.state;
   const std::int64_t past = state.length();
   state.reserve(past + part.rows);
   batch.sequences.push_back({begin, part.rows, past + part.rows, 0, state.pages().data()});
+  batch.cross.push_back(part.cross);
+  if (config.taps > 0) batch.fixed.push_back(state.fixed());
   for (std::int64_t r = 0; r < part.rows; r++) {
     const std::int64_t i = past + r;
     batch.slot.push_back(state.slot(i));
@@ -72,13 +76,14 @@ DecoderBatch DecoderBatch::lay_out(const Context& ctx, const DecoderConfig& conf
   std::int64_t rows = 0;
   for (const BatchPart& part : parts) {
     check(part, axes);
-    place(part, rows, config.sliding_window, batch);
+    place(part, rows, config, batch);
     rows += part.rows;
   }
-  const std::vector<std::int32_t> position = positions_of(parts, axes);
-  turn(ctx, config.rope, position, rows, arena, batch.full);
+  batch.position = positions_of(parts, axes);
+  if (config.rope.inv_freq.empty()) return batch;
+  turn(ctx, config.rope, batch.position, rows, arena, batch.full);
   if (config.sliding_rope) {
-    turn(ctx, *config.sliding_rope, position, rows, arena, batch.sliding);
+    turn(ctx, *config.sliding_rope, batch.position, rows, arena, batch.sliding);
   } else {
     batch.sliding.cosine = batch.full.cosine;
     batch.sliding.sine = batch.full.sine;

@@ -12,6 +12,8 @@
 
 namespace chiasm::language {
 
+struct CrossMemory;
+
 /// Consecutive rows of one sequence in a batch: a whole prompt, a chunk of one, or one new token.
 struct BatchPart {
   SequenceState* state = nullptr;  // rows continue after state->length()
@@ -25,6 +27,8 @@ struct BatchPart {
   /// The first row of the span that a row belongs to, as a place in the sequence, [rows]; -1: none.
   /// In sliding layers a row sees its span from there on, however long it is. Empty: no spans.
   std::span<const std::int32_t> span_begin = {};
+  /// What the rows look at besides each other, in decoders with an encoder. Null: nothing.
+  const CrossMemory* cross = nullptr;
 };
 
 /// Rows that get something added after the first layers (qwen3_vl's deepstack): after layer i,
@@ -43,9 +47,12 @@ struct DecoderBatch {
   };
 
   std::vector<kernels::AttentionSequence> sequences;
+  std::vector<std::int32_t> position;  // [axes][rows]
   std::vector<std::int32_t> last_key;  // [rows]
   std::vector<std::int64_t> slot;      // [rows], where keys and values are written
   Reach full, sliding;
+  std::vector<const CrossMemory*> cross;  // [sequences]
+  std::vector<std::span<float>> fixed;    // [sequences], where states have any
 
   /// Makes room in the states for the parts' rows. ShapeError for parts that do not agree with
   /// their number of rows. The angles lie in `arena`.

@@ -32,9 +32,13 @@ constexpr std::array kTypes = {
     Entry{"gemma", read_gemma},
     Entry{"gemma2", read_gemma2},
     Entry{"gemma3_text", read_gemma3},
+    Entry{"lfm2", read_lfm2},
+    Entry{"whisper", read_whisper},
 };
 
-void check(const Json& config, const DecoderConfig& c) {
+}  // namespace
+
+void check_sizes(const Json& config, const DecoderConfig& c) {
   // Upper bounds far over any published model keep products of sizes from overflowing.
   const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
   const bool sane = within(c.hidden_size, 1 << 20) && within(c.intermediate_size, 1 << 22) &&
@@ -51,8 +55,6 @@ void check(const Json& config, const DecoderConfig& c) {
   }
 }
 
-}  // namespace
-
 DecoderConfig read_sizes(const Json& config, const DecoderDefaults& d) {
   DecoderConfig c;
   c.hidden_size = config.integer("hidden_size", d.hidden_size);
@@ -66,7 +68,7 @@ DecoderConfig read_sizes(const Json& config, const DecoderDefaults& d) {
   c.max_positions = config.integer("max_position_embeddings", d.max_positions);
   c.tied = config.boolean("tie_word_embeddings", d.tied);
   c.norm = {kernels::NormKind::rms, float(config.number("rms_norm_eps", d.norm_eps)), 0};
-  check(config, c);
+  check_sizes(config, c);
   c.attention_scale = 1.0f / std::sqrt(float(c.head_dim));
   c.layer.resize(std::size_t(c.layers));
   return c;
@@ -90,15 +92,30 @@ std::int64_t DecoderConfig::position_axes() const {
   return most == rope.axis.end() ? 1 : 1 + std::int64_t(*most);
 }
 
+std::int64_t DecoderConfig::layers_of(Mixer mixer) const {
+  return std::ranges::count(layer, mixer, &DecoderLayerConfig::mixer);
+}
+
+std::int64_t DecoderConfig::row_macs() const {
+  const std::int64_t q = heads * head_dim, kv = kv_heads * head_dim;
+  const std::int64_t attention = 2 * hidden_size * (q + kv);
+  const std::int64_t cross = names.cross.empty() ? 0 : 2 * hidden_size * q;
+  const std::int64_t convolution = hidden_size * (4 * hidden_size + taps);
+  const std::int64_t mlp = (names.gate.empty() ? 2 : 3) * hidden_size * intermediate_size;
+  return layers_of(Mixer::attention) * (attention + cross) +
+         layers_of(Mixer::short_convolution) * convolution + layers * mlp;
+}
+
 std::int64_t DecoderConfig::scratch_floats() const {
   const std::int64_t q = heads * head_dim, kv = kv_heads * head_dim;
   const std::int64_t attention =
       hidden_size + 2 * q + 2 * kv + (names.mixed_norm.empty() ? 0 : hidden_size);
+  const std::int64_t convolution = taps > 0 ? 5 * hidden_size : 0;
   const std::int64_t inner = (names.gate.empty() ? 1 : 3) * intermediate_size;
   const std::int64_t mlp = hidden_size + inner + (names.mlp_out_norm.empty() ? 0 : hidden_size);
   const auto tables =
       2 * std::int64_t(rope.inv_freq.size() + (sliding_rope ? sliding_rope->inv_freq.size() : 0));
-  return tables + std::max(attention, mlp);
+  return tables + std::max({attention, convolution, mlp});
 }
 
 }  // namespace chiasm::language

@@ -14,17 +14,23 @@ namespace chiasm::language {
 
 /// What a family calls the parts of its decoder. An empty name: it has no such part.
 struct DecoderNames {
+  std::string_view positions = "";  // a learned table, added to the first layer's rows
   std::string_view final_norm = "norm";
   std::string_view mixer_norm = "input_layernorm";         // before attention
   std::string_view mixed_norm = "";                        // of what attention adds
   std::string_view mlp_norm = "post_attention_layernorm";  // before the MLP
   std::string_view mlp_out_norm = "";                      // of what the MLP adds
   std::string_view attention = "self_attn", out = "o_proj";
-  std::string_view q_norm = "", k_norm = "";  // of each head, before it is turned
+  std::string_view q_norm = "", k_norm = "";     // of each head, before it is turned
+  std::string_view cross = "", cross_norm = "";  // attention to what an encoder made
+  std::string_view convolution = "conv";
   std::string_view mlp = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj";
 };
 
+enum class Mixer { attention, short_convolution };
+
 struct DecoderLayerConfig {
+  Mixer mixer = Mixer::attention;
   bool sliding = false;  // its rows see the last `sliding_window` keys only
 };
 
@@ -37,6 +43,7 @@ struct DecoderConfig {
 
   kernels::NormKind norm;
   bool qkv_bias = false, out_bias = false, mlp_bias = false;
+  bool k_bias = true;  // where q and v have biases
   kernels::Activation activation = kernels::Activation::silu;
 
   float embedding_scale = 1;    // of word rows; other rows come as they are
@@ -48,6 +55,8 @@ struct DecoderConfig {
   std::optional<RopeFrequencies> sliding_rope;  // of sliding layers, where they turn otherwise
   std::int64_t sliding_window = 0;              // keys, a row's own included; 0: no layer slides
   std::vector<DecoderLayerConfig> layer;        // [layers]
+  std::int64_t taps = 0;                        // rows that a short convolution sees
+  bool convolution_bias = false;
   DecoderNames names;
 
   /// Reads the config of the model type that it names, `otherwise` where it names none. Missing
@@ -57,6 +66,9 @@ struct DecoderConfig {
 
   /// Axes of the positions that rows are turned by: 1, or 3 (time, height, width).
   std::int64_t position_axes() const;
+  std::int64_t layers_of(Mixer mixer) const;
+  /// Multiplications of one row by the weights of all layers.
+  std::int64_t row_macs() const;
   /// Scratch numbers of one row in a forward pass, x itself aside.
   std::int64_t scratch_floats() const;
 };

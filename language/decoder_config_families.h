@@ -18,6 +18,9 @@ struct DecoderDefaults {
   bool tied = false;
 };
 
+/// ModelError for sizes that do not describe a decoder.
+void check_sizes(const Json& config, const DecoderConfig& c);
+
 /// Sizes under their usual keys, checked; everything else as in a plain decoder.
 DecoderConfig read_sizes(const Json& config, const DecoderDefaults& defaults);
 
@@ -30,5 +33,7 @@ DecoderConfig read_qwen3_vl(const Json& config);
 DecoderConfig read_gemma(const Json& config);
 DecoderConfig read_gemma2(const Json& config);
 DecoderConfig read_gemma3(const Json& config);
+DecoderConfig read_lfm2(const Json& config);
+DecoderConfig read_whisper(const Json& config);
 
 }  // namespace chiasm::language

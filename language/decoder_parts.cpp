@@ -12,6 +12,11 @@ Norm load_norm(const DecoderConfig& config, const Weights& weights, std::string_
 
 std::size_t bytes(const Norm& norm) { return norm ? norm->bytes() : 0; }
 
+bool allows_bf16_products(const kernels::LinearLayer& linear) {
+  const kernels::WeightFormat kept = linear.format();
+  return kept != kernels::WeightFormat::f32 && kept != kernels::WeightFormat::f16;
+}
+
 void join(const Context& ctx, const kernels::LinearLayer& linear, const Norm& norm,
           TensorView<const float> y, Arena& arena, TensorView<float> x) {
   if (!norm) return linear.accumulate(ctx, y, x);

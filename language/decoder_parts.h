@@ -21,6 +21,9 @@ Norm load_norm(const DecoderConfig& config, const Weights& weights, std::string_
                std::int64_t dim);
 std::size_t bytes(const Norm& norm);
 
+/// Whether attention may multiply in bfloat16: not where the weights behind it are finer.
+bool allows_bf16_products(const kernels::LinearLayer& linear);
+
 /// x += norm(linear(y)), or x += linear(y) where there is no norm.  x: [rows, hidden].
 void join(const Context& ctx, const kernels::LinearLayer& linear, const Norm& norm,
           TensorView<const float> y, Arena& arena, TensorView<float> x);

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -10,6 +11,14 @@
 namespace chiasm::language {
 
 using kernels::kPageTokens;
+
+namespace {
+
+std::size_t pages_for(std::int64_t tokens) {
+  return std::size_t((tokens + kPageTokens - 1) / kPageTokens);
+}
+
+}  // namespace
 
 KvPages::KvPages(const KvShape& shape, std::int64_t capacity)
     : shape_(shape),
@@ -66,7 +75,8 @@ void KvPages::copy(std::int32_t from, std::int32_t to) const {
 SequenceState::SequenceState(SequenceState&& other) noexcept
     : pool_(other.pool_),
       pages_(std::exchange(other.pages_, {})),
-      length_(std::exchange(other.length_, 0)) {}
+      length_(std::exchange(other.length_, 0)),
+      fixed_(std::exchange(other.fixed_, {})) {}
 
 SequenceState& SequenceState::operator=(SequenceState&& other) noexcept {
   if (this != &other) {
@@ -74,12 +84,13 @@ SequenceState& SequenceState::operator=(SequenceState&& other) noexcept {
     pool_ = other.pool_;
     pages_ = std::exchange(other.pages_, {});
     length_ = std::exchange(other.length_, 0);
+    fixed_ = std::exchange(other.fixed_, {});
   }
   return *this;
 }
 
 void SequenceState::reserve(std::int64_t length) {
-  const auto wanted = std::size_t((length + kPageTokens - 1) / kPageTokens);
+  const std::size_t wanted = pages_for(length);
   const auto first_written = std::size_t(length_ / kPageTokens);
   for (std::size_t i = first_written; i < pages_.size() && i < wanted; i++) {
     if (pool_->references(pages_[i]) == 1) continue;
@@ -91,21 +102,34 @@ void SequenceState::reserve(std::int64_t length) {
   while (pages_.size() < wanted) pages_.push_back(pool_->acquire());
 }
 
+std::int64_t SequenceState::shareable(std::int64_t length) const {
+  const std::int64_t kept = std::min(length, length_);
+  return pool_->shape().fixed == 0 || kept == length_ ? kept : 0;
+}
+
+void SequenceState::check_shareable(std::int64_t length) const {
+  if (shareable(length) == std::min(length, length_)) return;
+  fail<ShapeError>("a sequence of ", length_,
+                   " tokens with a state of fixed size cannot go back to ", length);
+}
+
 void SequenceState::truncate(std::int64_t length) {
   if (length >= length_) return;
-  const auto kept = std::size_t((length + kPageTokens - 1) / kPageTokens);
-  while (pages_.size() > kept) {
+  check_shareable(length);
+  while (pages_.size() > pages_for(length)) {
     pool_->release(pages_.back());
     pages_.pop_back();
   }
   length_ = length;
+  fixed_.clear();
 }
 
 SequenceState SequenceState::fork(std::int64_t length) const {
+  check_shareable(length);
   SequenceState copy(*pool_);
   copy.length_ = std::min(length, length_);
-  const auto count = std::size_t((copy.length_ + kPageTokens - 1) / kPageTokens);
-  copy.pages_.assign(pages_.begin(), pages_.begin() + std::ptrdiff_t(count));
+  copy.pages_.assign(pages_.begin(), pages_.begin() + std::ptrdiff_t(pages_for(copy.length_)));
+  if (copy.length_ == length_) copy.fixed_ = fixed_;
   for (const std::int32_t page : copy.pages_) pool_->retain(page);
   return copy;
 }
@@ -114,6 +138,12 @@ void SequenceState::clear() {
   for (const std::int32_t page : pages_) pool_->release(page);
   pages_.clear();
   length_ = 0;
+  fixed_.clear();
+}
+
+std::span<float> SequenceState::fixed() {
+  fixed_.resize(std::size_t(pool_->shape().fixed), 0.0f);
+  return fixed_;
 }
 
 }  // namespace chiasm::language

@@ -14,6 +14,8 @@ namespace chiasm::language {
 struct KvShape {
   std::int64_t layers = 0, kv_heads = 0, head_dim = 0;
   DType dtype = DType::f32;  // f32 or bf16
+  /// Numbers that a sequence keeps besides, however long it is.
+  std::int64_t fixed = 0;
 
   std::size_t page_bytes() const {  // keys or values of one page in one layer
     return std::size_t(kv_heads * kernels::kPageTokens * head_dim) * size_of(dtype);
@@ -60,7 +62,8 @@ class KvPages {
   std::vector<std::int32_t> references_;
 };
 
-/// One sequence's place in the cache. Move-only; gives its pages back when it ends.
+/// One sequence's place in the cache: pages of its tokens, and numbers of fixed count that each
+/// token changes. Move-only; gives its pages back when it ends.
 class SequenceState {
  public:
   explicit SequenceState(KvPages& pages) : pool_(&pages) {}
@@ -75,11 +78,19 @@ class SequenceState {
   void reserve(std::int64_t length);
   /// Declares `count` more tokens written.
   void advance(std::int64_t count) { length_ += count; }
-  /// Forgets the tokens from `length` on.
+  /// The most tokens up to `length` that truncate and fork can keep: `length`, but what has fixed
+  /// numbers keeps all or nothing, since these know no past.
+  std::int64_t shareable(std::int64_t length) const;
+  /// Forgets the tokens from `length` on. ShapeError where they cannot be told apart, see
+  /// shareable.
   void truncate(std::int64_t length);
-  /// A second sequence that shares the first `length` tokens; pages are copied only when written.
+  /// A second sequence that shares the first `length` tokens; pages are copied only when written,
+  /// fixed numbers at once. ShapeError as truncate.
   SequenceState fork(std::int64_t length) const;
   void clear();
+
+  /// [KvShape::fixed], zero until something is written.
+  std::span<float> fixed();
 
   const std::vector<std::int32_t>& pages() const { return pages_; }
   /// Where token `i` is written: page * 64 + place.
@@ -89,9 +100,12 @@ class SequenceState {
   }
 
  private:
+  void check_shareable(std::int64_t length) const;
+
   KvPages* pool_;
   std::vector<std::int32_t> pages_;
   std::int64_t length_ = 0;
+  std::vector<float> fixed_;  // empty while no token is in
 };
 
 }  // namespace chiasm::language

@@ -21,6 +21,7 @@ constexpr std::array kFamilies = {
     Entry{"mistral", make_text_model},    Entry{"qwen2", make_text_model},
     Entry{"qwen3", make_text_model},      Entry{"gemma", make_text_model},
     Entry{"gemma2", make_text_model},     Entry{"gemma3_text", make_text_model},
+    Entry{"lfm2", make_text_model},
 };
 
 }  // namespace

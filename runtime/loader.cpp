@@ -201,12 +201,10 @@ std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::
 
 Work decoder_work(const language::Decoder& decoder, DType kv_dtype) {
   const auto& c = decoder.config();
-  const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   Work work;
-  work.token_macs =
-      c.layers * (c.hidden_size * (2 * q + 2 * kv) + 3 * c.hidden_size * c.intermediate_size);
+  work.token_macs = c.row_macs();
   work.head_macs = c.vocab_size * c.hidden_size;
-  work.key_macs = c.layers * 2 * q;
+  work.key_macs = c.layers_of(language::Mixer::attention) * 2 * c.heads * c.head_dim;
   work.step_bytes = std::int64_t(decoder.step_bytes());
   work.key_bytes = std::int64_t(decoder.kv_shape(kv_dtype).token_bytes());
   return work;

@@ -19,7 +19,7 @@ language::SequenceState PrefixCache::take(language::KvPages& pages,
   auto best = entries_.end();
   std::int64_t length = 0;
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    const std::int64_t shared = std::min(common_prefix(it->keys, keys), most);
+    const std::int64_t shared = it->state.shareable(std::min(common_prefix(it->keys, keys), most));
     if (shared > length) {
       length = shared;
       best = it;

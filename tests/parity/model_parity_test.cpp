@@ -244,14 +244,16 @@ auto combine(std::vector<std::string> folders, const std::string& dtype) {
 const std::vector<std::string> kPictures = {"smolvlm_2x2", "smolvlm_side25", "idefics3_3x3",
                                             "idefics3_side29"};
 const std::vector<std::string> kAll = {
-    "smolvlm_2x2", "smolvlm_side25", "idefics3_3x3", "idefics3_side29", "llama_gqa",
-    "llama_tied",  "llama31_old",    "llama31_new",  "llama_suppress",  "qwen2_window",
-    "qwen3_heads", "mistral_window", "gemma_mqa",    "gemma2_caps",     "gemma3_local"};
+    "smolvlm_2x2",    "smolvlm_side25", "idefics3_3x3", "idefics3_side29",
+    "llama_gqa",      "llama_tied",     "llama31_old",  "llama31_new",
+    "llama_suppress", "qwen2_window",   "qwen3_heads",  "mistral_window",
+    "gemma_mqa",      "gemma2_caps",    "gemma3_local", "lfm2_mixed"};
 // Stored in 16 bits: the golden values are those of the rounded weights.
 const std::vector<std::string> kPictures16 = {"smolvlm_2x2", "idefics3_3x3", "idefics3_side29"};
 const std::vector<std::string> kAll16 = {
-    "smolvlm_2x2",  "idefics3_3x3", "idefics3_side29", "llama_gqa", "llama31_old", "llama31_new",
-    "qwen2_window", "qwen3_heads",  "mistral_window",  "gemma_mqa", "gemma2_caps", "gemma3_local"};
+    "smolvlm_2x2", "idefics3_3x3", "idefics3_side29", "llama_gqa",      "llama31_old",
+    "llama31_new", "qwen2_window", "qwen3_heads",     "mistral_window", "gemma_mqa",
+    "gemma2_caps", "gemma3_local", "lfm2_mixed"};
 
 /// Families whose folders wait for them. Who adds a family takes its name away; empty in the end.
 const std::set<std::string> kFamiliesNotThereYet = {"gemma3", "paligemma", "mistral3", "lfm2_vl"};

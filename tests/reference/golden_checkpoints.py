@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import torch
 from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
                           GemmaConfig, GemmaForCausalLM, Idefics3Config,
-                          Idefics3ForConditionalGeneration, LlamaConfig, LlamaForCausalLM,
+                          Idefics3ForConditionalGeneration, Lfm2Config, Lfm2ForCausalLM, LlamaConfig,
+                          LlamaForCausalLM,
                           MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, SmolVLMConfig,
                           SmolVLMForConditionalGeneration)
@@ -23,7 +24,8 @@ TEXT_CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
                 "qwen3": (Qwen3Config, Qwen3ForCausalLM),
                 "gemma": (GemmaConfig, GemmaForCausalLM),
                 "gemma2": (Gemma2Config, Gemma2ForCausalLM),
-                "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM)}
+                "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM),
+                "lfm2": (Lfm2Config, Lfm2ForCausalLM)}
 CLASSES = {**TEXT_CLASSES,
            "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
            "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration)}
@@ -124,6 +126,11 @@ CHECKPOINTS = [
                         "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
                         "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0}}),
                tokenizer="smollm_text"),
+    # The MLP's size becomes 2/3 of 113, then the next multiple of 8: 80.
+    Checkpoint("lfm2_mixed", "lfm2", "bfloat16", 127,
+               text(hidden=48, heads=4, kv=2, layers=4, inter=113, block_multiple_of=8, conv_bias=True,
+                    norm_eps=1e-5, layer_types=["conv", "full_attention", "conv", "conv"],
+                    **rope(1e6)), tokenizer="smollm_text"),
 ]
 
 
@@ -141,7 +148,7 @@ def build_config(c: Checkpoint):
 # Queries and keys are larger, else attention is nearly uniform and hides mistakes, but not so large that
 # it amplifies rounding as no trained model does; what enters the residual is smaller than the residual;
 # the head is larger, so that greedy choices have margins above float32 noise.
-GAINS = {"q_proj": 1.4, "k_proj": 1.4, "out_proj": 0.6, "o_proj": 0.6, "fc2": 0.6, "down_proj": 0.6,
+GAINS = {"q_proj": 1.4, "k_proj": 1.4, "out_proj": 0.6, "o_proj": 0.6, "fc2": 0.6, "down_proj": 0.6, "w2": 0.6,
          "lm_head": 4}
 
 

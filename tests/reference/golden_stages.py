@@ -69,7 +69,7 @@ class Stages:
                                               else kwargs["hidden_states"]), with_kwargs=True))
         for i, layer in enumerate(decoder.layers):
             self.hook(layer, f"decoder.layers.{i}")
-        self.hook(decoder.norm, "decoder.norm")
+        self.hook(decoder.norm if hasattr(decoder, "norm") else decoder.embedding_norm, "decoder.norm")
 
     def hook(self, module, name):
         def record(_, __, output):

@@ -74,6 +74,28 @@ TEST(SequenceState, ForkSharesPagesUntilTheyAreWritten) {
   EXPECT_EQ(stamped(pages, a.pages()[1], 0), 2);
 }
 
+TEST(SequenceState, FixedNumbersGoOnOnlyWhereTheyStand) {
+  KvShape shape = kShape;
+  shape.fixed = 5;
+  KvPages pages(shape, 4);
+  SequenceState a(pages);
+  for (const float f : a.fixed()) EXPECT_EQ(f, 0);
+  a.reserve(3);
+  a.fixed()[4] = 7;
+  a.advance(3);
+  EXPECT_EQ(a.shareable(2), 0);
+  EXPECT_EQ(a.shareable(9), 3);
+  EXPECT_THROW(a.fork(2), ShapeError);
+  EXPECT_THROW(a.truncate(2), ShapeError);
+  SequenceState whole = a.fork(3), none = a.fork(0);
+  EXPECT_EQ(whole.fixed()[4], 7);
+  EXPECT_EQ(none.fixed()[4], 0);
+  whole.fixed()[4] = 8;
+  EXPECT_EQ(a.fixed()[4], 7);
+  a.truncate(0);
+  EXPECT_EQ(a.fixed()[4], 0);
+}
+
 TEST(SequenceState, ForkAtAPageBorderCopiesNothing) {
   KvPages pages(kShape, 4);
   SequenceState a(pages);
