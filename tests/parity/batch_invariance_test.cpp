@@ -147,7 +147,9 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"gemma2_caps", "bfloat16", "int4"}, Setting{"gemma3_local", "bfloat16"},
         Setting{"gemma3_local", "float32"}, Setting{"llama_suppress", "float16"},
         Setting{"internvl_tiles", "bfloat16"}, Setting{"llava_next_anyres", "float32"},
-        Setting{"llava_onevision_anyres", "bfloat16", "int8"}),
+        Setting{"llava_onevision_anyres", "bfloat16", "int8"},
+        Setting{"qwen2_5_vl_windows", "bfloat16"}, Setting{"qwen2_vl_merge", "float32"},
+        Setting{"qwen3_vl_deepstack", "bfloat16", "int8"}),
     ::testing::PrintToStringParamName());
 
 }  // namespace
