@@ -131,6 +131,29 @@ LinearLayer LinearLayer::from_convolution(const Context& ctx, const Weights& wei
   return layer;
 }
 
+LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weights,
+                                         std::string_view name, std::int64_t in, std::int64_t out,
+                                         WeightFormat format) {
+  LinearLayer layer;
+  const std::string source(name), turned = source + ".transposed";
+  if (weights.has(turned)) {  // of a packed file
+    const TensorEntry& entry = weights.entry(turned, {out, in});
+    layer.weight_ = in_context(weights.full(turned), [&] { return map_entry(entry, in, format); });
+    return layer;
+  }
+  const Tensor values = weights.floats(source, {in, out});
+  weights.release(weights.entry(source, {in, out}));
+  const auto from = values.view<float>();
+  std::vector<float> rows(std::size_t(in * out));
+  for (std::int64_t i = 0; i < in; i++) {
+    for (std::int64_t o = 0; o < out; o++) rows[std::size_t(o * in + i)] = from.row(i)[o];
+  }
+  const WeightRows part{reinterpret_cast<const std::byte*>(rows.data()), DType::f32, out};
+  layer.weight_ = Matrix::pack(ctx, {&part, 1}, in, format);
+  weights.packed(turned, {&source, 1}, format_name(format), {out, in}, layer.weight_.data());
+  return layer;
+}
+
 void LinearLayer::operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
                              Activation activation) const {
   linear(ctx, x, weight_, {bias_.empty() ? nullptr : bias_.data(), activation, false}, y);

@@ -34,6 +34,12 @@ class LinearLayer {
   static LinearLayer from_convolution(const Context& ctx, const Weights& weights,
                                       const Shape& kernel, bool bias, WeightFormat format);
 
+  /// A matrix that the file holds as [in, out]: reads `name` and packs it turned round, without a
+  /// bias.
+  static LinearLayer from_transposed(const Context& ctx, const Weights& weights,
+                                     std::string_view name, std::int64_t in, std::int64_t out,
+                                     WeightFormat format);
+
   /// y = act(x W^T + b).  x: [rows, in], y: [rows, out].
   void operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
                   Activation activation = Activation::none) const;

@@ -46,6 +46,8 @@ struct DecoderConfig {
   bool k_bias = true;  // where q and v have biases
   kernels::Activation activation = kernels::Activation::silu;
 
+  bool bidirectional = false;  // a prompt's rows see each other both ways: for families to arrange
+
   float embedding_scale = 1;    // of word rows; other rows come as they are
   float attention_scale = 0;    // of q . k
   float attention_softcap = 0;  // 0: none

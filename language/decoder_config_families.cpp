@@ -68,9 +68,7 @@ void read_qwen3_parts(const Json& config, DecoderConfig& c) {
 /// What all Gemmas share: 1 + w norms, scaled word rows, a tanh GELU. The first wrote its
 /// activation as "gelu" and meant the tanh form.
 void read_gemma_parts(const Json& config, DecoderConfig& c) {
-  if (config.boolean("use_bidirectional_attention", false)) {
-    fail<ModelError>(config.where(), ": use_bidirectional_attention is not supported");
-  }
+  c.bidirectional = config.boolean("use_bidirectional_attention", false);
   c.norm.offset = 1;
   c.qkv_bias = c.out_bias = config.boolean("attention_bias", false);
   c.embedding_scale = std::sqrt(float(c.hidden_size));

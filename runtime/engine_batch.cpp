@@ -19,9 +19,10 @@ struct PartRows {
 /// Of rows [first, first + count) of a sequence; empty vectors where the decoder's own are right.
 PartRows arranged(const Sequence& s, std::int64_t first, std::int64_t count) {
   const Arrangement& a = s.prompt.arrangement;
-  const std::int64_t length = s.prompt_length();
   PartRows out;
   if (!a.positions.empty()) {
+    // An answer to score stands behind the prompt that was arranged.
+    const std::int64_t length = std::int64_t(a.positions.size()) / a.axes;
     for (std::int64_t axis = 0; axis < a.axes; axis++) {
       for (std::int64_t row = first; row < first + count; row++) {
         out.positions.push_back(row < length ? a.positions[std::size_t(axis * length + row)]
@@ -29,13 +30,13 @@ PartRows arranged(const Sequence& s, std::int64_t first, std::int64_t count) {
       }
     }
   }
-  if (a.spans.empty() || first >= length) return out;
+  if (a.spans.empty() || first >= a.spans.back().end) return out;
   auto span = a.spans.begin();
   for (std::int64_t row = first; row < first + count; row++) {
     while (span != a.spans.end() && span->end <= row) ++span;
     const bool inside = span != a.spans.end() && span->begin <= row;
     out.last_key.push_back(std::int32_t(inside ? span->end : row + 1));
-    out.span_begin.push_back(inside ? std::int32_t(span->begin) : -1);
+    if (a.whole_spans) out.span_begin.push_back(inside ? std::int32_t(span->begin) : -1);
   }
   return out;
 }

@@ -10,17 +10,28 @@ namespace {
 struct Entry {
   std::string_view model_type;
   std::unique_ptr<Family> (*make)(const FamilyParts&);
+  bool both_ways = false;  // arranges prompts for decoders that are bidirectional
 };
 
 constexpr std::array kFamilies = {
-    Entry{"smolvlm", make_smolvlm},       Entry{"idefics3", make_smolvlm},
-    Entry{"llava", make_llava},           Entry{"internvl", make_internvl},
-    Entry{"llava_next", make_llava_next}, Entry{"llava_onevision", make_llava_onevision},
-    Entry{"qwen2_vl", make_qwen_vl},      Entry{"qwen2_5_vl", make_qwen_vl},
-    Entry{"qwen3_vl", make_qwen_vl},      Entry{"llama", make_text_model},
-    Entry{"mistral", make_text_model},    Entry{"qwen2", make_text_model},
-    Entry{"qwen3", make_text_model},      Entry{"gemma", make_text_model},
-    Entry{"gemma2", make_text_model},     Entry{"gemma3_text", make_text_model},
+    Entry{"smolvlm", make_smolvlm},
+    Entry{"idefics3", make_smolvlm},
+    Entry{"llava", make_llava},
+    Entry{"internvl", make_internvl},
+    Entry{"llava_next", make_llava_next},
+    Entry{"llava_onevision", make_llava_onevision},
+    Entry{"qwen2_vl", make_qwen_vl},
+    Entry{"qwen2_5_vl", make_qwen_vl},
+    Entry{"qwen3_vl", make_qwen_vl},
+    Entry{"gemma3", make_gemma3},
+    Entry{"paligemma", make_paligemma, true},
+    Entry{"llama", make_text_model},
+    Entry{"mistral", make_text_model},
+    Entry{"qwen2", make_text_model},
+    Entry{"qwen3", make_text_model},
+    Entry{"gemma", make_text_model},
+    Entry{"gemma2", make_text_model},
+    Entry{"gemma3_text", make_text_model},
     Entry{"lfm2", make_text_model},
 };
 
@@ -35,7 +46,13 @@ std::vector<std::string> supported_families() {
 std::unique_ptr<Family> make_family(const FamilyParts& parts) {
   const std::string type = parts.config["model_type"].str();
   for (const Entry& entry : kFamilies) {
-    if (entry.model_type == type) return entry.make(parts);
+    if (entry.model_type != type) continue;
+    std::unique_ptr<Family> family = entry.make(parts);
+    if (family->decoder().config().bidirectional && !entry.both_ways) {
+      fail<ModelError>(parts.config.where(), ": use_bidirectional_attention is not supported in \"",
+                       type, "\"");
+    }
+    return family;
   }
   std::string known;
   for (const Entry& entry : kFamilies) {
@@ -83,6 +100,7 @@ std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
 Tensor Family::assemble(const Context&, const PlacedMedium&, Tensor features) const {
   return features;
 }
+bool Family::write_around(std::vector<PromptSpan>&) const { return true; }
 Arrangement Family::arrange(const Prompt&) const { return {}; }
 std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, std::size_t) const {
   return std::nullopt;

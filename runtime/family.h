@@ -66,6 +66,7 @@ struct Arrangement {
     std::int64_t begin, end;
   };
   std::vector<Span> spans;
+  bool whole_spans = false;  // sliding layers see a span from its beginning, whatever their window
 };
 
 /// A model family, assembled from concrete modules. With its counterpart for embedders
@@ -106,6 +107,9 @@ class Family {
   /// From the features of all pieces of a medium [rows, feature_width()] to those of its tokens
   /// [tokens, feature_width()]: padding taken out, separators put in. As they are by default.
   virtual Tensor assemble(const Context& ctx, const PlacedMedium& medium, Tensor features) const;
+  /// Writes around a prompt's words, placeholders among them, what the processor writes; called
+  /// where a request wants special tokens. Whether the tokenizer then adds its own: yes by default.
+  virtual bool write_around(std::vector<PromptSpan>& prompt) const;
   /// Positions and spans of a prompt whose media are placed.
   virtual Arrangement arrange(const Prompt& prompt) const;
 
@@ -140,6 +144,8 @@ std::unique_ptr<Family> make_family(const FamilyParts& parts);
 
 // One per file; listed in families.cpp.
 std::unique_ptr<Family> make_text_model(const FamilyParts& parts);
+std::unique_ptr<Family> make_gemma3(const FamilyParts& parts);
+std::unique_ptr<Family> make_paligemma(const FamilyParts& parts);
 std::unique_ptr<Family> make_internvl(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_next(const FamilyParts& parts);

@@ -16,9 +16,9 @@ std::size_t count(std::string_view text, std::string_view placeholder) {
   return n;
 }
 
-/// The prompt's text with each placeholder replaced by its picture's expansion.
-std::vector<PromptSpan> expand(const Family& family, const Request& request,
-                               const std::vector<PlacedMedium>& pictures) {
+/// The prompt's text with a placeholder for each picture, first where it has none.
+std::vector<PromptSpan> with_placeholders(const Family& family, const Request& request,
+                                          const std::vector<PlacedMedium>& pictures) {
   const std::string placeholder(family.placeholder());
   std::vector<PromptSpan> spans = request.prompt;
   std::size_t found = 0;
@@ -35,7 +35,14 @@ std::vector<PromptSpan> expand(const Family& family, const Request& request,
     fail<RequestError>("the prompt has ", found, " ", placeholder, " placeholder(s) for ",
                        pictures.size(), " picture(s); write one for each picture, or none");
   }
-  if (found == 0) return spans;
+  return spans;
+}
+
+/// Replaces each placeholder by its picture's expansion.
+void expand(const Family& family, const std::vector<PlacedMedium>& pictures,
+            std::vector<PromptSpan>& spans) {
+  if (pictures.empty()) return;
+  const std::string placeholder(family.placeholder());
   std::size_t next = 0;
   for (PromptSpan& span : spans) {
     if (!span.trusted) continue;
@@ -50,7 +57,6 @@ std::vector<PromptSpan> expand(const Family& family, const Request& request,
     out.append(span.text, from);
     span.text = std::move(out);
   }
-  return spans;
 }
 
 /// Gives the prompt's image tokens to its media, in order.
@@ -160,10 +166,12 @@ Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
   if (!request.token_ids.empty()) {
     prompt.ids = request.token_ids;
   } else {
-    const std::vector<PromptSpan> spans = expand(family, request, prompt.media);
+    std::vector<PromptSpan> spans = with_placeholders(family, request, prompt.media);
+    const bool special = request.add_special_tokens && family.write_around(spans);
+    expand(family, prompt.media, spans);
     std::vector<language::TextSpan> text;
     for (const PromptSpan& span : spans) text.push_back({span.text, span.trusted});
-    prompt.ids = tokenizer.encode_spans(text, request.add_special_tokens);
+    prompt.ids = tokenizer.encode_spans(text, special);
   }
   if (prompt.ids.empty()) fail<RequestError>("the prompt is empty");
   for (const std::int32_t id : prompt.ids) prompt.keys.push_back(token_key(id));

@@ -10,23 +10,29 @@ namespace chiasm::vision {
 
 namespace {
 
-// Gemma3Processor's, in pixels, parts, and long side : short side.
-constexpr std::int64_t kLeastPart = 256, kMostParts = 4;
-constexpr double kLeastRatio = 1.2;
-
 /// Into how many equal parts pan-and-scan cuts the longer side; 0 for none.
-std::int64_t parts_of(std::int64_t longer, std::int64_t shorter) {
+std::int64_t parts_of(const PanAndScan& limits, std::int64_t longer, std::int64_t shorter) {
   const double ratio = double(longer) / double(shorter);
-  if (ratio < kLeastRatio) return 0;
+  if (ratio < limits.least_ratio) return 0;
   const auto near = std::int64_t(std::floor(ratio + 0.5));
   const std::int64_t parts =
-      std::clamp<std::int64_t>(std::min(longer / kLeastPart, near), 2, kMostParts);
-  return std::min((longer + parts - 1) / parts, shorter) < kLeastPart ? 0 : parts;
+      std::clamp<std::int64_t>(std::min(longer / limits.least_part, near), 2, limits.most_parts);
+  return std::min((longer + parts - 1) / parts, shorter) < limits.least_part ? 0 : parts;
 }
 
 }  // namespace
 
-Gemma3Processor::Gemma3Processor(const Json& config, bool pan_and_scan, ResizeOrder order)
+std::optional<PanAndScan> PanAndScan::from_json(const Json& config) {
+  if (!config.boolean("do_pan_and_scan", false)) return std::nullopt;
+  PanAndScan out;
+  out.least_part = bounded(config, "pan_and_scan_min_crop_size", out.least_part, 1, 1 << 16);
+  out.most_parts = bounded(config, "pan_and_scan_max_num_crops", out.most_parts, 2, 64);
+  out.least_ratio = config.number("pan_and_scan_min_ratio_to_activate", out.least_ratio);
+  return out;
+}
+
+Gemma3Processor::Gemma3Processor(const Json& config, std::optional<PanAndScan> pan_and_scan,
+                                 ResizeOrder order)
     : order_(order),
       pixels_(read_pixel_settings(config, Filter::bilinear, kHalfNormalization)),
       resize_(config.boolean("do_resize", true)),
@@ -38,9 +44,9 @@ Gemma3Processor::Gemma3Processor(const Json& config, bool pan_and_scan, ResizeOr
   }
 }
 
-Gemma3Processor Gemma3Processor::load(const std::filesystem::path& folder, bool pan_and_scan,
-                                      ResizeOrder order) {
-  return Gemma3Processor(image_processor_settings(folder), pan_and_scan, order);
+Gemma3Processor Gemma3Processor::load(const std::filesystem::path& folder, ResizeOrder order) {
+  const Json settings = image_processor_settings(folder);
+  return Gemma3Processor(settings, PanAndScan::from_json(settings), order);
 }
 
 TileLayout Gemma3Processor::layout(std::int64_t width, std::int64_t height) const {
@@ -49,7 +55,8 @@ TileLayout Gemma3Processor::layout(std::int64_t width, std::int64_t height) cons
   // Pan-and-scan resizes even when told not to.
   const PictureSize tile = resize_ || pan_and_scan_ ? resized(size_, source) : source;
   const std::int64_t parts =
-      pan_and_scan_ ? parts_of(std::max(width, height), std::min(width, height)) : 0;
+      pan_and_scan_ ? parts_of(*pan_and_scan_, std::max(width, height), std::min(width, height))
+                    : 0;
   if (parts == 0) return {{tile}};
   const bool wide = width >= height;
   return {std::vector(std::size_t(parts + 1), tile), wide ? 1 : parts, wide ? parts : 1};

@@ -1,9 +1,9 @@
 #pragma once
 /// Preprocessing of Gemma 3: the picture is squashed to a square; pan-and-scan, off unless asked
 /// for, adds such squares of its parts. Source: transformers 5.23, Gemma3ImageProcessor as
-/// Gemma3Processor calls it: that one leaves pan-and-scan off and gives its limits, whatever the
-/// settings say. Gemma Team, 2025, arXiv:2503.19786.
+/// Gemma3Processor calls it. Gemma Team, 2025, arXiv:2503.19786.
 #include <filesystem>
+#include <optional>
 
 #include "core/context.h"
 #include "core/json.h"
@@ -14,13 +14,25 @@
 
 namespace chiasm::vision {
 
+/// When a picture is cut, and into how many parts. The values are Gemma3Processor's own.
+struct PanAndScan {
+  std::int64_t least_part = 256;  // pixels, both ways
+  std::int64_t most_parts = 4;
+  double least_ratio = 1.2;  // long side : short side
+
+  /// What the image processor's settings ask for with "do_pan_and_scan" and its limits. The
+  /// reference hears these only as options of its call: who writes them into a folder means them.
+  static std::optional<PanAndScan> from_json(const Json& config);
+};
+
 class Gemma3Processor {
  public:
   /// `config`: the image processor's settings. ModelError for what cannot be followed exactly.
-  explicit Gemma3Processor(const Json& config, bool pan_and_scan = false,
+  explicit Gemma3Processor(const Json& config, std::optional<PanAndScan> pan_and_scan = {},
                            ResizeOrder order = ResizeOrder::torchvision);
 
-  static Gemma3Processor load(const std::filesystem::path& folder, bool pan_and_scan = false,
+  /// Reads the settings in `folder`, pan-and-scan among them.
+  static Gemma3Processor load(const std::filesystem::path& folder,
                               ResizeOrder order = ResizeOrder::torchvision);
 
   /// Prepares an upright RGB picture: the whole first, then its parts from left to right or from
@@ -33,7 +45,8 @@ class Gemma3Processor {
  private:
   ResizeOrder order_;
   PixelSettings pixels_;
-  bool resize_ = true, pan_and_scan_ = false;
+  bool resize_ = true;
+  std::optional<PanAndScan> pan_and_scan_;
   SizeRule size_;
 };
 

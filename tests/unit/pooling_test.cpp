@@ -22,6 +22,26 @@ Tensor random_rows(std::int64_t rows, std::int64_t cols) {
   return t;
 }
 
+TEST(AveragePool, IsTheMeanOfEachSquare) {
+  const std::int64_t side = 7, kernel = 3, dim = 5;  // the last row and column are left out
+  const Tensor x = random_rows(2 * side * side, dim);
+  Tensor out = float_tensor({2 * 4, dim});
+  average_pool(x.view<float>(), side, kernel, out.view<float>());
+  for (std::int64_t r = 0; r < 8; r++) {
+    const std::int64_t grid = r / 4, i = r / 2 % 2, j = r % 2;
+    for (std::int64_t k = 0; k < dim; k++) {
+      double want = 0;
+      for (std::int64_t at = 0; at < kernel * kernel; at++) {
+        const std::int64_t u = i * kernel + at / kernel, v = j * kernel + at % kernel;
+        want += double(x.view<float>().row((grid * side + u) * side + v)[k]) / 9;
+      }
+      // Nine additions of numbers of size 3 at most, each rounded by 2^-24 of the sum.
+      EXPECT_NEAR(double(out.view<float>().row(r)[k]), want, 1e-5);
+    }
+  }
+  EXPECT_THROW(average_pool(x.view<float>(), side, 8, out.view<float>()), ShapeError);
+}
+
 TEST(MeanPool, IsTheMeanOfEachRun) {
   const std::vector<std::int64_t> counts{1, 5, 64, 3};
   for (const std::int64_t dim : {1, 7, 256}) {

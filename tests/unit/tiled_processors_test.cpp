@@ -62,7 +62,9 @@ TEST(Gemma3Processor, EqualsTransformers) {
   ASSERT_GE(cases.size(), 4u);
   for (std::size_t i = 0; i < cases.size(); i++) {
     SCOPED_TRACE(cases[i]["name"].str() + cases[i]["config"].raw().dump());
-    const Gemma3Processor process(cases[i]["config"], cases[i]["name"].str() == "pan_and_scan");
+    std::optional<PanAndScan> pan;
+    if (cases[i]["name"].str() == "pan_and_scan") pan.emplace();
+    const Gemma3Processor process(cases[i]["config"], pan);
     chiasm::testing::expect_as_reference(
         cases[i],
         [&](std::int64_t width, std::int64_t height) {
@@ -115,7 +117,8 @@ TEST(TiledProcessors, RefuseSettingsTheyCannotFollow) {
   EXPECT_TRUE(throws<ModelError>(internvl(R"({"size": {"shortest_edge": 9}})"), {"size", "width"}));
   EXPECT_TRUE(throws<ModelError>(internvl(R"({"max_patches": 0})"), {"max_patches", "0"}));
   EXPECT_TRUE(throws<ModelError>(
-      [] { Gemma3Processor made(settings(R"({"size": {"shortest_edge": 9}})"), true); }, {"size"}));
+      [] { Gemma3Processor made(settings(R"({"size": {"shortest_edge": 9}})"), PanAndScan{}); },
+      {"size"}));
   const auto anyres = [](const char* text) {
     return [text] { AnyresProcessor made(settings(text), AnyresKind::llava_onevision); };
   };
