@@ -25,6 +25,7 @@ constexpr std::array kFamilies = {
     Entry{"qwen3_vl", make_qwen_vl},
     Entry{"gemma3", make_gemma3},
     Entry{"paligemma", make_paligemma, true},
+    Entry{"mistral3", make_mistral3},
     Entry{"llama", make_text_model},
     Entry{"mistral", make_text_model},
     Entry{"qwen2", make_text_model},

@@ -35,6 +35,8 @@ class PixtralProcessor {
   /// would become 0.
   PreparedPicture operator()(const Context& ctx, const Image& image) const;
 
+  /// Pixels of a token, both ways.
+  std::int64_t token() const { return token_; }
   /// The size of that tile.
   PictureSize resized(std::int64_t width, std::int64_t height) const;
   /// The tokens of a picture of this size.
