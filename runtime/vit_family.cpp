@@ -108,8 +108,7 @@ void VitFamily::finish(const FamilyParts& p) const {
     if (name.starts_with("vision_tower.") || name.starts_with("model.vision_tower.")) {
       return number_after(name, layers) >= c.blocks.layers ||  // after the last that is taken
              name.find(last_norm) != std::string_view::npos ||
-             name.find(".head.") != std::string_view::npos ||
-             name.ends_with("position_ids");
+             name.find(".head.") != std::string_view::npos || name.ends_with("position_ids");
     }
     return name.ends_with("rotary_emb.inv_freq") || (tied_ && name.ends_with("lm_head.weight"));
   });
