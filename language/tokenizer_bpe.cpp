@@ -70,7 +70,7 @@ void Bpe::read_vocabulary(const Json& json) {
   texts_.resize(std::size_t(largest + 1));
   for (const auto& [token, value] : json.raw().items()) {
     const auto id = std::size_t(value.get<std::int64_t>());
-    if (token.empty()) fail<ModelError>(json.where(), ": token ", id, " is empty");
+    if (token.empty()) continue;  // Whisper has one: an id that stands for nothing
     if (!texts_[id].empty()) {
       fail<ModelError>(json.where(), ": \"", texts_[id], "\" and \"", token, "\" both have id ",
                        id);

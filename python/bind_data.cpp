@@ -100,6 +100,7 @@ void bind_data(py::module_& m) {
       .def_readonly("image_size", &ModelInfo::image_size)
       .def_readonly("patches_per_tile", &ModelInfo::patches_per_tile)
       .def_readonly("tokens_per_tile", &ModelInfo::tokens_per_tile)
+      .def_readonly("sound_rate", &ModelInfo::sound_rate)
       .def_readonly("work", &ModelInfo::work)
       .def_readonly("threads", &ModelInfo::threads)
       .def_readonly("eos_token_ids", &ModelInfo::eos_token_ids);

@@ -75,7 +75,8 @@ std::function<void(double)> heard(const Progress& progress) {
 }
 
 void bind_model(py::module_& m) {
-  py::class_<Model>(m, "Model", "A loaded model. Thread-safe.")
+  py::class_<Model> model(m, "Model", "A loaded model. Thread-safe.");
+  model
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
                   py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
                   py::arg("threads") = 0, py::arg("max_context") = 0,
@@ -136,6 +137,7 @@ void bind_model(py::module_& m) {
           },
           "Texts that stand for structure, never for a user's words.")
       .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
+  bind_speech(model);
 }
 
 }  // namespace chiasm::python

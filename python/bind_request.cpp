@@ -49,11 +49,13 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
 
 Request request(const std::vector<std::pair<std::string, bool>>& spans,
                 std::vector<std::int32_t> token_ids, std::vector<ImageInput> images,
-                bool add_special_tokens, std::optional<GenerateOptions> generate_options) {
+                std::vector<AudioInput> audio, bool add_special_tokens,
+                std::optional<GenerateOptions> generate_options) {
   Request r;
   for (const auto& [words, trusted] : spans) r.prompt.push_back({words, trusted});
   r.token_ids = std::move(token_ids);
   r.images = std::move(images);
+  r.audio = std::move(audio);
   r.add_special_tokens = add_special_tokens;
   if (generate_options) r.options = std::move(*generate_options);
   return r;
@@ -92,7 +94,8 @@ void bind_request(py::module_& m) {
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")
       .def(py::init(&request), py::arg("spans"), py::kw_only(),
            py::arg("token_ids") = std::vector<std::int32_t>(),
-           py::arg("images") = std::vector<ImageInput>(), py::arg("add_special_tokens") = true,
+           py::arg("images") = std::vector<ImageInput>(),
+           py::arg("audio") = std::vector<AudioInput>(), py::arg("add_special_tokens") = true,
            py::arg("options") = py::none())
       .def_readwrite("options", &Request::options)
       .def_property_readonly("spans", [](const Request& r) {

@@ -167,7 +167,9 @@ bool Engine::fits(const Sequence& sequence) const {
 }
 
 void Engine::start(Sequence& s) {
-  const std::int64_t reusable = std::min(s.first_logits, s.prompt_length() - 1);
+  // Keys and values of a decoder with an encoder depend on what it looked at.
+  const bool reuse = !family_.decoder().has_cross();
+  const std::int64_t reusable = reuse ? std::min(s.first_logits, s.prompt_length() - 1) : 0;
   s.state = prefixes_.take(pages_, s.prompt.keys, reusable);
   // What a span's rows leave behind depends on the whole span.
   if (const auto* span = s.prompt.span_across(s.state->length())) s.state->truncate(span->begin);
@@ -175,10 +177,13 @@ void Engine::start(Sequence& s) {
   s.stream.emplace(tokenizer_, s.options.stop);
   s.result.usage.prompt_tokens = s.prompt_length();
   s.result.usage.image_tokens = s.prompt.image_tokens;
+  s.result.usage.audio_tokens = s.prompt.sound_tokens;
   s.result.usage.cached_tokens = s.prefilled;
   for (std::size_t i = 0; i < s.prompt.media.size(); i++) {
     const PlacedMedium& medium = s.prompt.media[i];
-    if (medium.rows.empty() || medium.rows.back() < s.prefilled) continue;
+    const bool taken = medium.rows.empty() ? s.cross != nullptr || !family_.decoder().has_cross()
+                                           : medium.rows.back() < s.prefilled;
+    if (taken) continue;
     s.media.emplace_back();
     s.media.back().index = i;
   }
@@ -202,7 +207,7 @@ void Engine::finish(Sequence& s, std::string reason) {
   s.result.finish_reason = std::move(reason);
   s.result.usage.completion_tokens = std::int64_t(s.tokens.size());
   s.result.token_ids = s.tokens;
-  if (s.state && s.state->length() > 0) {
+  if (s.state && s.state->length() > 0 && !family_.decoder().has_cross()) {
     std::vector<std::uint64_t> keys = s.prompt.keys;
     for (const std::int32_t token : s.tokens) keys.push_back(token_key(token));
     keys.resize(std::size_t(s.state->length()));

@@ -24,6 +24,7 @@ struct EngineOptions {
   std::int64_t max_batch = 64;  // sequences that run at once
   std::size_t remembered_prefixes = 8;
   vision::MediaLimits limits;
+  audio::SoundLimits sound_limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
 };
 

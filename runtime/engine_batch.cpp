@@ -61,7 +61,8 @@ std::int64_t Engine::prompt_rows(const Sequence& s, std::int64_t budget) {
   std::int64_t end = s.prompt_length();
   for (const EncodingMedium& medium : s.media) {
     if (medium.ready) continue;
-    end = std::min(end, std::int64_t(s.prompt.media[medium.index].rows.front()));
+    const auto& rows = s.prompt.media[medium.index].rows;
+    end = std::min(end, rows.empty() ? 0 : std::int64_t(rows.front()));  // none: all rows see it
   }
   end = std::min(end, s.prefilled + budget);
   if (const auto* span = s.prompt.span_across(end)) {  // never taken apart
@@ -149,7 +150,8 @@ void Engine::run_batch() {
     for (const Batch::Part& part : batch.parts) {
       Sequence& s = *part.sequence;
       const PartRows& r = rows.emplace_back(arranged(s, s.state->length(), part.count));
-      parts.push_back({&*s.state, part.count, r.positions, r.last_key, r.span_begin});
+      parts.push_back(
+          {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get()});
     }
     family_.decoder().forward(ctx_, pages_, parts, arena_, x,
                               extra.rows.empty() ? nullptr : &extra);
@@ -165,7 +167,8 @@ void Engine::run_batch() {
     (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
     if (prompt) s.prefilled += part.count;
     std::erase_if(s.media, [&](const EncodingMedium& m) {
-      return m.ready && s.prompt.media[m.index].rows.back() < s.prefilled;
+      const auto& rows = s.prompt.media[m.index].rows;
+      return m.ready && (rows.empty() || rows.back() < s.prefilled);
     });
     if (s.on_logits && s.prefilled == s.prompt_length()) finish(s, "length");
     if (!s.result.finish_reason.empty()) finish(s, s.result.finish_reason);
@@ -231,6 +234,7 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   if (s.tokens.empty()) {
     for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
   }
+  if (s.adjust) s.adjust(s.tokens, logits);
   const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k), o.top_p,
                                         float(o.min_p), s.seed};
   const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());

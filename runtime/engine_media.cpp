@@ -8,12 +8,16 @@ namespace chiasm {
 
 /// Decodes a medium and cuts it into pieces when its turn comes; false when it cannot be read.
 bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium) {
-  if (medium.prepared) return true;
+  if (medium.prepared || medium.sound) return true;
   const PlacedMedium& placed = s.prompt.media[medium.index];
   const double start = seconds_now();
   const Timed timed = enter("preprocess");
   try {
-    medium.prepared = prepare(family_, ctx_, placed, options_.limits);
+    if (placed.sound || placed.window) {
+      medium.sound = prepare_sound(family_, ctx_, placed, options_.sound_limits);
+    } else {
+      medium.prepared = prepare(family_, ctx_, placed, options_.limits);
+    }
     medium.features = float_tensor({placed.layout.rows(), family_.feature_width()});
   } catch (...) {
     abandon(s, std::current_exception());
@@ -63,7 +67,9 @@ void Engine::encode_some(const Poll& interrupted) {
   std::vector<PieceRef> pieces;
   for (const EncoderPart& part : parts) {
     for (std::int64_t i = 0; i < part.pieces; i++) {
-      pieces.push_back({&*part.medium->prepared, part.medium->pieces_done + i});
+      const EncodingMedium& medium = *part.medium;
+      pieces.push_back({medium.prepared ? &*medium.prepared : nullptr, medium.pieces_done + i,
+                        medium.sound ? &*medium.sound : nullptr});
     }
   }
   const double start = seconds_now();
@@ -104,9 +110,16 @@ void Engine::count_encoded(const EncoderPart& part) {
   medium.pieces_done += part.pieces;
   medium.rows_done += part.rows;
   if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
-  medium.features = family_.assemble(ctx_, placed, std::move(medium.features));
-  medium.features.view<float>().expect({placed.layout.tokens, family_.feature_width()});
+  if (family_.decoder().has_cross()) {
+    part.sequence->cross = std::make_shared<const language::CrossMemory>(
+        family_.decoder().remember(ctx_, medium.features.view<float>(), options_.kv_dtype, arena_));
+    medium.features = {};
+  } else {
+    medium.features = family_.assemble(ctx_, placed, std::move(medium.features));
+    medium.features.view<float>().expect({placed.layout.tokens, family_.feature_width()});
+  }
   medium.prepared.reset();
+  medium.sound.reset();
   medium.ready = true;
 }
 

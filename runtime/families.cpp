@@ -34,6 +34,7 @@ constexpr std::array kFamilies = {
     Entry{"gemma2", make_text_model},
     Entry{"gemma3_text", make_text_model},
     Entry{"lfm2", make_text_model},
+    Entry{"whisper", make_whisper},
 };
 
 }  // namespace
@@ -67,6 +68,9 @@ namespace {
 [[noreturn]] void no_pictures() {
   fail<RequestError>("this model reads no pictures; load a vision-language model");
 }
+[[noreturn]] void no_sounds() {
+  fail<RequestError>("this model reads no sounds; load a speech or audio-language model");
+}
 }  // namespace
 
 std::int64_t MediumLayout::patches() const {
@@ -98,6 +102,13 @@ void Family::encode(const Context&, std::span<const PieceRef>, Arena&, TensorVie
   no_pictures();
 }
 std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
+MediumLayout Family::sound_layout(std::int64_t) const { no_sounds(); }
+audio::PreparedSound Family::preprocess_sound(const Context&, std::span<const float>) const {
+  no_sounds();
+}
+std::vector<NamedTensor> Family::processor_output(const audio::PreparedSound&) const {
+  no_sounds();
+}
 Tensor Family::assemble(const Context&, const PlacedMedium&, Tensor features) const {
   return features;
 }

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "audio/prepared.h"
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/json.h"
@@ -18,6 +19,7 @@
 #include "language/decoder.h"
 #include "language/tokenizer.h"
 #include "runtime/model.h"
+#include "runtime/speech.h"
 #include "vision/image.h"
 #include "vision/prepared.h"
 
@@ -47,8 +49,9 @@ using Prepared = vision::PreparedPicture;
 
 /// One piece of a prepared medium.
 struct PieceRef {
-  const Prepared* medium;
-  std::int64_t index;
+  const Prepared* medium = nullptr;  // of a picture
+  std::int64_t index = 0;
+  const audio::PreparedSound* sound = nullptr;  // of a sound, instead
 };
 
 struct PlacedMedium;
@@ -113,6 +116,20 @@ class Family {
   /// Positions and spans of a prompt whose media are placed.
   virtual Arrangement arrange(const Prompt& prompt) const;
 
+  /// Sounds: as the functions of pictures above. `sound_token` has no value where features go to
+  /// the decoder's cross-attention instead of over rows of the prompt; the layout's `tokens` is 0
+  /// then. Called only where reads_sounds().
+  virtual bool reads_sounds() const { return false; }
+  virtual std::string_view sound_placeholder() const { return {}; }
+  virtual std::optional<std::int32_t> sound_token() const { return std::nullopt; }
+  virtual std::int64_t sound_rate() const { return 16'000; }  // samples a second
+  virtual MediumLayout sound_layout(std::int64_t samples) const;
+  virtual audio::PreparedSound preprocess_sound(const Context& ctx,
+                                                std::span<const float> samples) const;
+  virtual std::vector<NamedTensor> processor_output(const audio::PreparedSound& sound) const;
+  /// What writing down speech takes; null for families that do not.
+  virtual const Speech* speech() const { return nullptr; }
+
   /// One user turn with `pictures` placeholders before the words, ready for an answer; nothing for
   /// families without a format of their own.
   virtual std::optional<std::vector<PromptSpan>> turn(const std::string& words,
@@ -153,5 +170,6 @@ std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts);
 std::unique_ptr<Family> make_qwen_vl(const FamilyParts& parts);
 std::unique_ptr<Family> make_mistral3(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
+std::unique_ptr<Family> make_whisper(const FamilyParts& parts);
 
 }  // namespace chiasm

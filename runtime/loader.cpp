@@ -296,6 +296,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
     engine.kv_pages = cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context);
     engine.limits.max_pixels = options.max_image_pixels;
+    engine.sound_limits.max_seconds = options.max_audio_seconds;
     // A GGUF file has no such file beside it: the config alone counts.
     const auto generation =
         GenerationConfig::load(path, source.config, decoder.config().vocab_size);

@@ -6,6 +6,7 @@
 
 #include "runtime/engine.h"
 #include "runtime/loader.h"
+#include "runtime/transcribe.h"
 
 namespace chiasm {
 
@@ -19,7 +20,8 @@ struct Model::Impl {
   const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
 
   Prompt prompt(const Request& request) const {
-    return make_prompt(family(), tokenizer(), request, engine->options().limits);
+    return make_prompt(family(), tokenizer(), request, engine->options().limits,
+                       engine->options().sound_limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
 };
@@ -92,6 +94,7 @@ std::vector<Result> Model::generate_all(std::vector<Request> requests, const Pol
     in_context("request " + std::to_string(i + 1),
                [&] { sequences.push_back(impl_->sequence(requests[i])); });
     requests[i].images.clear();
+    requests[i].audio.clear();
   }
   impl_->engine->submit(sequences);
   impl_->engine->wait(sequences, {}, interrupted, on_done);
@@ -184,14 +187,12 @@ std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const 
   return impl_->family().processor_output(prepare(impl_->family(), impl_->ctx, medium, limits));
 }
 
-Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
-  const EngineOptions& options = impl_->engine->options();
-  const Family& family = impl_->family();
-  const PlacedMedium medium = place(family, image, 1, options.limits);
-  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits);
+namespace {
+
+/// A medium on its own, as the engine encodes it.
+Tensor encode_medium(const Family& family, const Context& ctx, const PlacedMedium& medium,
+                     const PieceRef& whole, std::int64_t patches_per_step) {
   Tensor features = float_tensor({medium.layout.rows(), family.feature_width()});
-  Context ctx = impl_->ctx;
-  if (interrupted) ctx.interrupted = &interrupted;
   Arena arena;
   std::int64_t row = 0;
   for (std::size_t next = 0; next < medium.layout.pieces.size();) {
@@ -201,9 +202,9 @@ Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
       const Piece& piece = medium.layout.pieces[next];
       load.patches += piece.patches;
       load.rows += piece.rows;
-      pieces.push_back({&prepared, std::int64_t(next++)});
+      pieces.push_back({whole.medium, std::int64_t(next++), whole.sound});
     } while (next < medium.layout.pieces.size() &&
-             load.patches + medium.layout.pieces[next].patches <= options.patches_per_step);
+             load.patches + medium.layout.pieces[next].patches <= patches_per_step);
     family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, load.rows));
     row += load.rows;
   }
@@ -216,6 +217,41 @@ Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
     std::copy_n(all.row(i), dim, first.view<float>().row(i));
   }
   return first;
+}
+
+}  // namespace
+
+Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
+  const EngineOptions& options = impl_->engine->options();
+  const Family& family = impl_->family();
+  const PlacedMedium medium = place(family, image, 1, options.limits);
+  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits);
+  Context ctx = impl_->ctx;
+  if (interrupted) ctx.interrupted = &interrupted;
+  return encode_medium(family, ctx, medium, {&prepared, 0, nullptr}, options.patches_per_step);
+}
+
+std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const {
+  const auto& limits = impl_->engine->options().sound_limits;
+  const PlacedMedium medium = place(impl_->family(), sound, limits);
+  return impl_->family().processor_output(
+      prepare_sound(impl_->family(), impl_->ctx, medium, limits));
+}
+
+Tensor Model::encode_audio(const AudioInput& sound, const Poll& interrupted) {
+  const EngineOptions& options = impl_->engine->options();
+  const Family& family = impl_->family();
+  const PlacedMedium medium = place(family, sound, options.sound_limits);
+  const auto prepared = prepare_sound(family, impl_->ctx, medium, options.sound_limits);
+  Context ctx = impl_->ctx;
+  if (interrupted) ctx.interrupted = &interrupted;
+  return encode_medium(family, ctx, medium, {nullptr, 0, &prepared}, options.patches_per_step);
+}
+
+Transcript Model::transcribe(const AudioInput& sound, const TranscribeOptions& options,
+                             const OnSegment& on_segment, const Poll& interrupted) {
+  return chiasm::transcribe(*impl_->engine, impl_->family(), impl_->tokenizer(), impl_->ctx, sound,
+                            options, on_segment, interrupted);
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {

@@ -13,6 +13,7 @@
 #include "core/profile.h"
 #include "core/tensor.h"
 #include "runtime/request.h"
+#include "runtime/transcript.h"
 
 namespace chiasm {
 
@@ -26,6 +27,7 @@ struct LoadOptions {
   int threads = 0;                // 0: every CPU this process may use
   std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;
+  double max_audio_seconds = audio::SoundLimits().max_seconds;
   std::function<void(double fraction)> progress;
 };
 
@@ -50,6 +52,7 @@ struct ModelInfo {
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
   std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;
   std::int64_t patches_per_tile = 0, tokens_per_tile = 0;
+  std::int64_t sound_rate = 0;  // samples a second that it hears; 0: it hears no sound
   Work work;
   int threads = 0;
   std::vector<std::int32_t> eos_token_ids;
@@ -82,6 +85,10 @@ class Model {
   /// own, without special tokens.
   std::vector<double> score(const Request& request, const std::vector<std::string>& answers,
                             const Poll& interrupted = {});
+  /// Writes down speech of any length, in windows of 30 s that follow one another by the times the
+  /// model gives, as transformers does. RequestError for models that do not listen, MediaError.
+  Transcript transcribe(const AudioInput& sound, const TranscribeOptions& options = {},
+                        const OnSegment& on_segment = {}, const Poll& interrupted = {});
   /// Before running: lengths and bytes. Reads picture headers only.
   Plan plan(const Request& request) const;
 
@@ -94,7 +101,10 @@ class Model {
   // For checking and for research.
   std::vector<NamedTensor> preprocess_image(const ImageInput& image) const;
   Tensor encode_image(const ImageInput& image,
-                      const Poll& interrupted = {});                    // [tokens, d_model] f32
+                      const Poll& interrupted = {});  // [tokens, d_model] f32
+  std::vector<NamedTensor> preprocess_audio(const AudioInput& sound) const;
+  Tensor encode_audio(const AudioInput& sound,
+                      const Poll& interrupted = {});                    // [rows, d_model] f32
   Tensor logits(const Request& request, const Poll& interrupted = {});  // [tokens, vocab] f32
   /// Calls `tap(stage, values)` with intermediates of every later forward pass; empty: none.
   /// For tests of one request at a time.

@@ -1,6 +1,7 @@
 #pragma once
 /// From a request to token ids: placeholders expanded, pictures placed.
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -16,6 +17,8 @@ namespace chiasm {
 /// A medium's place in the prompt.
 struct PlacedMedium {
   ImageInput input;
+  std::optional<AudioInput> sound;             // instead of a picture
+  std::optional<audio::PreparedSound> window;  // of a sound whose features are there already
   ContentHash hash;
   MediumLayout layout;
   std::int64_t width = 0, height = 0;  // after EXIF orientation
@@ -27,7 +30,7 @@ struct Prompt {
   std::vector<PlacedMedium> media;
   /// What each position holds, for prefix reuse: equal keys mean equal tokens and equal pictures.
   std::vector<std::uint64_t> keys;
-  std::int64_t image_tokens = 0;
+  std::int64_t image_tokens = 0, sound_tokens = 0;
   Arrangement arrangement;
 
   /// The span that has row `row` inside, after its first row; null where none has.
@@ -36,10 +39,11 @@ struct Prompt {
   void append(std::span<const std::int32_t> tokens);
 };
 
-/// Reads picture headers only (limits checked). RequestError when placeholders and pictures do not
-/// fit, MediaError for pictures that cannot be read.
+/// Reads headers of pictures and sounds only (limits checked). RequestError when placeholders and
+/// pictures do not fit, MediaError for pictures that cannot be read.
 Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
-                   const Request& request, const vision::MediaLimits& limits);
+                   const Request& request, const vision::MediaLimits& limits,
+                   const audio::SoundLimits& sound_limits = {});
 
 /// RequestError unless every id is in [0, vocab_size). A tokenizer may know more tokens than the
 /// weights: found before it joins a batch, such a token fails its own request alone.
@@ -62,6 +66,15 @@ PlacedMedium place(const Family& family, const ImageInput& input, std::size_t pi
 /// The pieces of a placed medium. MediaError.
 Prepared prepare(const Family& family, const Context& ctx, const PlacedMedium& medium,
                  const vision::MediaLimits& limits);
+
+/// The same for sounds.
+PlacedMedium place(const Family& family, const AudioInput& input, const audio::SoundLimits& limits);
+audio::PreparedSound prepare_sound(const Family& family, const Context& ctx,
+                                   const PlacedMedium& medium, const audio::SoundLimits& limits);
+
+/// The samples of a sound at `rate`. MediaError.
+audio::Waveform waveform(const AudioInput& input, const audio::SoundLimits& limits,
+                         std::int64_t rate);
 
 /// Key of a text token; of image token `index` of a picture.
 std::uint64_t token_key(std::int32_t id);

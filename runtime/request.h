@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "audio/sound.h"
 #include "vision/image.h"
 
 namespace chiasm {
@@ -23,6 +24,19 @@ struct ImageInput {
                                                                                << 20);
   static ImageInput from_bytes(std::string bytes, std::string name = "image");
   static ImageInput from_pixels(vision::Image image, std::string name = "image");
+};
+
+/// A sound as the user holds it: encoded bytes (a file's content) or samples of one channel.
+struct AudioInput {
+  std::string name = "sound";                  // for errors
+  std::shared_ptr<const std::string> encoded;  // WAV, FLAC, Ogg, MP3; null when samples are given
+  std::shared_ptr<const audio::Waveform> samples;
+
+  /// Reads a file's bytes; MediaError when it cannot be read or is over the limit.
+  static AudioInput from_file(const std::string& path,
+                              std::size_t max_bytes = audio::SoundLimits().max_bytes);
+  static AudioInput from_bytes(std::string bytes, std::string name = "sound");
+  static AudioInput from_samples(audio::Waveform sound, std::string name = "sound");
 };
 
 /// A stretch of prompt text. Trusted text is structure: special tokens and picture placeholders in
@@ -47,11 +61,12 @@ struct GenerateOptions {
 };
 
 struct Request {
-  /// The prompt as text, or as token ids (with the model's image token already in place, once per
-  /// image token) when `token_ids` is not empty.
+  /// The prompt as text, or as token ids (with the model's image and sound tokens already in place,
+  /// once per row of features) when `token_ids` is not empty.
   std::vector<PromptSpan> prompt;
   std::vector<std::int32_t> token_ids;
   std::vector<ImageInput> images;
+  std::vector<AudioInput> audio;
   bool add_special_tokens = true;  // a beginning-of-text token where the tokenizer adds one
   GenerateOptions options;
 

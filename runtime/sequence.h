@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "kernels/sample.h"
+#include "language/decoder_cross.h"
 #include "language/kv_cache.h"
 #include "runtime/prompt.h"
 #include "runtime/request.h"
@@ -19,8 +20,9 @@ namespace chiasm {
 
 /// A medium being encoded. Its features stay until its prompt rows have been prefilled.
 struct EncodingMedium {
-  std::size_t index = 0;  // in Prompt::media
-  std::optional<Prepared> prepared;
+  std::size_t index = 0;                      // in Prompt::media
+  std::optional<Prepared> prepared;           // a picture
+  std::optional<audio::PreparedSound> sound;  // or a sound
   std::int64_t pieces_done = 0, rows_done = 0;
   Tensor features;  // [rows of all pieces, then tokens, feature_width]
   bool ready = false;
@@ -37,6 +39,12 @@ struct Sequence {
   /// Where set, nothing is generated: it receives (prompt row, logits [vocab]) of the rows from
   /// first_logits on, and the sequence ends with its prompt.
   std::function<void(std::int64_t, std::span<const float>)> on_logits;
+  /// Where set, has a say in the logits of the next token after `tokens`, once what the model
+  /// never says is ruled out.
+  std::function<void(std::span<const std::int32_t> tokens, std::span<float> logits)> adjust;
+  /// What the decoder's cross-attention looks at. Where the caller sets it, from an earlier
+  /// sequence, the prompt's sound is not encoded again.
+  std::shared_ptr<const language::CrossMemory> cross;
 
   // The loop's.
   std::optional<language::SequenceState> state;

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -227,6 +227,9 @@ class ModelInfo:
     def quantize(self) -> str:
         ...
     @property
+    def sound_rate(self) -> int:
+        ...
+    @property
     def threads(self) -> int:
         ...
     @property
@@ -246,6 +249,63 @@ class ModelInfo:
         ...
     @property
     def work(self) -> Work:
+        ...
+class AudioInput:
+    """
+    A sound, as encoded bytes or as samples.
+    """
+    @staticmethod
+    def from_bytes(encoded: bytes, name: str) -> AudioInput:
+        """
+        The content of a WAV, FLAC, Ogg or MP3 file.
+        """
+    @staticmethod
+    def from_file(path: str) -> AudioInput:
+        """
+        Reads a file's bytes; MediaError when it cannot be read.
+        """
+    @staticmethod
+    def from_samples(samples: numpy.ndarray, rate: typing.SupportsInt | typing.SupportsIndex, name: str) -> AudioInput:
+        """
+        float32 [samples] of one channel. MediaError for other arrays.
+        """
+    @property
+    def name(self) -> str:
+        ...
+class TranscriptSegment:
+    """
+    Words between two times, in seconds.
+    """
+    @property
+    def end(self) -> float:
+        ...
+    @property
+    def start(self) -> float:
+        ...
+    @property
+    def text(self) -> str:
+        ...
+    @property
+    def token_ids(self) -> list[int]:
+        ...
+class Transcript:
+    """
+    Written-down speech.
+    """
+    @property
+    def duration(self) -> float:
+        ...
+    @property
+    def language(self) -> str:
+        ...
+    @property
+    def segments(self) -> list[TranscriptSegment]:
+        ...
+    @property
+    def text(self) -> str:
+        ...
+    @property
+    def timings(self) -> Timings:
         ...
 class ImageInput:
     """
@@ -280,7 +340,7 @@ class Request:
     A prompt as spans (text, trusted) or as token ids.
     """
     options: GenerateOptions
-    def __init__(self, spans: collections.abc.Sequence[tuple[str, bool]], *, token_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], images: collections.abc.Sequence[ImageInput] = [], add_special_tokens: bool = True, options: GenerateOptions | None = None) -> None:
+    def __init__(self, spans: collections.abc.Sequence[tuple[str, bool]], *, token_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], images: collections.abc.Sequence[ImageInput] = [], audio: collections.abc.Sequence[AudioInput] = [], add_special_tokens: bool = True, options: GenerateOptions | None = None) -> None:
         ...
     @property
     def spans(self) -> list[tuple[str, bool]]:
@@ -296,6 +356,10 @@ class Model:
         """
     def detokenize(self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], skip_special_tokens: bool = True) -> str:
         ...
+    def encode_audio(self, sound: AudioInput) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [rows, d_model].
+        """
     def encode_image(self, image: ImageInput) -> numpy.typing.NDArray[numpy.float32]:
         """
         float32 [tokens, d_model], after the projector.
@@ -320,6 +384,10 @@ class Model:
         """
         Lengths and bytes, before running.
         """
+    def preprocess_audio(self, sound: AudioInput) -> dict[str, numpy.ndarray]:
+        """
+        The arrays of the model's own feature extractor.
+        """
     def preprocess_image(self, image: ImageInput) -> dict[str, numpy.ndarray]:
         """
         The arrays of the model's own processor.
@@ -342,6 +410,10 @@ class Model:
         """
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         ...
+    def transcribe(self, sound: AudioInput, *, language: str = '', translate: bool = False, timestamps: bool = True, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None) -> Transcript:
+        """
+        Writes down speech. `on_segment` hears each segment and what part of the sound is done.
+        """
     def turn(self, words: str, images: collections.abc.Sequence[ImageInput] = []) -> Request:
         """
         A user turn in the family's own format.

@@ -1,4 +1,4 @@
-"""Pictures in every form a user may hold them."""
+"""Pictures and sounds in every form a user may hold them."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     import PIL.Image
 
 Image = Union[str, "os.PathLike[str]", bytes, "np.ndarray[Any, Any]", "PIL.Image.Image"]
+
+Sound = Union[str, "os.PathLike[str]", bytes, "np.ndarray[Any, Any]"]
 
 
 def is_image(value: Any) -> TypeGuard[Image]:
@@ -52,6 +54,35 @@ def image_inputs(values: Any) -> list[_chiasm.ImageInput]:
     if is_image(values) or not isinstance(values, Iterable):
         raise RequestError("images: expected a list of pictures")
     return [image_input(value, f"image {i + 1}") for i, value in enumerate(values)]
+
+
+def sound_input(value: Any, rate: int | None = None, name: str = "sound") -> _chiasm.AudioInput:
+    """A sound as the runtime takes it. `rate` belongs to samples alone."""
+    if isinstance(value, np.ndarray):
+        if not isinstance(rate, (int, np.integer)) or not 0 < rate < 2**31:
+            raise RequestError(f"{name}: samples need their rate, the samples a second")
+        return _chiasm.AudioInput.from_samples(value, int(rate), name)
+    if rate is not None:
+        raise RequestError(f"{name}: a file tells its own rate; give none")
+    if isinstance(value, (str, os.PathLike)):
+        return _chiasm.AudioInput.from_file(_path(value))
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return _chiasm.AudioInput.from_bytes(bytes(value), name)
+    raise MediaError(
+        f"{name}: a {type(value).__name__} is no sound; give a path, bytes or float32 samples"
+    )
+
+
+def sound_inputs(values: Any) -> list[_chiasm.AudioInput]:
+    """The sounds of one request."""
+    if values is None:
+        return []
+    if isinstance(values, (str, bytes, np.ndarray)) or not isinstance(values, Iterable):
+        raise RequestError("audio: expected a list of sounds")
+    named = [
+        (v if isinstance(v, tuple) else (v, None), f"sound {i + 1}") for i, v in enumerate(values)
+    ]
+    return [sound_input(sound, rate, name) for (sound, rate), name in named]
 
 
 def no_other_media(audio: Sequence[Any] | None, videos: Sequence[Any] | None) -> None:
@@ -92,7 +123,7 @@ def _path(value: str | os.PathLike[str]) -> str:
             f"{path!r}: a path that is not UTF-8; read the file and give bytes"
         ) from None
     if os.path.isdir(path):
-        raise MediaError(f"{path}: is a folder, expected a picture")
+        raise MediaError(f"{path}: is a folder, expected a file")
     return path
 
 

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn, Union, overload
+from typing import Any, Union, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from chiasm import _chiasm, _media
 from chiasm._marks import WordGuard
-from chiasm._media import Image
+from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, plain_turn, read_messages, turn
 from chiasm._options import generate_options, token_ids, utf8
 from chiasm._results import ModelInfo, Plan, Result, info_of, plan_of, result_of
 from chiasm._stream import Stream
 from chiasm._templates import ChatTemplate
+from chiasm._transcript import Segment, Transcript, segment_of, transcript_of
 from chiasm.errors import RequestError
 
 Messages = Sequence[dict[str, Any]]
@@ -229,18 +230,24 @@ class Model:
         prompt: Prompt | Sequence[int],
         *,
         images: Sequence[Image] | None = None,
-        audio: Any = None,
+        audio: Sequence[Sound] | None = None,
     ) -> FloatArray:
         """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
 
-        The prompt may also be token ids, with every image token in place.
+        The prompt may also be token ids, with every image token in place. `audio` goes with token
+        ids alone.
         """
-        _media.no_other_media(audio, None)
+        if audio:
+            self._needs_hearing()
         if _are_ids(prompt):
             request = _chiasm.Request(
-                [], token_ids=token_ids("prompt", prompt), images=_media.image_inputs(images)
+                [],
+                token_ids=token_ids("prompt", prompt),
+                images=_media.image_inputs(images),
+                audio=_media.sound_inputs(audio),
             )
         else:
+            _media.no_other_media(audio, None)
             request = self._request(prompt, images)  # type: ignore[arg-type]
         return self._native.logits(request)
 
@@ -264,20 +271,65 @@ class Model:
             fit_template(data, template), add_generation_prompt=bool(add_generation_prompt)
         )
 
-    def preprocess_audio(self, wave: Any, rate: Any = None) -> NoReturn:
-        """Raises RequestError: no model of this version hears sound."""
-        self._no_sound()
+    def preprocess_audio(
+        self, sound: Sound, rate: int | None = None
+    ) -> dict[str, npt.NDArray[Any]]:
+        """What the model's own feature extractor makes of a sound, under the same names."""
+        self._needs_hearing()
+        return self._native.preprocess_audio(_media.sound_input(sound, rate))
 
-    def encode_audio(self, wave: Any, rate: Any = None) -> NoReturn:
-        """Raises RequestError: no model of this version hears sound."""
-        self._no_sound()
+    def encode_audio(self, sound: Sound, rate: int | None = None) -> FloatArray:
+        """float32 `[rows, d_model]`: a sound as the language model gets it."""
+        self._needs_hearing()
+        return self._native.encode_audio(_media.sound_input(sound, rate))
 
-    def transcribe(self, audio: Any, **settings: Any) -> NoReturn:
-        """Raises RequestError: no model of this version hears sound."""
-        self._no_sound()
+    def transcribe(
+        self,
+        sound: Sound,
+        rate: int | None = None,
+        *,
+        language: str | None = None,
+        task: str = "transcribe",
+        timestamps: bool = True,
+        on_segment: Callable[[Segment, float], None] | None = None,
+    ) -> Transcript:
+        """Writes down what is said in a sound of any length.
 
-    def _no_sound(self) -> NoReturn:
-        raise RequestError(f"family {self.info.family}: this model hears no sound")
+        Args:
+            sound: A path, the bytes of a WAV, FLAC, Ogg or MP3 file, or float32 samples of one
+                channel.
+            rate: Samples a second, of samples alone.
+            language: A code, "en"; None: detected in the first window of 30 s.
+            task: "transcribe", or "translate" into English.
+            timestamps: Whether the model tells times. Without them each window is one segment.
+            on_segment: Hears each segment as it is ready, and what part of the sound is done.
+
+        Raises:
+            MediaError: The sound cannot be read.
+            RequestError: The model writes down no speech, or does not know the language.
+        """
+        self._needs_hearing()
+        if task not in ("transcribe", "translate"):
+            raise RequestError(f'task is "{task}", expected "transcribe" or "translate"')
+        heard = None
+        if on_segment is not None:
+            tell = on_segment
+
+            def heard(segment: _chiasm.TranscriptSegment, done: float) -> None:
+                tell(segment_of(segment), done)
+
+        native = self._native.transcribe(
+            _media.sound_input(sound, rate),
+            language=utf8("language", language or ""),
+            translate=task == "translate",
+            timestamps=bool(timestamps),
+            on_segment=heard,
+        )
+        return transcript_of(native)
+
+    def _needs_hearing(self) -> None:
+        if self.info.sound_rate == 0:
+            raise RequestError(f"family {self.info.family}: this model hears no sound")
 
     def _chat_template(self) -> ChatTemplate:
         if self._template is None:

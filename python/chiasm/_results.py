@@ -130,6 +130,8 @@ class ModelInfo:
     """Pixels of a tile's side."""
     patches_per_tile: int
     tokens_per_tile: int
+    sound_rate: int
+    """Samples a second that the model hears; 0: it hears no sound."""
     threads: int
     eos_token_ids: list[int]
 

@@ -201,6 +201,50 @@ def embed(
 
 
 @_app.command()
+def transcribe(
+    sounds: Annotated[
+        list[str], typer.Argument(metavar="SOUND", help="WAV, FLAC, Ogg or MP3 files.")
+    ],
+    model: o.ModelName = None,
+    format: Annotated[str, typer.Option("--format", help="text, srt, vtt or json.")] = "text",
+    json: o.Json = False,
+    out: o.Out = None,
+    language: Annotated[
+        str | None,
+        typer.Option("--language", help="Code of the language; else it is detected."),
+    ] = None,
+    translate: Annotated[
+        bool, typer.Option("--translate", help="Write it down in English.")
+    ] = False,
+    timestamps: Annotated[
+        bool,
+        typer.Option("--timestamps/--no-timestamps", help="Have the model tell times."),
+    ] = True,
+    device: o.Device = "auto",
+    dtype: o.DType = "auto",
+    kv_cache: o.KvCache = "auto",
+    threads: o.Threads = None,
+    revision: o.Revision = None,
+    offline: o.Offline = False,
+) -> None:
+    """Write down speech, as text or as subtitles."""
+    from chiasm.cli import transcribe as write
+
+    write.run(
+        sounds,
+        model=model,
+        format="json" if json else format,
+        out=out,
+        load=_load_settings(device, dtype, kv_cache, threads, None, revision, offline),
+        settings={
+            "language": language,
+            "task": "translate" if translate else "transcribe",
+            "timestamps": timestamps,
+        },
+    )
+
+
+@_app.command()
 def plan(
     pictures: Annotated[
         list[str] | None, typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
