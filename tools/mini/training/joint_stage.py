@@ -20,6 +20,7 @@ from .vision_stage import ENDLESS
 
 PATCH_WEIGHT = 0.3  # of the first stage's losses, which go on helping
 SEARCH_WEIGHT = 0.15
+TOWER_RATE = 0.1
 VALIDATED = {"photo": 200, "scene": 160, "text": 80, "chart": 40, "display": 20}
 
 
@@ -36,6 +37,11 @@ class JointStage:
     """What the loop needs to know of this stage."""
 
     name = "joint"
+
+    @staticmethod
+    def rate_of(parameter: str) -> float:
+        """The tower comes trained: at the full rate it would forget how to see letters."""
+        return TOWER_RATE if "vision_model." in parameter else 1.0
 
     def __init__(
         self,

@@ -39,7 +39,9 @@ def train(stage, options: LoopOptions) -> None:
     """Trains `stage` (see `VisionStage`, `JointStage`), resuming where options.folder left off."""
     model = stage.model
     averages = Averages(model, options.average)
-    optimisers = make_optimisers(model, options.matrix_lr, options.other_lr, options.weight_decay)
+    optimisers = make_optimisers(
+        model, options.matrix_lr, options.other_lr, options.weight_decay, stage.rate_of
+    )
     base = [[group["lr"] for group in optimiser.param_groups] for optimiser in optimisers]
     last = options.folder / "last.pt"
     step = restore(last, model, averages, optimisers) if last.exists() else 0

@@ -59,23 +59,36 @@ class Muon(torch.optim.Optimizer):
 
 
 def make_optimisers(
-    model: nn.Module, matrix_lr: float, other_lr: float, decay: float
+    model: nn.Module, matrix_lr: float, other_lr: float, decay: float, rate_of
 ) -> list[torch.optim.Optimizer]:
     """Muon for the weights of blocks and patches; AdamW for embeddings, heads, norms and biases.
+
+    `rate_of(name)` is a parameter's share of the rates.
 
     Pixels next to each other are alike, so plain gradients of the patch matrix mostly teach it flat
     colours; Muon's equal steps in all directions let it see the strokes of letters as soon.
     """
-    matrices, plain, bare = [], [], []
+    matrices, plain, bare = defaultdict(list), defaultdict(list), defaultdict(list)
     for name, parameter in model.named_parameters():
         if parameter.ndim >= 2 and (".layers." in name or "patch_embedding" in name):
-            matrices.append(parameter)
+            matrices[rate_of(name)].append(parameter)
         elif parameter.ndim >= 2:
-            plain.append(parameter)
+            plain[rate_of(name)].append(parameter)
         else:
-            bare.append(parameter)
-    groups = [{"params": plain, "weight_decay": decay}, {"params": bare, "weight_decay": 0.0}]
+            bare[rate_of(name)].append(parameter)
+
+    def groups(members, lr, weight_decay):
+        return [
+            {"params": parameters, "lr": lr * rate, "weight_decay": weight_decay}
+            for rate, parameters in members.items()
+        ]
+
     return [
-        Muon(matrices, lr=matrix_lr, weight_decay=decay),
-        torch.optim.AdamW(groups, lr=other_lr, betas=(0.9, 0.98), eps=1e-8),
+        Muon(groups(matrices, matrix_lr, decay), lr=matrix_lr),
+        torch.optim.AdamW(
+            groups(plain, other_lr, decay) + groups(bare, other_lr, 0.0),
+            lr=other_lr,
+            betas=(0.9, 0.98),
+            eps=1e-8,
+        ),
     ]

@@ -34,6 +34,11 @@ class VisionStage:
 
     name = "vision"
 
+    @staticmethod
+    def rate_of(_parameter: str) -> float:
+        """Every parameter learns at the full rate."""
+        return 1.0
+
     def __init__(self, photos: Photos, shape: BatchShape, seed: int, workers: int, device: str):
         self.model = VisionTeacher(MiniConfig()).to(device)
         self.steps, self.workers, self.shape, self.device = (
