@@ -197,3 +197,13 @@ def test_command(whisper, tmp_path):
     assert wrong.stderr == "chiasm: error: --format odt: expected one of text, srt, vtt, json\n"
     missing = command(str(tmp_path / "none.wav"), code=1)
     assert "none.wav" in missing.stderr and missing.stderr.count("\n") == 1
+
+
+def test_a_prompt_in_words(whisper):
+    """Features go beside the prompt, which has no placeholder for them."""
+    words = "<|startoftranscript|><|de|><|transcribe|><|notimestamps|>Chiasm!"
+    ids = whisper.tokenize(words, add_special_tokens=False)
+    heard = chiasm._chiasm.AudioInput.from_samples(sound(1.0, 1), RATE, "sound")
+    request = chiasm._chiasm.Request([(words, True)], audio=[heard])
+    expected = whisper.logits(ids, audio=[(sound(1.0, 1), RATE)])
+    assert len(ids) == 11 and np.array_equal(whisper._native.logits(request), expected)
