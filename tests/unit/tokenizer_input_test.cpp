@@ -81,7 +81,6 @@ TEST(TokenizerInput, NamesWhatIsInconsistent) {
   expect_names(error_with("/model/vocab", {{"a", -1}}), "\"a\"");
   expect_names(error_with("/model/vocab", {{"a", 1e9}}), "\"a\"");
   expect_names(error_with("/model/vocab", {{"a", 2000000000}}), "\"a\"");
-  expect_names(error_with("/model/vocab", {{"", 0}}), "empty");
   expect_names(error_with("/model/vocab", {"a"}), "vocab");
   expect_names(error_with("/model/unk_token", "<unk>"), "unk_token");
   expect_names(error_with("/added_tokens/0/id", 0), "\"a\"");
@@ -92,6 +91,14 @@ TEST(TokenizerInput, NamesWhatIsInconsistent) {
   json without = small();
   without.erase("model");
   expect_names(error_of(without), "model");
+}
+
+TEST(TokenizerInput, AnEmptyTokenIsAnIdWithoutText) {  // Whisper's vocabulary has one
+  json value = small();
+  value["model"]["vocab"][""] = 6;
+  const auto tokenizer = load(value);
+  EXPECT_EQ(tokenizer.encode("ab"), Ids{2});
+  EXPECT_EQ(tokenizer.decode(Ids{2, 6, 2}, false), "abab");
 }
 
 TEST(TokenizerInput, DeepNestingIsAnError) {
