@@ -37,8 +37,9 @@ void check(const Json& config, const QwenVisionConfig& c) {
 }
 
 std::vector<std::int64_t> layers_of(const Json& config, std::string_view key,
-                                    std::vector<std::int64_t> otherwise, std::int64_t depth) {
-  const auto layers = config.has(key) ? config[key].integers() : otherwise;
+                                    const std::vector<std::int64_t>& otherwise,
+                                    std::int64_t depth) {
+  std::vector<std::int64_t> layers = config.has(key) ? config[key].integers() : otherwise;
   for (const std::int64_t layer : layers) {
     if (layer < 0 || (config.has(key) && layer >= depth)) {
       fail<ModelError>(config[key].where(), ": layer ", layer, " of ", depth);
