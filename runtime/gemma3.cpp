@@ -9,6 +9,7 @@
 #include "runtime/family.h"
 #include "runtime/prompt.h"
 #include "runtime/scopes.h"
+#include "runtime/vit_parts.h"
 #include "vision/gemma3_processor.h"
 #include "vision/vit.h"
 
@@ -55,7 +56,7 @@ class Gemma3 : public Family {
                  p.config.boolean("tie_word_embeddings", text.tied), p.formats.text),
         image_token_(token_id(p.config, "image_token", 262144)),
         placeholder_(p.tokenizer.token_text(token_id(p.config, "boi_token", 255999))),
-        begin_(p.tokenizer.bos_token() ? p.tokenizer.token_text(*p.tokenizer.bos_token()) : "") {
+        begin_(begin_text(p.tokenizer)) {
     const auto& blocks = encoder_.config().blocks;
     const Weights projector =
         find_scope(p.weights, {"multi_modal_projector", "model.multi_modal_projector"},
@@ -84,16 +85,11 @@ class Gemma3 : public Family {
   }
 
   void describe(ModelInfo& info) const override {
-    const auto& c = encoder_.config();
     info.family = "gemma3";
     info.image_token = placeholder_;
-    info.vision_hidden_size = c.blocks.hidden_size;
-    info.vision_layers = c.blocks.layers;
-    info.image_size = c.image_size;
-    info.patches_per_tile = c.rows();
-    info.tokens_per_tile = pooling_.tokens();
-    info.work.tile_macs =
-        encoder_.tile_macs() + pooling_.tokens() * c.blocks.hidden_size * projection_.out();
+    const std::int64_t tokens = pooling_.tokens();
+    describe_vit(encoder_, tokens,
+                 tokens * encoder_.config().blocks.hidden_size * projection_.out(), info);
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -131,8 +127,7 @@ class Gemma3 : public Family {
     Arena::Frame frame(arena);
     const auto x = arena.floats({count * encoder_.config().rows(), dim}, "x");
     const auto pooled = arena.floats({count * pooling_.tokens(), dim}, "pooled");
-    std::vector<vision::VitTile> tiles;
-    for (const PieceRef& piece : pieces) tiles.push_back({piece.medium, piece.index});
+    const auto tiles = vit_tiles(pieces);
     encoder_.forward(ctx, tiles, arena, x);
     ctx.show("vision.out", x);
     projector::average_pool(x, pooling_.side, pooling_.kernel, pooled);

@@ -7,6 +7,7 @@
 #include "projector/square_merger.h"
 #include "runtime/family.h"
 #include "runtime/scopes.h"
+#include "runtime/vit_parts.h"
 #include "vision/pixtral.h"
 #include "vision/pixtral_processor.h"
 
@@ -62,7 +63,7 @@ class Mistral3 : public Family {
         image_token_(std::int32_t(
             p.config.integer("image_token_index", p.config.integer("image_token_id", 10)))),
         placeholder_(p.tokenizer.token_text(image_token_)),
-        begin_(p.tokenizer.bos_token() ? p.tokenizer.token_text(*p.tokenizer.bos_token()) : "") {
+        begin_(begin_text(p.tokenizer)) {
     const Json settings = vision::processor_settings(p.folder);
     break_ = settings.str("image_break_token", "[IMG_BREAK]");
     end_ = settings.str("image_end_token", "[IMG_END]");

@@ -9,6 +9,7 @@
 #include "runtime/family.h"
 #include "runtime/prompt.h"
 #include "runtime/scopes.h"
+#include "runtime/vit_parts.h"
 #include "vision/plain_processor.h"
 #include "vision/vit.h"
 
@@ -37,7 +38,7 @@ class PaliGemma : public Family {
         image_token_(std::int32_t(
             p.config.integer("image_token_index", p.config.integer("image_token_id", 256000)))),
         placeholder_(p.tokenizer.token_text(image_token_)),
-        begin_(p.tokenizer.bos_token() ? p.tokenizer.token_text(*p.tokenizer.bos_token()) : "") {
+        begin_(begin_text(p.tokenizer)) {
     p.weights.finish(
         [](std::string_view name) { return is_unread(name) || name.ends_with("lm_head.weight"); });
   }
@@ -50,16 +51,11 @@ class PaliGemma : public Family {
   }
 
   void describe(ModelInfo& info) const override {
-    const auto& c = encoder_.config();
     info.family = "paligemma";
     info.image_token = placeholder_;
-    info.vision_hidden_size = c.blocks.hidden_size;
-    info.vision_layers = c.blocks.layers;
-    info.image_size = c.image_size;
-    info.patches_per_tile = c.rows();
-    info.tokens_per_tile = c.rows();
-    info.work.tile_macs =
-        encoder_.tile_macs() + c.rows() * c.blocks.hidden_size * projection_.out();
+    const std::int64_t tokens = encoder_.config().rows();
+    describe_vit(encoder_, tokens,
+                 tokens * encoder_.config().blocks.hidden_size * projection_.out(), info);
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -87,8 +83,7 @@ class PaliGemma : public Family {
               TensorView<float> out) const override {
     Arena::Frame frame(arena);
     const auto x = arena.floats({out.rows(), encoder_.config().blocks.hidden_size}, "x");
-    std::vector<vision::VitTile> tiles;
-    for (const PieceRef& piece : pieces) tiles.push_back({piece.medium, piece.index});
+    const auto tiles = vit_tiles(pieces);
     encoder_.forward(ctx, tiles, arena, x);
     ctx.show("vision.out", x);
     projection_(ctx, x, out);

@@ -4,6 +4,7 @@
 #include <charconv>
 
 #include "kernels/embed.h"
+#include "runtime/vit_parts.h"
 
 namespace chiasm {
 
@@ -87,7 +88,7 @@ VitFamily::VitFamily(const FamilyParts& p, const VitFamilyOptions& options, cons
       decoder_(p.ctx, text, scopes.model, scopes.head, tied_, p.formats.text),
       image_token_(image_token_id(p.config)),
       placeholder_(p.tokenizer.token_text(image_token_)),
-      begin_(p.tokenizer.bos_token() ? p.tokenizer.token_text(*p.tokenizer.bos_token()) : "") {
+      begin_(begin_text(p.tokenizer)) {
   const vision::VitConfig& c = encoder_.config();
   dropped_ = c.class_token && !keeps_class_row_ ? 1 : 0;
   kept_ = c.rows() - dropped_;
@@ -119,16 +120,10 @@ std::size_t VitFamily::weight_bytes() const {
 }
 
 void VitFamily::describe(ModelInfo& info) const {
-  const vision::VitConfig& c = encoder_.config();
   info.family = std::string(options_.name);
   info.image_token = placeholder_;
-  info.vision_hidden_size = c.blocks.hidden_size;
-  info.vision_layers = c.blocks.layers;
-  info.image_size = c.image_size;
-  info.patches_per_tile = c.rows();
-  info.tokens_per_tile = tokens_;
   const auto& sizes = projector_.sizes();
-  info.work.tile_macs = encoder_.tile_macs() + tokens_ * sizes.hidden * (sizes.in + sizes.out);
+  describe_vit(encoder_, tokens_, tokens_ * sizes.hidden * (sizes.in + sizes.out), info);
 }
 
 MediumLayout VitFamily::layout_of(const vision::TileLayout& tiles) const {
@@ -175,8 +170,7 @@ void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Are
   {
     Arena::Frame inner(arena);
     const auto x = arena.floats({count * c.rows(), dim}, "x");
-    std::vector<vision::VitTile> tiles;
-    for (const PieceRef& piece : pieces) tiles.push_back({piece.medium, piece.index});
+    const auto tiles = vit_tiles(pieces);
     const auto after_layer = [&](std::int64_t layer, TensorView<const float> state) {
       for (std::size_t i = 0; i < taken_.size(); i++) {
         if (taken_[i] == layer + 1 && !c.post_norm) take(state, i, features);

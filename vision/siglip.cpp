@@ -4,26 +4,19 @@
 #include <cmath>
 
 #include "kernels/embed.h"
+#include "vision/square_side.h"
 
 namespace chiasm::vision {
 
 SiglipConfig SiglipConfig::from_json(const Json& config, const SiglipConfig& defaults) {
-  const auto side = [&](std::string_view key, std::int64_t otherwise) {
-    if (!config.has(key) || !config[key].is_array()) return config.integer(key, otherwise);
-    const auto sides = config[key].integers();
-    if (sides.size() != 2 || sides[0] != sides[1]) {
-      fail<ModelError>(config[key].where(), ": only square pictures and patches are supported");
-    }
-    return sides[0];
-  };
   SiglipConfig c{
       .hidden_size = config.integer("hidden_size", defaults.hidden_size),
       .intermediate_size = config.integer("intermediate_size", defaults.intermediate_size),
       .layers = config.integer("num_hidden_layers", defaults.layers),
       .heads = config.integer("num_attention_heads", defaults.heads),
       .channels = config.integer("num_channels", defaults.channels),
-      .image_size = side("image_size", defaults.image_size),
-      .patch_size = side("patch_size", defaults.patch_size),
+      .image_size = square_side(config, "image_size", defaults.image_size),
+      .patch_size = square_side(config, "patch_size", defaults.patch_size),
       .layer_norm_eps = float(config.number("layer_norm_eps", double(defaults.layer_norm_eps))),
       .activation = kernels::activation_from_name(config.str("hidden_act", "gelu_pytorch_tanh")),
   };

@@ -1,5 +1,6 @@
 // What transformers' config classes of the plain vision transformers assume and name.
 #include "core/error.h"
+#include "vision/square_side.h"
 #include "vision/vit.h"
 
 namespace chiasm::vision {
@@ -71,16 +72,6 @@ VitConfig intern(const Json& config) {
   return c;
 }
 
-/// A side in pixels, written as one number or as two equal ones.
-std::int64_t side_of(const Json& config, std::string_view key, std::int64_t otherwise) {
-  if (!config.has(key) || !config[key].is_array()) return config.integer(key, otherwise);
-  const auto sides = config[key].integers();
-  if (sides.size() != 2 || sides[0] != sides[1]) {
-    fail<ModelError>(config[key].where(), ": only square pictures and patches are supported");
-  }
-  return sides[0];
-}
-
 }  // namespace
 
 VitConfig VitConfig::from_json(const Json& config, std::string_view otherwise) {
@@ -98,8 +89,8 @@ VitConfig VitConfig::from_json(const Json& config, std::string_view otherwise) {
   b.intermediate_size = config.integer("intermediate_size", b.intermediate_size);
   b.layers = config.integer("num_hidden_layers", b.layers);
   b.heads = config.integer("num_attention_heads", b.heads);
-  c.image_size = side_of(config, "image_size", c.image_size);
-  c.patch_size = side_of(config, "patch_size", c.patch_size);
+  c.image_size = square_side(config, "image_size", c.image_size);
+  c.patch_size = square_side(config, "patch_size", c.patch_size);
   // Upper bounds far over any published model keep products of sizes from overflowing.
   const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
   const bool sane = within(b.hidden_size, 1 << 16) && within(b.heads, b.hidden_size) &&

@@ -1,0 +1,27 @@
+#include "runtime/vit_parts.h"
+
+namespace chiasm {
+
+void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens,
+                  std::int64_t projector_macs, ModelInfo& info) {
+  const vision::VitConfig& c = encoder.config();
+  info.vision_hidden_size = c.blocks.hidden_size;
+  info.vision_layers = c.blocks.layers;
+  info.image_size = c.image_size;
+  info.patches_per_tile = c.rows();
+  info.tokens_per_tile = tokens;
+  info.work.tile_macs = encoder.tile_macs() + projector_macs;
+}
+
+std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces) {
+  std::vector<vision::VitTile> tiles;
+  for (const PieceRef& piece : pieces) tiles.push_back({piece.medium, piece.index});
+  return tiles;
+}
+
+std::string begin_text(const language::Tokenizer& tokenizer) {
+  const auto begin = tokenizer.bos_token();
+  return begin ? std::string(tokenizer.token_text(*begin)) : std::string();
+}
+
+}  // namespace chiasm

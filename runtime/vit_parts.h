@@ -1,0 +1,25 @@
+#pragma once
+/// Small things that all families with a plain vision transformer do alike.
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "language/tokenizer.h"
+#include "runtime/family.h"
+#include "vision/vit.h"
+
+namespace chiasm {
+
+/// The encoder's part of `info`. `tokens`: of one tile; `projector_macs`: multiply-adds that carry
+/// a tile's features to them.
+void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens,
+                  std::int64_t projector_macs, ModelInfo& info);
+
+/// The pieces as the encoder takes them.
+std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces);
+
+/// The text of the token that prompts begin with; empty where the tokenizer names none.
+std::string begin_text(const language::Tokenizer& tokenizer);
+
+}  // namespace chiasm
