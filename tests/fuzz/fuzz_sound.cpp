@@ -21,10 +21,3 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   return 0;
 }
-
-/// libsndfile forgets to give back what libvorbis took for some damaged Ogg files (5.8 kB a file):
-/// theirs to mend, and no reason to stop looking for leaks of our own.
-extern "C" const char* __lsan_default_suppressions();   // NOLINT(bugprone-reserved-identifier)
-extern "C" const char* __lsan_default_suppressions() {  // NOLINT(bugprone-reserved-identifier)
-  return "leak:libvorbis.so\nleak:libsndfile.so\n";
-}
