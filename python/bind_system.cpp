@@ -2,6 +2,7 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include "core/device.h"
 #include "core/gguf.h"
 #include "core/isa.h"
 #include "core/packed_file.h"
@@ -16,6 +17,18 @@ namespace {
 using Facts = py::typing::Dict<py::str, py::object>;
 using Row = std::tuple<py::str, py::str, std::vector<std::int64_t>>;
 
+Facts device_info() {
+  const DeviceReport report = device_report();
+  Facts info;
+  info["plugin"] = text(report.plugin);
+  info["build"] = text(report.build);
+  info["name"] = text(report.name);
+  info["count"] = report.devices;
+  info["memory_bytes"] = report.memory_bytes;
+  info["missing"] = text(report.missing);
+  return info;
+}
+
 Facts system_info() {
   py::list available;
   for (const Isa isa : supported_isas()) available.append(text(name(isa)));
@@ -24,6 +37,7 @@ Facts system_info() {
   info["isa_available"] = available;
   info["avx512_bf16"] = has_avx512_bf16();
   info["cpus"] = available_cpus();
+  info["device"] = device_info();
   info["compiler"] = CHIASM_COMPILER;
   info["build_type"] = CHIASM_BUILD_TYPE;
   info["families"] = supported_families();
@@ -61,7 +75,8 @@ std::vector<Row> checkpoint_tensors(const std::filesystem::path& path) {
 
 void bind_system(py::module_& m) {
   m.attr("__version__") = CHIASM_VERSION;
-  m.def("system_info", &system_info, "The CPU path, CPUs, compiler and known model families.");
+  m.def("system_info", &system_info,
+        "The CPU path, CPUs, device, compiler and known model families.");
   m.def(
       "checkpoint_tensors", [](const std::string& path) { return checkpoint_tensors(path); },
       py::arg("path"),

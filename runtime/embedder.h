@@ -17,7 +17,7 @@
 namespace chiasm {
 
 struct EmbedderOptions {
-  std::string device = "auto";  // auto, cpu
+  std::string device = "auto";  // auto, cpu, cuda, cuda:N (core/device.h)
   std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
   // "" (none); int8: all large matrices in 8 bits; int4: MLPs of the text layers in 4 bits, the
   // rest in 8. The last projection stays in `dtype`.

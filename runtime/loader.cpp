@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "core/device.h"
 #include "core/packed_file.h"
 #include "core/resident.h"
 #include "language/gguf_tokenizer.h"
@@ -93,12 +94,11 @@ DType kv_dtype(const LoadOptions& options, kernels::WeightFormat format) {
                      "\" is not known; use auto, float32 or bfloat16");
 }
 
+/// No model runs on a device yet: "auto" is the CPU, and a device that is asked for by name is an
+/// error, whether it is there or not.
 void check_device(const std::string& device) {
-  if (device == "auto" || device == "cpu") return;
-  if (device == "cuda") {
-    fail<DeviceError>("device \"cuda\": this build has no CUDA backend; use device=\"cpu\"");
-  }
-  fail<RequestError>("device \"", device, "\" is not known; use auto or cpu");
+  if (device == "auto" || choose_device(device) == nullptr) return;
+  fail<DeviceError>("device \"", device, "\": models do not run on a device yet; use \"cpu\"");
 }
 
 void check_threads(const LoadOptions& options) {

@@ -18,7 +18,7 @@
 namespace chiasm {
 
 struct LoadOptions {
-  std::string device = "auto";  // auto, cpu
+  std::string device = "auto";  // auto, cpu, cuda, cuda:N (core/device.h)
   std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
   // "" (none); int8: all large matrices in 8 bits; int4: the decoder's MLPs in 4 bits, the rest,
   // which suffers more from few bits, in 8. dtype then says what norms and the like are kept in.

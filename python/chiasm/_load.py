@@ -36,7 +36,8 @@ def load(
     Args:
         name_or_path: A Hugging Face model folder, or a hub id ("owner/name") that is fetched into
             the hub's cache (HF_HOME; HF_ENDPOINT names another hub). None: the bundled model.
-        device: "auto" or "cpu".
+        device: "auto" (a CUDA device where one can be used, else the CPU), "cpu", "cuda" or
+            "cuda:N".
         dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
             "float16".
         quantize: None; "int8": all large matrices in 8 bits; "int4": the language model's MLPs in 4
@@ -54,7 +55,7 @@ def load(
     Raises:
         ModelError: The model is missing, damaged, of an unsupported family or cannot be fetched.
         RequestError: A setting is out of range.
-        DeviceError: The device is absent from this build.
+        DeviceError: The device cannot be used; says what is missing.
     """
     if lora is not None:
         raise RequestError("lora is not supported yet by this version")
@@ -106,7 +107,7 @@ def load_embedder(
     Raises:
         ModelError: The model is missing, damaged, embeds nothing or cannot be fetched.
         RequestError: A setting is out of range.
-        DeviceError: The device is absent from this build.
+        DeviceError: The device cannot be used; says what is missing.
     """
     settings = {
         "device": utf8("device", device),

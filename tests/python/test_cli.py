@@ -144,6 +144,10 @@ def test_doctor():
     assert facts["isa"] in facts["isa_available"] and facts["cpus"] >= 1
     assert facts["version"] == chiasm.__version__ and "smolvlm" in facts["families"]
     assert "CPU path" in run("doctor").stdout
+    absent = {**os.environ, "CHIASM_CUDA_PLUGIN": "/no/such/plugin.so"}
+    device = json.loads(run("doctor", "--json", env=absent).stdout)["device"]
+    assert "/no/such/plugin.so" in device["missing"] and device["count"] == 0
+    assert "none: the plug-in cannot be loaded" in run("doctor", env=absent).stdout
     forced = run("doctor", "--json", env={**os.environ, "CHIASM_FORCE_CPU": "portable"})
     assert json.loads(forced.stdout)["isa"] == "portable"
     run("doctor", env={**os.environ, "CHIASM_FORCE_CPU": "abacus"}, code=1)

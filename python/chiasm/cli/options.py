@@ -13,7 +13,7 @@ ModelName = Annotated[
         "--model", help="Model folder or hub id; by default the bundled model.", show_default=False
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto or cpu.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DType = Annotated[str, typer.Option("--dtype", help="Weights: auto, float32, bfloat16 or float16.")]
 KvCache = Annotated[
     str, typer.Option("--kv-cache", help="Keys and values: auto, float32 or bfloat16.")

@@ -113,7 +113,7 @@ def doctor(json: bool) -> None:
         ("bfloat16 instructions", "yes" if facts["avx512_bf16"] else "no"),
         ("threads", f"{facts['cpus']}"),
         ("memory", bytes_text(facts["memory_bytes"])),
-        ("plug-ins", ", ".join(facts["plugins"]) or "none"),
+        ("device", _device_text(facts["device"])),
         ("families", ", ".join(facts["families"])),
         ("embedders", ", ".join(facts["embedders"])),
         ("bundled model", facts["bundled_model"] or "none"),
@@ -124,6 +124,13 @@ def doctor(json: bool) -> None:
     table(rows, sys.stdout)
 
 
+def _device_text(device: dict[str, Any]) -> str:
+    if device["missing"]:
+        return f"none: {device['missing']}"
+    memory = bytes_text(device["memory_bytes"])
+    return f"{device['name']}, {memory} ({device['build']}; {device['plugin']})"
+
+
 def _facts() -> dict[str, Any]:
     bundled = _hub.bundled_model()
     return {
@@ -131,7 +138,6 @@ def _facts() -> dict[str, Any]:
         **_chiasm.system_info(),
         "forced_cpu": os.environ.get("CHIASM_FORCE_CPU"),
         "memory_bytes": os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
-        "plugins": [],
         "bundled_model": None if bundled is None else str(bundled),
         "hub_offline": os.environ.get("HF_HUB_OFFLINE", "").upper() in ("1", "ON", "YES", "TRUE"),
         "python": platform.python_version(),

@@ -1,0 +1,163 @@
+#include "core/device.h"
+
+#include <dlfcn.h>
+
+#include <charconv>
+#include <cstdlib>
+#include <filesystem>
+#include <vector>
+
+#include "core/error.h"
+
+namespace chiasm {
+
+namespace {
+
+constexpr const char* kPluginFile = "libchiasm_cuda.so";
+
+/// A plug-in as it was found. It stays loaded until the process ends: devices may be in use.
+struct Plugin {
+  const device::Table* table = nullptr;
+  std::string path, missing;
+};
+
+/// The folder of the library or program that holds this function; empty where nobody knows.
+std::filesystem::path own_folder() {
+  Dl_info info{};
+  if (dladdr(reinterpret_cast<const void*>(&device_report), &info) == 0) return {};
+  return std::filesystem::path(info.dli_fname).parent_path();
+}
+
+Plugin open_plugin(const std::string& path) {
+  Plugin plugin;
+  plugin.path = path;
+  void* const library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL);
+  if (library == nullptr) {
+    plugin.missing = std::string("the plug-in cannot be loaded: ") + dlerror();
+    return plugin;
+  }
+  const auto table_of =
+      reinterpret_cast<device::TableFunction>(dlsym(library, device::kTableSymbol));
+  if (table_of == nullptr) {
+    plugin.missing = path + " is no plug-in of Chiasm: it lacks " + device::kTableSymbol;
+    return plugin;
+  }
+  const device::Table* const table = table_of(device::kTableVersion);
+  if (table == nullptr || table->version != device::kTableVersion ||
+      table->bytes != sizeof(device::Table)) {
+    plugin.missing = path + " is the plug-in of another version of Chiasm; build it again";
+    return plugin;
+  }
+  plugin.table = table;
+  return plugin;
+}
+
+/// The first of the places that may hold one.
+Plugin find_plugin() {
+  if (const char* named = std::getenv("CHIASM_CUDA_PLUGIN"); named != nullptr) {
+    return open_plugin(named);
+  }
+  std::error_code ignored;
+  const std::filesystem::path beside = own_folder() / kPluginFile;
+  if (std::filesystem::exists(beside, ignored)) return open_plugin(beside.string());
+  if (void* library = dlopen(kPluginFile, RTLD_NOW | RTLD_LOCAL); library != nullptr) {
+    dlclose(library);
+    return open_plugin(kPluginFile);
+  }
+  Plugin none;
+  none.missing = std::string("the CUDA plug-in ") + kPluginFile +
+                 " is missing; build Chiasm with -DCHIASM_CUDA=ON or name it in CHIASM_CUDA_PLUGIN";
+  return none;
+}
+
+DeviceReport report_of(const Plugin& plugin, int index) {
+  DeviceReport report;
+  report.missing = plugin.missing;
+  if (plugin.table == nullptr) {
+    if (plugin.path != kPluginFile) report.plugin = plugin.path;
+    return report;
+  }
+  report.plugin = plugin.path;
+  report.build = plugin.table->build;
+  report.emulated = plugin.table->emulated;
+  device::Probe probe;
+  plugin.table->probe(index, &probe);
+  report.devices = probe.devices;
+  report.memory_bytes = probe.memory_bytes;
+  report.name = probe.name;
+  report.missing = probe.missing;
+  return report;
+}
+
+}  // namespace
+
+DeviceReport device_report(int index) { return report_of(find_plugin(), index); }
+
+Device::Device(int index) {
+  const Plugin plugin = find_plugin();
+  report_ = report_of(plugin, index);
+  if (!report_.usable()) {
+    fail<DeviceError>("device \"cuda:", index, "\": ", report_.missing,
+                      "; device=\"cpu\" runs without it");
+  }
+  table_ = plugin.table;
+  check(table_->open(index, &session_), "opening the device");
+}
+
+Device::~Device() { table_->close(session_); }
+
+void Device::check(device::Status status, std::string_view what) const {
+  switch (status) {
+    case device::Status::ok:
+      return;
+    case device::Status::out_of_memory:
+      fail<RequestError>("out of memory on the device: ", what, ": ", table_->error());
+    case device::Status::unsupported:
+    case device::Status::failed:
+      break;
+  }
+  fail<DeviceError>(what, ": ", table_->error());
+}
+
+std::byte* Device::allocate(std::size_t bytes) const {
+  void* memory = nullptr;
+  const device::Status status = table_->allocate(session_, bytes, &memory);
+  if (status != device::Status::ok) check(status, std::to_string(bytes) + " bytes");
+  return static_cast<std::byte*>(memory);
+}
+
+void Device::release(std::byte* memory) const noexcept {
+  if (memory != nullptr) table_->release(session_, memory);
+}
+
+void Device::upload(std::byte* to, std::span<const std::byte> from) const {
+  check(table_->upload(session_, to, from.data(), from.size()), "copying to the device");
+}
+
+void Device::download(std::span<std::byte> to, const std::byte* from) const {
+  check(table_->download(session_, to.data(), from, to.size()), "copying from the device");
+}
+
+void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) const {
+  check(table_->copy(session_, to, from, bytes), "copying inside the device");
+}
+
+std::unique_ptr<Device> choose_device(std::string_view device) {
+  if (device == "cpu") return nullptr;
+  if (device == "auto") {
+    return device_report().usable() ? std::make_unique<Device>(0) : nullptr;
+  }
+  constexpr std::string_view kCuda = "cuda", kNumbered = "cuda:";
+  if (device == kCuda) return std::make_unique<Device>(0);
+  if (device.starts_with(kNumbered)) {
+    const std::string_view digits = device.substr(kNumbered.size());
+    int index = -1;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
+    if (error == std::errc() && end == digits.data() + digits.size() && index >= 0) {
+      return std::make_unique<Device>(index);
+    }
+  }
+  fail<RequestError>("device \"", device, "\" is not known; use auto, cpu, cuda or cuda:N");
+}
+
+}  // namespace chiasm

@@ -1,0 +1,56 @@
+#pragma once
+/// The one door to a device plug-in: a table of plain functions, filled by a library that is loaded
+/// at run time. Nothing else crosses it, so that a process without a device needs no CUDA library.
+///
+/// The plug-in exports `chiasm_device_table`, which gives its table, or null for a version that it
+/// does not speak. Functions return a Status; `error()` then says what was wrong. They are called
+/// by one thread at a time for each session. All work of a session is ordered as it was asked for:
+/// `download` and `synchronize` wait for it, everything else may return before it is done.
+#include <cstdint>
+
+namespace chiasm::device {
+
+/// Another number, another table or other meanings: plug-in and program must agree.
+inline constexpr std::uint32_t kTableVersion = 1;
+inline constexpr const char* kTableSymbol = "chiasm_device_table";
+
+enum class Status : std::int32_t { ok = 0, failed = 1, out_of_memory = 2, unsupported = 3 };
+
+/// What a plug-in found on this machine. Texts end with a zero.
+struct Probe {
+  std::int32_t devices = 0;
+  std::uint64_t memory_bytes = 0;  // of the device that was asked about
+  char name[256] = {};             // of that device
+  char missing[512] = {};          // why there is none; empty where there is one
+};
+
+/// An open device: a stream, scratch memory and what its libraries keep.
+struct Session;
+
+struct Table {
+  std::uint32_t version = kTableVersion;
+  std::uint32_t bytes = sizeof(Table);
+  const char* build = "";  // toolkit and targets, for people
+  bool emulated = false;   // runs on the CPU, for tests
+
+  /// Looks at device `index`. Never fails: what is wrong stands in `missing`.
+  void (*probe)(std::int32_t index, Probe* out) = nullptr;
+  Status (*open)(std::int32_t index, Session** out) = nullptr;
+  void (*close)(Session* session) = nullptr;
+  /// Of the last call on this thread that failed.
+  const char* (*error)() = nullptr;
+
+  /// Memory aligned to 256 bytes, its contents undefined.
+  Status (*allocate)(Session* session, std::uint64_t bytes, void** out) = nullptr;
+  Status (*release)(Session* session, void* memory) = nullptr;
+  /// From and to memory of the host; both have read their source when they return.
+  Status (*upload)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
+  Status (*download)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
+  /// Inside the device.
+  Status (*copy)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
+  Status (*synchronize)(Session* session) = nullptr;
+};
+
+using TableFunction = const Table* (*)(std::uint32_t version);
+
+}  // namespace chiasm::device

@@ -1,0 +1,72 @@
+#include "kernels/cuda/emulation/memory.h"
+
+#include <sys/mman.h>
+
+#include <cstring>
+
+#include "kernels/cuda/emulation/sanitizers.h"
+#include "kernels/cuda/session.h"
+
+namespace chiasm::device::emulation {
+
+namespace {
+constexpr std::uint64_t kBytes = std::uint64_t(1) << 30;  // of addresses; pages come when touched
+constexpr std::uint64_t kGuard = 256;  // also the alignment that CUDA's allocator promises
+}  // namespace
+
+Memory& Memory::instance() {
+  static Memory memory;
+  return memory;
+}
+
+Memory::Memory() {
+  void* const base =
+      mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (base == MAP_FAILED) throw Failure(Status::out_of_memory, "no addresses for emulated memory");
+  base_ = static_cast<std::byte*>(base);
+}
+
+void Memory::protect(int protection) const {
+  if (mprotect(base_, kBytes, protection) != 0) {
+    throw Failure(Status::failed, "the emulated device's memory cannot be opened or closed");
+  }
+}
+
+void Memory::enter() {
+  const std::lock_guard lock(mutex_);
+  if (inside_++ == 0) protect(PROT_READ | PROT_WRITE);
+}
+
+void Memory::leave() {
+  const std::lock_guard lock(mutex_);
+  if (--inside_ == 0) protect(PROT_NONE);
+}
+
+void* Memory::allocate(std::uint64_t bytes) {
+  if (bytes > kBytes) return nullptr;
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t whole = (bytes + kGuard - 1) / kGuard * kGuard + kGuard;
+  std::uint64_t begin = 0;  // the first gap that is wide enough
+  for (const auto& [at, size] : taken_) {
+    if (at - begin >= whole) break;
+    begin = at + size;
+  }
+  if (begin + whole > kBytes) return nullptr;
+  taken_[begin] = whole;
+  std::byte* const memory = base_ + begin;
+  sanitizers::unpoison(memory, bytes);
+  sanitizers::poison(memory + bytes, whole - bytes);
+  std::memset(memory, 0xFF, bytes);
+  return memory;
+}
+
+bool Memory::release(void* memory) {
+  const std::lock_guard lock(mutex_);
+  const auto at = taken_.find(std::uint64_t(static_cast<std::byte*>(memory) - base_));
+  if (at == taken_.end()) return false;
+  sanitizers::poison(memory, at->second);
+  taken_.erase(at);
+  return true;
+}
+
+}  // namespace chiasm::device::emulation

@@ -1,0 +1,34 @@
+#pragma once
+/// The emulated device's memory: one stretch of addresses that the host cannot touch, but while a
+/// function of the table runs. Host code that takes a device's address for its own dies at once, as
+/// it would beside a card.
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <mutex>
+
+namespace chiasm::device::emulation {
+
+class Memory {
+ public:
+  static Memory& instance();
+
+  /// Filled with 0xFF (NaN), between guards. Null when all is taken.
+  void* allocate(std::uint64_t bytes);
+  /// False for what was never allocated.
+  bool release(void* memory);
+  /// Counts those who may touch it.
+  void enter();
+  void leave();
+
+ private:
+  Memory();
+  void protect(int protection) const;
+
+  std::mutex mutex_;
+  int inside_ = 0;
+  std::byte* base_;
+  std::map<std::uint64_t, std::uint64_t> taken_;  // begin -> bytes with guards
+};
+
+}  // namespace chiasm::device::emulation

@@ -1,0 +1,91 @@
+#pragma once
+/// What the functions of a plug-in share: an open device, scratch memory, and failures that become
+/// statuses. `backend` is written twice: card/ over the CUDA runtime, emulation/ over plain memory.
+#include <cstdint>
+#include <exception>
+#include <new>
+#include <string>
+
+#include "core/device_table.h"
+
+namespace chiasm::device {
+
+/// The one exception inside a plug-in; it never leaves it.
+struct Failure : std::exception {
+  Failure(Status s, std::string t) : status(s), text(std::move(t)) {}
+  const char* what() const noexcept override { return text.c_str(); }
+  Status status;
+  std::string text;
+};
+
+/// Where `Table::error` reads.
+std::string& last_error();
+
+namespace backend {
+
+/// Toolkit and targets, and whether they are real.
+const char* build();
+bool emulated();
+
+void probe(int index, Probe& out);
+Session* open(int index);
+void close(Session* session) noexcept;
+void* allocate(std::uint64_t bytes);
+void release(void* memory);
+void upload(Session& session, void* to, const void* from, std::uint64_t bytes);
+void download(Session& session, void* to, const void* from, std::uint64_t bytes);
+void copy(Session& session, void* to, const void* from, std::uint64_t bytes);
+void synchronize(Session& session);
+
+/// While one lives, this thread may use the session's device (the card), or the emulated device's
+/// memory can be touched at all.
+class Access {
+ public:
+  explicit Access(const Session* session);
+  ~Access();
+  Access(const Access&) = delete;
+  Access& operator=(const Access&) = delete;
+};
+
+}  // namespace backend
+
+struct Session {
+  int index = 0;
+  void* stream = nullptr;     // cudaStream_t
+  void* libraries = nullptr;  // what the backend keeps
+  void* scratch_memory = nullptr;
+  std::uint64_t scratch_bytes = 0;
+
+  /// Memory for the calls of one function of the table; the same each time.
+  void* scratch(std::uint64_t bytes) {
+    if (bytes <= scratch_bytes) return scratch_memory;
+    backend::synchronize(*this);
+    if (scratch_memory != nullptr) backend::release(scratch_memory);
+    scratch_memory = nullptr;
+    scratch_bytes = 0;
+    scratch_memory = backend::allocate(bytes);
+    scratch_bytes = bytes;
+    return scratch_memory;
+  }
+};
+
+/// Runs `work` with access to the device and turns what it throws into a status.
+template <class Work>
+Status guarded(const Session* session, Work&& work) {
+  try {
+    const backend::Access access(session);
+    work();
+    return Status::ok;
+  } catch (const Failure& failure) {
+    last_error() = failure.text;
+    return failure.status;
+  } catch (const std::bad_alloc&) {
+    last_error() = "the host is out of memory";
+    return Status::out_of_memory;
+  } catch (const std::exception& other) {
+    last_error() = other.what();
+    return Status::failed;
+  }
+}
+
+}  // namespace chiasm::device

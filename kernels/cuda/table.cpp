@@ -1,0 +1,78 @@
+// The plug-in's one symbol: its table.
+#include "kernels/cuda/session.h"
+
+namespace chiasm::device {
+
+std::string& last_error() {
+  static thread_local std::string text;
+  return text;
+}
+
+namespace {
+
+void probe(std::int32_t index, Probe* out) { backend::probe(index, *out); }
+
+Status open(std::int32_t index, Session** out) {
+  return guarded(nullptr, [&] { *out = backend::open(index); });
+}
+
+void close(Session* session) {
+  if (session == nullptr) return;
+  guarded(session, [&] {
+    if (session->scratch_memory != nullptr) backend::release(session->scratch_memory);
+  });
+  backend::close(session);
+}
+
+const char* error() { return last_error().c_str(); }
+
+Status allocate(Session* session, std::uint64_t bytes, void** out) {
+  return guarded(session, [&] { *out = backend::allocate(bytes); });
+}
+
+Status release(Session* session, void* memory) {
+  return guarded(session, [&] { backend::release(memory); });
+}
+
+Status upload(Session* session, void* to, const void* from, std::uint64_t bytes) {
+  return guarded(session, [&] { backend::upload(*session, to, from, bytes); });
+}
+
+Status download(Session* session, void* to, const void* from, std::uint64_t bytes) {
+  return guarded(session, [&] { backend::download(*session, to, from, bytes); });
+}
+
+Status copy(Session* session, void* to, const void* from, std::uint64_t bytes) {
+  return guarded(session, [&] { backend::copy(*session, to, from, bytes); });
+}
+
+Status synchronize(Session* session) {
+  return guarded(session, [&] { backend::synchronize(*session); });
+}
+
+Table make_table() {
+  Table t;
+  t.build = backend::build();
+  t.emulated = backend::emulated();
+  t.probe = probe;
+  t.open = open;
+  t.close = close;
+  t.error = error;
+  t.allocate = allocate;
+  t.release = release;
+  t.upload = upload;
+  t.download = download;
+  t.copy = copy;
+  t.synchronize = synchronize;
+  return t;
+}
+
+}  // namespace
+
+}  // namespace chiasm::device
+
+extern "C" __attribute__((visibility("default"))) const chiasm::device::Table* chiasm_device_table(
+    std::uint32_t version) {
+  static const chiasm::device::Table table = chiasm::device::make_table();
+  return version == chiasm::device::kTableVersion ? &table : nullptr;
+}

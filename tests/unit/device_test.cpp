@@ -1,0 +1,118 @@
+// The seam to a device plug-in: what is missing is said, and what is there is opened.
+#include "core/device.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <cstring>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "tests/support/expect_error.h"
+
+namespace chiasm {
+namespace {
+
+using namespace chiasm::testing;
+
+/// Names the plug-in while it lives.
+class PluginVariable {
+ public:
+  explicit PluginVariable(const char* path) {
+    if (const char* old = std::getenv(kName); old != nullptr) old_ = old;
+    setenv(kName, path, 1);
+  }
+  ~PluginVariable() {
+    if (old_) {
+      setenv(kName, old_->c_str(), 1);
+    } else {
+      unsetenv(kName);
+    }
+  }
+  PluginVariable(const PluginVariable&) = delete;
+  PluginVariable& operator=(const PluginVariable&) = delete;
+
+ private:
+  static constexpr const char* kName = "CHIASM_CUDA_PLUGIN";
+  std::optional<std::string> old_;
+};
+
+TEST(DeviceSeam, WithoutAPluginTheCpuRunsAndCudaSaysWhatIsMissing) {
+  const PluginVariable none("/no/such/plugin.so");
+  EXPECT_FALSE(device_report().usable());
+  EXPECT_EQ(choose_device("auto"), nullptr);
+  EXPECT_EQ(choose_device("cpu"), nullptr);
+  for (const char* device : {"cuda", "cuda:0", "cuda:7"}) {
+    EXPECT_TRUE(throws<DeviceError>([&] { choose_device(device); },
+                                    {"plug-in cannot be loaded", "/no/such/plugin.so", "cpu"}))
+        << device;
+  }
+}
+
+TEST(DeviceSeam, RefusesAForeignLibrary) {
+  const PluginVariable libc("libc.so.6");
+  EXPECT_NE(device_report().missing.find("no plug-in of Chiasm"), std::string::npos);
+  EXPECT_EQ(choose_device("auto"), nullptr);
+}
+
+TEST(DeviceSeam, RefusesUnknownWords) {
+  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "CUDA"}) {
+    EXPECT_TRUE(throws<RequestError>([&] { choose_device(device); }, {"auto, cpu, cuda or cuda:N"}))
+        << device;
+  }
+}
+
+#ifdef CHIASM_EMULATED_PLUGIN
+std::span<const std::byte> bytes_of(const std::vector<int>& v) {
+  return std::as_bytes(std::span(v));
+}
+
+TEST(EmulatedDevice, IsReportedAndOpened) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  const DeviceReport report = device_report();
+  EXPECT_TRUE(report.usable()) << report.missing;
+  EXPECT_TRUE(report.emulated);
+  EXPECT_EQ(report.plugin, CHIASM_EMULATED_PLUGIN);
+  EXPECT_EQ(report.devices, 1);
+  EXPECT_NE(choose_device("auto"), nullptr);
+  EXPECT_TRUE(throws<DeviceError>([] { choose_device("cuda:3"); }, {"cuda:3", "no such device"}));
+}
+
+TEST(EmulatedDevice, KeepsWhatIsUploaded) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  const auto device = choose_device("cuda");
+  const std::vector<int> want{1, 2, 3, 4, 5};
+  const auto source = bytes_of(want);
+  std::byte* const a = device->allocate(source.size());
+  std::byte* const b = device->allocate(source.size());
+  EXPECT_NE(a, b);
+  device->upload(a, source);
+  device->copy(b, a, source.size());
+  std::vector<int> got(want.size());
+  device->download(std::as_writable_bytes(std::span(got)), b);
+  EXPECT_EQ(got, want);
+  device->release(a);
+  device->release(b);
+}
+
+TEST(EmulatedDevice, RefusesMemoryThatItLacksAndLivesOn) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  const auto device = choose_device("cuda");
+  EXPECT_TRUE(throws<RequestError>([&] { device->allocate(std::size_t(1) << 40); },
+                                   {"1099511627776 bytes", "full"}));
+  device->release(device->allocate(16));
+}
+
+TEST(EmulatedDeviceDeathTest, HostsCannotTouchItsMemory) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  const auto device = choose_device("cuda");
+  volatile std::byte* const memory = device->allocate(16);
+  EXPECT_DEATH(memory[0] = std::byte(1), "");
+  device->release(const_cast<std::byte*>(memory));
+}
+#endif
+
+}  // namespace
+}  // namespace chiasm
