@@ -106,24 +106,25 @@ void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64
   });
 }
 
-void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
-                   std::int64_t factor, TensorView<float> y) {
+void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t height,
+                   std::int64_t width, std::int64_t factor, TensorView<float> y) {
   const Timed timed(ctx.profile, "pixel_shuffle");
   in_context("pixel_shuffle", [&] {
-    if (side <= 0 || factor <= 0 || side % factor != 0) {
-      fail<ShapeError>("a grid of side ", side, " does not divide into blocks of ", factor);
+    if (height <= 0 || width <= 0 || factor <= 0 || height % factor != 0 || width % factor != 0) {
+      fail<ShapeError>("a grid of ", height, " x ", width, " does not divide into blocks of ",
+                       factor);
     }
-    const std::int64_t dim = x.cols(), across = side / factor;
-    x.expect({side * side, dim});
-    y.expect({across * across, dim * factor * factor});
+    const std::int64_t dim = x.cols(), down = height / factor, across = width / factor;
+    x.expect({height * width, dim});
+    y.expect({down * across, dim * factor * factor});
     const std::int64_t grain = cpu::rows_per_piece(y.cols());
-    ctx.pool->parallel_for(across * across, grain, [&](std::int64_t begin, std::int64_t end) {
+    ctx.pool->parallel_for(down * across, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; p++) {
         const std::int64_t top = p / across * factor, left = p % across * factor;
         float* to = y.row(p);
         for (std::int64_t u = 0; u < factor; u++) {
           for (std::int64_t v = 0; v < factor; v++, to += dim) {
-            copy(x.row((top + u) * side + left + v), dim, to);
+            copy(x.row((top + u) * width + left + v), dim, to);
           }
         }
       }

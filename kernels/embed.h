@@ -30,11 +30,11 @@ void extract_patches(const Context& ctx, TensorView<const float> pixels, std::in
 void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64_t kernel,
                        std::int64_t stride, std::int64_t padding, TensorView<float> y);
 
-/// Pixel shuffle of Idefics3: a grid of side x side rows [side * side, dim] becomes
-/// [(side / factor)^2, dim * factor^2]; output row (i, j) holds, in this order, the rows
-/// (i * factor + u, j * factor + v) for u, then v. side % factor == 0.
+/// Pixel shuffle of Idefics3: a grid of height x width rows [height * width, dim] becomes
+/// [height * width / factor^2, dim * factor^2]; output row (i, j) holds, in this order, the rows
+/// (i * factor + u, j * factor + v) for u, then v. `factor` divides both sides; ShapeError.
 /// Source: transformers' Idefics3Connector.pixel_shuffle.
-void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t side,
-                   std::int64_t factor, TensorView<float> y);
+void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t height,
+                   std::int64_t width, std::int64_t factor, TensorView<float> y);
 
 }  // namespace chiasm::kernels

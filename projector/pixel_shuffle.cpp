@@ -32,7 +32,7 @@ void PixelShuffleProjector::forward(const Context& ctx, TensorView<const float> 
   Arena::Frame frame(arena);
   const auto shuffled = arena.floats({tiles * tokens, vision_dim_ * factor_ * factor_}, "shuffled");
   for (std::int64_t i = 0; i < tiles; i++) {
-    kernels::pixel_shuffle(ctx, features.slice_rows(i * patches, patches), side, factor_,
+    kernels::pixel_shuffle(ctx, features.slice_rows(i * patches, patches), side, side, factor_,
                            shuffled.slice_rows(i * tokens, tokens));
   }
   projection_(ctx, shuffled, out);

@@ -26,6 +26,7 @@ constexpr std::array kFamilies = {
     Entry{"gemma3", make_gemma3},
     Entry{"paligemma", make_paligemma, true},
     Entry{"mistral3", make_mistral3},
+    Entry{"lfm2_vl", make_lfm2_vl},
     Entry{"llama", make_text_model},
     Entry{"mistral", make_text_model},
     Entry{"qwen2", make_text_model},

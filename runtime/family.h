@@ -169,6 +169,7 @@ std::unique_ptr<Family> make_llava_next(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts);
 std::unique_ptr<Family> make_qwen_vl(const FamilyParts& parts);
 std::unique_ptr<Family> make_mistral3(const FamilyParts& parts);
+std::unique_ptr<Family> make_lfm2_vl(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);
 std::unique_ptr<Family> make_whisper(const FamilyParts& parts);
 

@@ -185,8 +185,8 @@ void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Are
   } else {
     const auto joined = arena.floats({count * tokens_, projector_.sizes().in}, "joined");
     for (std::int64_t i = 0; i < count; i++) {
-      kernels::pixel_shuffle(ctx, features.slice_rows(i * kept_, kept_), c.side(), options_.joined,
-                             joined.slice_rows(i * tokens_, tokens_));
+      kernels::pixel_shuffle(ctx, features.slice_rows(i * kept_, kept_), c.side(), c.side(),
+                             options_.joined, joined.slice_rows(i * tokens_, tokens_));
     }
     projector_.forward(ctx, joined, arena, out);
   }

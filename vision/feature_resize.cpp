@@ -1,6 +1,7 @@
 #include "vision/feature_resize.h"
 
 #include <algorithm>
+#include <cmath>
 #include <vector>
 
 namespace chiasm::vision {
@@ -24,6 +25,33 @@ std::vector<Between> between(std::int64_t from, std::int64_t to) {
   return out;
 }
 
+/// The rows or columns, from `first` on, that one of the output is made of, and their shares.
+struct Under {
+  std::int64_t first;
+  std::vector<float> shares;
+};
+
+/// Tents as wide as two of the output, or of the input where that is coarser.
+std::vector<Under> under(std::int64_t from, std::int64_t to) {
+  const float scale = float(from) / float(to), reach = std::max(scale, 1.0f);
+  std::vector<Under> out;
+  for (std::int64_t i = 0; i < to; i++) {
+    const float center = scale * (float(i) + 0.5f);
+    const std::int64_t first = std::max(std::int64_t(center - reach + 0.5f), std::int64_t(0));
+    const std::int64_t end = std::min(std::int64_t(center + reach + 0.5f), from);
+    Under one{first, {}};
+    float total = 0;
+    for (std::int64_t k = first; k < end; k++) {
+      const float distance = std::abs((float(k) - center + 0.5f) / reach);
+      one.shares.push_back(std::max(1 - distance, 0.0f));
+      total += one.shares.back();
+    }
+    for (float& share : one.shares) share /= total;
+    out.push_back(std::move(one));
+  }
+  return out;
+}
+
 }  // namespace
 
 void resize_features(TensorView<const float> x, GridSize from, GridSize to, TensorView<float> y) {
@@ -43,6 +71,30 @@ void resize_features(TensorView<const float> x, GridSize from, GridSize to, Tens
         *out++ = top * (left * top_left[d] + right * top_right[d]) +
                  low * (left * low_left[d] + right * low_right[d]);
       }
+    }
+  }
+}
+
+void resize_features_antialiased(TensorView<const float> x, GridSize from, GridSize to,
+                                 TensorView<float> y) {
+  const std::int64_t dim = x.cols();
+  x.expect({from.height * from.width, dim});
+  y.expect({to.height * to.width, dim});
+  const auto rows = under(from.height, to.height), cols = under(from.width, to.width);
+  std::vector<float> across(static_cast<std::size_t>(dim));  // of one row of x, between its columns
+  for (std::int64_t i = 0; i < y.rows(); i++) {
+    const Under& row = rows[std::size_t(i / to.width)];
+    const Under& col = cols[std::size_t(i % to.width)];
+    float* const out = y.row(i);
+    std::fill_n(out, dim, 0.0f);
+    for (std::size_t r = 0; r < row.shares.size(); r++) {
+      std::ranges::fill(across, 0.0f);
+      for (std::size_t c = 0; c < col.shares.size(); c++) {
+        const float* in =
+            x.row((row.first + std::int64_t(r)) * from.width + col.first + std::int64_t(c));
+        for (std::size_t d = 0; d < across.size(); d++) across[d] += col.shares[c] * in[d];
+      }
+      for (std::size_t d = 0; d < across.size(); d++) out[d] += row.shares[r] * across[d];
     }
   }
 }

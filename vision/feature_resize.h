@@ -1,5 +1,6 @@
 #pragma once
-/// Resizing a grid of features, as OneVision does with those of large pictures and of video frames.
+/// Resizing a grid of features, as OneVision does with those of large pictures and of video frames,
+/// and SigLIP 2 with its table of positions.
 #include <cstdint>
 
 #include "core/tensor.h"
@@ -15,5 +16,11 @@ struct GridSize {
 /// x: [from.height * from.width, dim]; y: [to.height * to.width, dim]. No size is 0. ShapeError.
 /// Source: torch.nn.functional.interpolate(mode="bilinear"), in its float32 arithmetic.
 void resize_features(TensorView<const float> x, GridSize from, GridSize to, TensorView<float> y);
+
+/// Likewise with antialiasing: where a side shrinks, all rows or columns under one of the result
+/// count. Source: torch.nn.functional.interpolate(mode="bilinear", antialias=True), in its float32
+/// arithmetic: columns first, then rows.
+void resize_features_antialiased(TensorView<const float> x, GridSize from, GridSize to,
+                                 TensorView<float> y);
 
 }  // namespace chiasm::vision

@@ -34,6 +34,8 @@ class Lfm2VlProcessor {
   /// Pixels of a patch, both ways, and patches that become a token, both ways.
   std::int64_t patch() const { return patch_; }
   std::int64_t merge() const { return merge_; }
+  /// Pixels of a tile of a grid, both ways; 0 where pictures are never cut.
+  std::int64_t tile() const { return split_ ? tile_ : 0; }
   /// `spatial_shapes` of a tile: its patches down and across.
   PictureSize patches(PictureSize tile) const {
     return {tile.height / patch_, tile.width / patch_};

@@ -4,7 +4,6 @@
 
 #include <cmath>
 #include <filesystem>
-#include <set>
 #include <string>
 #include <tuple>
 
@@ -262,9 +261,6 @@ const std::vector<std::string> kAll16 = {
     "llama31_new", "qwen2_window", "qwen3_heads",     "mistral_window", "gemma_mqa",
     "gemma2_caps", "gemma3_local", "lfm2_mixed"};
 
-/// Families whose folders wait for them. Who adds a family takes its name away; empty in the end.
-const std::set<std::string> kFamiliesNotThereYet = {"lfm2_vl"};
-
 /// Folders of make_family_golden.py, stored in bfloat16.
 const std::vector<std::string> kFamilyFolders = {
     "llava_clip",         "llava_full",        "qwen2_5_vl_windows",     "qwen2_vl_merge",
@@ -272,15 +268,9 @@ const std::vector<std::string> kFamilyFolders = {
     "qwen3_vl_deepstack", "llava_next_anyres", "llava_onevision_anyres", "paligemma_prefix",
     "paligemma_2",        "mistral3_rows",     "lfm2_vl_hybrid"};
 
-std::string family_of(const std::string& folder) {
-  return Json::load(golden_root() / "models" / folder / "config.json")["model_type"].str();
-}
-
-/// `folders` and those of kFamilyFolders whose families are there.
+/// `folders` and kFamilyFolders.
 std::vector<std::string> with_families(std::vector<std::string> folders) {
-  for (const std::string& folder : kFamilyFolders) {
-    if (!kFamiliesNotThereYet.contains(family_of(folder))) folders.push_back(folder);
-  }
+  folders.insert(folders.end(), kFamilyFolders.begin(), kFamilyFolders.end());
   return folders;
 }
 
@@ -295,12 +285,6 @@ TEST(FamilyFolders, TokenizersAreTheReferences) {
       const bool adds = golden.family != "lfm2_vl";
       EXPECT_EQ(tokenizer.encode(c.prompt, adds), c.ids) << folder << ", " << c.name;
     }
-  }
-}
-
-TEST(FamiliesNotThereYet, AreNotThere) {
-  for (const std::string& family : supported_families()) {
-    EXPECT_FALSE(kFamiliesNotThereYet.contains(family)) << family << " has come: take it off";
   }
 }
 

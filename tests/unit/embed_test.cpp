@@ -106,16 +106,17 @@ TEST(ExtractStretches, MatchesTheDefinition) {
 }
 
 // The chain of views and permutes of Idefics3Connector.pixel_shuffle, written out.
-std::vector<float> shuffled_as_transformers(const std::vector<float>& x, std::int64_t side,
-                                            std::int64_t factor, std::int64_t dim) {
-  const std::int64_t across = side / factor;
+std::vector<float> shuffled_as_transformers(const std::vector<float>& x, std::int64_t height,
+                                            std::int64_t width, std::int64_t factor,
+                                            std::int64_t dim) {
+  const std::int64_t down = height / factor, across = width / factor;
   // view(height, width / f, dim * f), permute(1, 0, 2), reshape(w / f, h / f, dim * f^2),
   // permute(1, 0, 2)
   const auto first = [&](std::int64_t w, std::int64_t h, std::int64_t e) {
     return x[std::size_t((h * across + w) * dim * factor + e)];
   };
   std::vector<float> out;
-  for (std::int64_t i = 0; i < across; i++) {
+  for (std::int64_t i = 0; i < down; i++) {
     for (std::int64_t j = 0; j < across; j++) {
       for (std::int64_t e = 0; e < dim * factor * factor; e++) {
         out.push_back(first(j, i * factor + e / (dim * factor), e % (dim * factor)));
@@ -128,19 +129,22 @@ std::vector<float> shuffled_as_transformers(const std::vector<float>& x, std::in
 TEST(PixelShuffle, MatchesTransformers) {
   const Context ctx = context(best_isa());
   for (const std::int64_t factor : {1, 2, 3, 4}) {
-    const std::int64_t side = 12, dim = 5, tokens = side * side / (factor * factor);
-    const auto x = random_floats(side * side * dim, 5);
-    std::vector<float> y(x.size());
-    pixel_shuffle(ctx, view(x, {side * side, dim}), side, factor,
-                  view(y, {tokens, dim * factor * factor}));
-    EXPECT_TRUE(bit_equal(y, shuffled_as_transformers(x, side, factor, dim))) << factor;
+    for (const std::int64_t height : {12, 24}) {
+      const std::int64_t width = 12, dim = 5, tokens = height * width / (factor * factor);
+      const auto x = random_floats(height * width * dim, 5);
+      std::vector<float> y(x.size());
+      pixel_shuffle(ctx, view(x, {height * width, dim}), height, width, factor,
+                    view(y, {tokens, dim * factor * factor}));
+      EXPECT_TRUE(bit_equal(y, shuffled_as_transformers(x, height, width, factor, dim)))
+          << factor << ", height " << height;
+    }
   }
   std::vector<float> y(1);
   EXPECT_TRUE(throws<ShapeError>(
       [&] {
-        pixel_shuffle(ctx, view(y, {1, 1}), 5, 2, view(y, {1, 1}));
+        pixel_shuffle(ctx, view(y, {1, 1}), 4, 5, 2, view(y, {1, 1}));
       },
-      {"side 5", "blocks of 2"}));
+      {"4 x 5", "blocks of 2"}));
 }
 
 }  // namespace

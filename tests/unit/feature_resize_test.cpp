@@ -25,10 +25,11 @@ Tensor grid() {
 }
 
 /// `want` is torch 2.15's output for the first column.
-void expect_resized(GridSize to, const std::vector<float>& want) {
+void expect_resized(GridSize to, const std::vector<float>& want,
+                    decltype(&resize_features) resize = resize_features) {
   const Tensor x = grid();
   Tensor y = float_tensor({to.height * to.width, 2});
-  resize_features(x.view<float>(), kFrom, to, y.view<float>());
+  resize(x.view<float>(), kFrom, to, y.view<float>());
   ASSERT_EQ(want.size(), std::size_t(to.height * to.width));
   for (std::size_t i = 0; i < want.size(); i++) {
     const float* row = y.view<float>().row(std::int64_t(i));
@@ -61,11 +62,37 @@ TEST(ResizeFeatures, LeavesAGridOfTheSameSizeAsItIs) {
   }
 }
 
+TEST(ResizeFeatures, AntialiasesAsTorchDoes) {
+  expect_resized({2, 3},
+                 {-1.3061225f, 0.58730155f, -1.7346935f, -1.3469388f, 1.7777779f, -2.4081628f},
+                 resize_features_antialiased);
+  expect_resized({1, 1}, {-0.35964912f}, resize_features_antialiased);
+  // One side shrinks, the other grows.
+  expect_resized(
+      {3, 7},
+      {-3.2999997f, -1.3571429f,  -0.41428587f, -1.6999999f, 0.72857189f, -0.74285734f, -4.0f,
+       1.0f,        -1.5714284f,  -1.0714277f,  5.0f,        1.7857137f,  -1.4285716f,  -4.0f,
+       -3.8000004f, -0.48571405f, 2.1714293f,   2.5999999f,  0.24285655f, -2.1142859f,  -4.0f},
+      resize_features_antialiased);
+}
+
+TEST(ResizeFeatures, AntialiasingIsSeenOnlyWhereASideShrinks) {
+  const Tensor x = grid();
+  Tensor y = float_tensor({9 * 11, 2}), plain = float_tensor({9 * 11, 2});
+  resize_features_antialiased(x.view<float>(), kFrom, {9, 11}, y.view<float>());
+  resize_features(x.view<float>(), kFrom, {9, 11}, plain.view<float>());
+  for (std::int64_t i = 0; i < 2 * 9 * 11; i++) {
+    EXPECT_NEAR(y.view<float>().data()[i], plain.view<float>().data()[i], 4e-6) << i;
+  }
+}
+
 TEST(ResizeFeatures, RefusesOtherShapes) {
   const Tensor x = grid();
   Tensor y = float_tensor({6, 2});
   EXPECT_THROW(resize_features(x.view<float>(), {4, 4}, {3, 2}, y.view<float>()), ShapeError);
   EXPECT_THROW(resize_features(x.view<float>(), kFrom, {2, 2}, y.view<float>()), ShapeError);
+  EXPECT_THROW(resize_features_antialiased(x.view<float>(), {4, 4}, {3, 2}, y.view<float>()),
+               ShapeError);
 }
 
 }  // namespace
