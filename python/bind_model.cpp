@@ -18,6 +18,7 @@ using Floats = py::array_t<float>;
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
                             const std::string& dtype, const std::string& quantize,
                             const std::string& kv_cache, int threads, std::int64_t max_context,
+                            std::int64_t max_image_pixels, double max_audio_seconds,
                             const Progress& progress) {
   LoadOptions o;
   o.device = device;
@@ -26,6 +27,8 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.kv_cache = kv_cache;
   o.threads = threads;
   o.max_context = max_context;
+  o.max_image_pixels = max_image_pixels;
+  o.max_audio_seconds = max_audio_seconds;
   o.progress = heard(progress);
   py::gil_scoped_release unlock;
   return std::make_unique<Model>(Model::load(folder, o));
@@ -75,11 +78,14 @@ std::function<void(double)> heard(const Progress& progress) {
 }
 
 void bind_model(py::module_& m) {
+  const LoadOptions d;
   py::class_<Model> model(m, "Model", "A loaded model. Thread-safe.");
   model
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
                   py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
                   py::arg("threads") = 0, py::arg("max_context") = 0,
+                  py::arg("max_image_pixels") = d.max_image_pixels,
+                  py::arg("max_audio_seconds") = d.max_audio_seconds,
                   py::arg("progress") = py::none(),
                   "Loads a Hugging Face folder. `progress` hears the fraction read.")
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),

@@ -32,7 +32,8 @@ AudioInput from_samples(const py::array& samples, std::int64_t rate, std::string
 }
 
 Transcript transcribe(Model& model, const AudioInput& sound, const std::string& language,
-                      bool translate, bool timestamps, const Heard& on_segment) {
+                      bool translate, bool timestamps, const Heard& on_segment,
+                      std::optional<const CancelFlag*> cancel) {
   TranscribeOptions options;
   options.language = language;
   options.translate = translate;
@@ -44,7 +45,8 @@ Transcript transcribe(Model& model, const AudioInput& sound, const std::string& 
       (*on_segment)(segment, done);
     };
   }
-  return unlocked([&](const Poll& poll) { return model.transcribe(sound, options, tell, poll); });
+  return unlocked([&](const Poll& poll) { return model.transcribe(sound, options, tell, poll); },
+                  cancel.value_or(nullptr));
 }
 
 Arrays preprocess_audio(const Model& model, const AudioInput& sound) {
@@ -93,7 +95,7 @@ void bind_speech(py::class_<Model>& model) {
   model
       .def("transcribe", &transcribe, py::arg("sound"), py::kw_only(), py::arg("language") = "",
            py::arg("translate") = false, py::arg("timestamps") = true,
-           py::arg("on_segment") = py::none(),
+           py::arg("on_segment") = py::none(), py::arg("cancel") = py::none(),
            "Writes down speech. `on_segment` hears each segment and what part of the sound is "
            "done.")
       .def("preprocess_audio", &preprocess_audio, py::arg("sound"),

@@ -350,7 +350,7 @@ class Model:
     A loaded model. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
         """
@@ -410,7 +410,7 @@ class Model:
         """
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         ...
-    def transcribe(self, sound: AudioInput, *, language: str = '', translate: bool = False, timestamps: bool = True, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None) -> Transcript:
+    def transcribe(self, sound: AudioInput, *, language: str = '', translate: bool = False, timestamps: bool = True, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None, cancel: CancelFlag | None = None) -> Transcript:
         """
         Writes down speech. `on_segment` hears each segment and what part of the sound is done.
         """

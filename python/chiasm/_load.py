@@ -10,7 +10,7 @@ from typing import Any
 from chiasm import _chiasm, _hub
 from chiasm._embedder import Embedder
 from chiasm._model import Model
-from chiasm._options import integer, utf8
+from chiasm._options import integer, number, utf8
 from chiasm._progress import listener
 from chiasm._templates import ChatTemplate
 from chiasm.errors import ModelError, RequestError
@@ -26,6 +26,8 @@ def load(
     max_context: int | None = None,
     kv_cache: str = "auto",
     lora: Any = None,
+    max_image_pixels: int | None = None,
+    max_audio_seconds: float | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -46,6 +48,9 @@ def load(
         max_context: Tokens that a request may hold; None: what the model was made for.
         kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
         lora: Not supported yet by this version.
+        max_image_pixels: A larger picture is refused before it is decoded; None: 178,956,970, as
+            Pillow does.
+        max_audio_seconds: Likewise for sounds; None: the runtime's limit.
         revision: A branch, tag or commit on the hub.
         token: An access token for the hub; None: the one that is saved.
         offline: Fetches nothing (so does HF_HUB_OFFLINE=1).
@@ -59,7 +64,7 @@ def load(
     """
     if lora is not None:
         raise RequestError("lora is not supported yet by this version")
-    settings = {
+    settings: dict[str, Any] = {
         "device": utf8("device", device),
         "dtype": utf8("dtype", dtype),
         "quantize": "" if quantize is None else utf8("quantize", quantize),
@@ -67,9 +72,13 @@ def load(
         "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
+    if max_image_pixels is not None:
+        settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
+    if max_audio_seconds is not None:
+        settings["max_audio_seconds"] = number("max_audio_seconds", max_audio_seconds)
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
-        native = _chiasm.Model.load(str(folder), progress=hear, **settings)  # type: ignore[arg-type]
+        native = _chiasm.Model.load(str(folder), progress=hear, **settings)
     return Model(native, _chat_template(folder, native.info))
 
 

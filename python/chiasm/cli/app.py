@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm.cli import options as o
+from chiasm.cli.serve import serve
 
 _app = typer.Typer(
     help="Pictures and words in, words out.",
@@ -388,6 +389,9 @@ def bench(
             "offline": offline,
         },
     )
+
+
+_app.command()(serve)
 
 
 @_app.command()

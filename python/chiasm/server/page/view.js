@@ -1,0 +1,104 @@
+// What a conversation looks like.
+
+const $ = (id) => document.getElementById(id);
+
+export function element(tag, properties = {}, ...children) {
+  const node = Object.assign(document.createElement(tag), properties);
+  node.append(...children);
+  return node;
+}
+
+const number = (value, digits = 1) => value.toLocaleString(undefined, { maximumFractionDigits: digits });
+
+/** One line of figures under an answer. */
+function facts({ usage, timings, finish }) {
+  const out = [];
+  if (usage) {
+    const { cached_tokens: cached, image_tokens: image } = usage.prompt_tokens_details;
+    const of = [image && `${image} of pictures`, cached && `${cached} cached`].filter(Boolean);
+    out.push(`${usage.prompt_tokens} tokens in${of.length ? ` (${of.join(", ")})` : ""}`);
+    out.push(`${usage.completion_tokens} out`);
+  }
+  if (timings) {
+    if (timings.first !== null) out.push(`first after ${number(timings.first, 2)} s`);
+    if (timings.encode > 0) out.push(`${number(timings.encode, 2)} s looking`);
+    const rest = usage.completion_tokens - 1;
+    if (rest > 0 && timings.decode > 0) out.push(`${number(rest / timings.decode)} tokens/s`);
+  }
+  if (finish === "length") out.push("cut at the longest answer");
+  if (finish === "stopped") out.push("stopped");
+  return out.join(" · ");
+}
+
+/** A message in the log. Returns {add(text), end(facts), fail(message)} to go on with. */
+export function show(message) {
+  const log = $("log");
+  $("welcome").hidden = true;
+  const words = element("div", { className: "words", textContent: message.text });
+  const article = element("article", { className: message.role });
+  if (message.pictures?.length) {
+    const images = message.pictures.map((p, i) => element("img", { src: p.kept ?? p.url, alt: `Picture ${i + 1}` }));
+    article.append(element("div", { className: "pictures" }, ...images));
+  }
+  if (message.text || message.role === "assistant") article.append(words);
+  log.append(article);
+  const down = () => (log.scrollTop = log.scrollHeight);
+  down();
+  const api = {
+    busy() {
+      article.classList.add("busy");
+      return api;
+    },
+    add(text) {
+      const near = log.scrollHeight - log.scrollTop - log.clientHeight < 80; // else somebody reads above
+      words.textContent += text;
+      if (near) down();
+    },
+    end(told) {
+      article.classList.remove("busy");
+      article.append(element("div", { className: "facts", textContent: facts(told) }));
+      down();
+    },
+    fail(text) {
+      article.classList.remove("busy");
+      article.append(element("div", { className: "wrong", role: "alert", textContent: text }));
+      down();
+    },
+  };
+  if (message.facts) api.end(message.facts);
+  if (message.wrong) api.fail(message.wrong);
+  return api;
+}
+
+export function clear() {
+  for (const article of document.querySelectorAll("#log article")) article.remove();
+  $("welcome").hidden = false;
+}
+
+/** The pictures of the next message, each with a button to take it away. */
+export function shelf(pictures, remove) {
+  $("shelf").replaceChildren(
+    ...pictures.map((p, i) =>
+      element("div", {},
+        element("img", { src: p.kept ?? p.url, alt: `Picture ${i + 1}` }),
+        Object.assign(element("button", { type: "button", textContent: "×", onclick: () => remove(i) }), {
+          ariaLabel: `Remove picture ${i + 1}`,
+        }),
+      ),
+    ),
+  );
+}
+
+/** Earlier chats. */
+export function chats(list, now, open, drop) {
+  $("chats").replaceChildren(
+    ...list.map((chat) =>
+      element("div", { className: chat.id === now ? "now" : "" },
+        element("button", { className: "open", type: "button", textContent: chat.title, onclick: () => open(chat) }),
+        Object.assign(element("button", { className: "drop", type: "button", textContent: "×", onclick: () => drop(chat) }), {
+          ariaLabel: `Delete ${chat.title}`,
+        }),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,80 @@
+"""What a server is and how it is doing: /v1/models, /health, /ready, /metrics."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+from chiasm.server.errors import ApiError
+from chiasm.server.metrics import resident_bytes
+from chiasm.server.state import State, state_of
+
+router = APIRouter()
+
+
+def _model(state: State, name: str, role: str) -> dict[str, object]:
+    info = getattr(state.models, role).info
+    out: dict[str, object] = {
+        "id": name,
+        "object": "model",
+        "created": state.created,
+        "owned_by": "chiasm",
+        "role": role,
+        "family": info.family,
+    }
+    if role == "chat":
+        out |= {"max_context": info.max_context, "sees": bool(info.image_token)}
+    return out
+
+
+@router.get("/v1/models", response_model=None)
+async def models(request: Request) -> Response:
+    """The models that are served."""
+    state = state_of(request)
+    data = [_model(state, name, role) for name, role in state.models.names().items()]
+    return JSONResponse({"object": "list", "data": data})
+
+
+@router.get("/v1/models/{name:path}", response_model=None)
+async def one_model(name: str, request: Request) -> Response:
+    """One of them."""
+    state = state_of(request)
+    role = state.models.names().get(name)
+    if role is None:
+        raise ApiError(404, f"the model {name!r} is not here", code="model_not_found")
+    return JSONResponse(_model(state, name, role))
+
+
+@router.get("/health", response_model=None)
+async def health() -> Response:
+    """Whether the process answers at all."""
+    return JSONResponse({"status": "ok"})
+
+
+@router.get("/ready", response_model=None)
+async def ready(request: Request) -> Response:
+    """Whether a new request would be taken: 503 while the server stops and where it is full."""
+    state = state_of(request)
+    active = len(state.jobs.active)
+    if state.stopping:
+        status = "stopping"
+    else:
+        status = "ready" if active < state.jobs.limit else "full"
+    return JSONResponse(
+        {"status": status, "requests": active, "limit": state.jobs.limit},
+        200 if status == "ready" else 503,
+    )
+
+
+@router.get("/metrics", response_model=None)
+async def metrics(request: Request) -> Response:
+    """Counters and times for Prometheus."""
+    state = state_of(request)
+    gauges = {
+        "chiasm_requests_active": ("Requests that run or wait.", float(len(state.jobs.active))),
+        "chiasm_requests_limit": ("As many are taken at once.", float(state.jobs.limit)),
+        "process_resident_memory_bytes": ("Resident memory in bytes.", float(resident_bytes())),
+    }
+    return PlainTextResponse(
+        state.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8"
+    )
