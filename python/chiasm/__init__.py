@@ -70,8 +70,8 @@ def __getattr__(name: str) -> Any:
             value = getattr(importlib.import_module(f"chiasm.{home}"), name)
             globals()[name] = value
             return value
-    if name == "errors":
-        return importlib.import_module("chiasm.errors")
+    if name in ("errors", "rag"):
+        return importlib.import_module(f"chiasm.{name}")
     raise AttributeError(f"module 'chiasm' has no attribute {name!r}")
 
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from chiasm.cli import options as o
+from chiasm.cli import retrieval
 from chiasm.cli.serve import serve
 
 _app = typer.Typer(
@@ -400,6 +401,9 @@ def doctor(json: o.Json = False) -> None:
     from chiasm.cli import show
 
     show.doctor(json)
+
+
+retrieval.register(_app)
 
 
 def _load_settings(
