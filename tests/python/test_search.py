@@ -166,9 +166,10 @@ def test_passages_keep_every_word_once():
 
 def test_reciprocal_ranks():
     a, b, c = ({"id": id, "similarity": 0.5} for id in "abc")
-    out = fused([[a, b], [b, c], [{"id": "c", "match": 2.0}]], 10)
+    out = fused([(1, [a, b]), (1, [b, c]), (1, [{"id": "c", "match": 2.0}])], 10)
     assert [row["id"] for row in out] == ["b", "c", "a"]
     assert out[0]["score"] == pytest.approx(1 / 62 + 1 / 61) and out[1]["match"] == 2.0
+    assert [row["id"] for row in fused([(0.1, [a, b]), (1, [b, a])], 1)] == ["b"]
 
 
 def run(*arguments, code=0, **settings):

@@ -31,6 +31,7 @@ Where = Annotated[str, typer.Option("--where", help="A filter in SQL, as in 'wid
 def register(app: typer.Typer) -> None:
     app.command()(index)
     app.command()(search)
+    app.command()(rag)
 
 
 def index(
@@ -117,6 +118,78 @@ def search(
             "exact": exact,
         },
         load={"threads": threads, "offline": offline, "progress": True},
+    )
+
+
+def rag(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="What to answer.")],
+    db: Db,
+    query: Annotated[
+        str | None, typer.Option("--query", help="What to look for, if not the question.")
+    ] = None,
+    model: o.ModelName = None,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="Sources at most.")] = 6,
+    style: Annotated[
+        str,
+        typer.Option(
+            "--style",
+            help="together (all sources in one prompt), one (one after the other) or auto.",
+        ),
+    ] = "auto",
+    rerank: Annotated[
+        bool, typer.Option("--rerank", help="Have the model order what was found.")
+    ] = False,
+    min_similarity: Annotated[
+        float | None,
+        typer.Option("--min-similarity", help="Of a source's vector and the question's."),
+    ] = None,
+    mode: Annotated[
+        str, typer.Option("--mode", help="hybrid, meaning (vectors) or words (full text).")
+    ] = "hybrid",
+    kind: Kind = None,
+    where: Where = "",
+    json: o.Json = False,
+    out: o.Out = None,
+    max_tokens: o.MaxTokens = 256,
+    temperature: o.Temperature = 0.0,
+    seed: o.Seed = None,
+    quantize: Annotated[str | None, typer.Option("--quantize", help="int8 or int4.")] = None,
+    dtype: o.DType = "auto",
+    threads: o.Threads = None,
+    max_context: o.MaxContext = None,
+    offline: o.Offline = False,
+) -> None:
+    """Answer a question from an index, citing files and pages."""
+    from chiasm.cli import rag as tell
+
+    tell.run(
+        question,
+        db,
+        model=model,
+        style=style,
+        rerank=rerank,
+        json=json,
+        out=out,
+        retrieve={
+            "limit": limit,
+            "mode": mode,
+            "kinds": kind or (),
+            "where": where,
+            "min_similarity": min_similarity,
+        },
+        load={
+            "quantize": quantize,
+            "dtype": dtype,
+            "threads": threads,
+            "max_context": max_context,
+            "offline": offline,
+        },
+        settings={
+            "query": query,
+            "max_tokens": max_tokens,
+            "temperature": temperature,
+            "seed": seed,
+        },
     )
 
 

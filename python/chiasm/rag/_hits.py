@@ -9,6 +9,9 @@ from typing import Any
 _RANK_OFFSET = 60
 """Cormack, Clarke and Büttcher, 2009, "Reciprocal rank fusion": the constant of their equation 1."""
 
+Ranking = tuple[float, list[dict[str, Any]]]
+"""What a ranking counts for, and its rows from best to worst."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Hit:
@@ -20,7 +23,7 @@ class Hit:
     kind: str
     """picture, page, passage, speech or frame."""
     score: float
-    """Orders one search's hits: the sum of 1 / (60 + rank) over the lists it stands in."""
+    """Orders one search's hits: the sum of weight / (60 + rank) over the rankings it stands in."""
     similarity: float | None
     """Cosine of its vector and the query's; None: found by words alone."""
     match: float | None
@@ -62,14 +65,14 @@ class Hit:
         return data | {"place": self.place}
 
 
-def fused(lists: Iterable[list[dict[str, Any]]], limit: int) -> list[dict[str, Any]]:
+def fused(rankings: Iterable[Ranking], limit: int) -> list[dict[str, Any]]:
     """Rows of several rankings as one, by reciprocal ranks. Cosines of words with pictures and with
     texts lie in different ranges, and BM25 in another: ranks can be compared. Ties by id."""
     rows: dict[str, dict[str, Any]] = {}
-    for ranking in lists:
+    for weight, ranking in rankings:
         for rank, row in enumerate(ranking, 1):
             kept = rows.setdefault(row["id"], row | {"score": 0.0})
-            kept["score"] += 1 / (_RANK_OFFSET + rank)
+            kept["score"] += weight / (_RANK_OFFSET + rank)
             for name in ("similarity", "match"):
                 if name in row:
                     kept[name] = row[name]

@@ -15,7 +15,7 @@ from chiasm._options import integer, utf8
 from chiasm._progress import listener
 from chiasm.errors import RequestError
 from chiasm.rag._files import shown
-from chiasm.rag._hits import Hit, fused, hit_of
+from chiasm.rag._hits import Hit, Ranking, fused, hit_of
 from chiasm.rag._indexing import Indexing, Problem, Report
 from chiasm.rag._schema import KINDS, path_of
 from chiasm.rag._settings import Settings, read_settings, write_settings
@@ -169,15 +169,17 @@ class Index:
         filter = _filter(kinds, where)
         store = self._store()
         depth = max(_DEPTH, 2 * limit)
-        rankings = []
+        rankings: list[Ranking] = []
         if query is not None and mode != "words":
-            for name, vector in self._spaces().of_question(utf8("query", query)).items():
-                rankings.append(store.nearest(name, vector, depth, filter, exact))
+            spaces = self._spaces()
+            for name, vector in spaces.of_question(utf8("query", query)).items():
+                rows = store.nearest(name, vector, depth, filter, exact)
+                rankings.append((spaces.weight(name), rows))
         if query is not None and mode != "meaning":
-            rankings.append(store.matching(utf8("query", query), depth, filter))
+            rankings.append((1.0, store.matching(utf8("query", query), depth, filter)))
         if image is not None:
             for name, vector in self._spaces().of_example(image).items():
-                rankings.append(store.nearest(name, vector, depth, filter, exact))
+                rankings.append((1.0, store.nearest(name, vector, depth, filter, exact)))
         return [hit_of(row, path_of(row)) for row in fused(rankings, limit)]
 
     def thumbnails(self, hits: Sequence[Hit]) -> dict[str, bytes]:

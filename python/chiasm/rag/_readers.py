@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import threading
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from chiasm._media import _pil_pixels
 from chiasm.errors import Error, MediaError, RequestError
-from chiasm.rag._items import Item, seen
+from chiasm.rag._items import Item, Pixels, seen
 from chiasm.rag._passages import PASSAGE, passages
 
 if TYPE_CHECKING:
@@ -67,36 +68,56 @@ def decoded(data: bytes) -> str:
 
 def read_pdf(data: bytes) -> Iterator[Item]:
     """For each page its picture, then the passages of its text."""
+    with _opened(data) as document:
+        for number in range(len(document)):
+            pixels = _rendered(document, number)
+            yield seen("page", pixels, page=number + 1)
+            for _, passage in passages(_page_text(document, number)):
+                yield Item("passage", text=passage, page=number + 1)
+
+
+def page_pixels(data: bytes, number: int) -> Pixels:
+    """A page of a PDF, counted from 0, as it is indexed."""
+    with _opened(data) as document:
+        if not 0 <= number < len(document):
+            raise MediaError(f"no page {number + 1}: there are {len(document)}")
+        return _rendered(document, number)
+
+
+@contextlib.contextmanager
+def _opened(data: bytes) -> Iterator[Any]:
     pdfium = _pdfium()
     with _PDFIUM:
         try:
             document = pdfium.PdfDocument(data)
         except pdfium.PdfiumError as e:
             raise MediaError(f"PDFium cannot open it: {e}") from e
-        pages = len(document)
     try:
-        if pages > _MOST_PAGES:
-            raise MediaError(f"{pages:,} pages, over the limit of {_MOST_PAGES:,}")
-        for number in range(pages):
-            yield from _page(pdfium, document, number)
+        if len(document) > _MOST_PAGES:
+            raise MediaError(f"{len(document):,} pages, over the limit of {_MOST_PAGES:,}")
+        yield document
+    except pdfium.PdfiumError as e:
+        raise MediaError(f"damaged PDF: {e}") from e
     finally:
         with _PDFIUM:
             document.close()
 
 
-def _page(pdfium: Any, document: Any, number: int) -> Iterator[Item]:
+def _rendered(document: Any, number: int) -> Pixels:
     with _PDFIUM:
-        try:
-            page = document[number]
-            scale = _PAGE_PIXELS / max(*page.get_size(), 1.0)
-            pixels = page.render(scale=scale, rev_byteorder=True).to_numpy()[:, :, :3].copy()
-            words = page.get_textpage().get_text_bounded()
-            page.close()
-        except pdfium.PdfiumError as e:
-            raise MediaError(f"page {number + 1}: {e}") from e
-    yield seen("page", pixels, page=number + 1)
-    for _, passage in passages(_CONTROL.sub(" ", words.replace("\r\n", "\n"))):
-        yield Item("passage", text=passage, page=number + 1)
+        page = document[number]
+        scale = _PAGE_PIXELS / max(*page.get_size(), 1.0)
+        pixels: Pixels = page.render(scale=scale, rev_byteorder=True).to_numpy()[:, :, :3].copy()
+        page.close()
+        return pixels
+
+
+def _page_text(document: Any, number: int) -> str:
+    with _PDFIUM:
+        page = document[number]
+        words: str = page.get_textpage().get_text_bounded()
+        page.close()
+    return _CONTROL.sub(" ", words.replace("\r\n", "\n"))
 
 
 def _pdfium() -> Any:

@@ -20,6 +20,7 @@ Vector = npt.NDArray[np.float32]
 _ENDS = 1 << 16
 _QUERY, _PASSAGE = ("query",), ("passage", "document")
 """Names under which models keep what they want before a question, and before what answers it."""
+_UNTAUGHT = 0.3
 
 
 class Spaces:
@@ -37,6 +38,13 @@ class Spaces:
         if self.texts.info.max_tokens:
             sizes["text_vector"] = self.texts.info.size
         return sizes
+
+    def weight(self, column: str) -> float:
+        """What a ranking by these vectors counts for beside the others. The bundled model's head
+        was trained on descriptions of pictures alone: of passages it knows little, and shared words
+        tell more."""
+        untaught = column == "text_vector" and is_bundled_head(self.texts)
+        return _UNTAUGHT if untaught else 1.0
 
     def of_pictures(self, pictures: Sequence[Pixels]) -> list[Vector | Error]:
         """A vector for each, or what is wrong with it."""
@@ -64,6 +72,11 @@ class Spaces:
         if not self.pictures.info.patches_per_picture:
             raise RequestError(f"{self.pictures.info.path} embeds no pictures")
         return {"image_vector": self.pictures.embed_image(image)}
+
+
+def is_bundled_head(embedder: Embedder) -> bool:
+    """Whether this is chiasm-mini, or another model of its kind."""
+    return embedder.info.family == "smolvlm search head"
 
 
 def fingerprint(embedder: Embedder) -> str:
