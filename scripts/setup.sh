@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Chiasm needs from Debian's packages; does nothing when it is all there.
 #   scripts/setup.sh               to build and run
-#   scripts/setup.sh --developer   also to test: clang, formatters, GoogleTest, an ARM emulator
+#   scripts/setup.sh --developer   also to test: clang, formatters, GoogleTest, an ARM emulator, a browser
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -12,7 +12,7 @@ case "${1:-}" in
   "") ;;
   --developer)
     packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang libclang-rt-14-dev clang-format
-      clang-tidy g++-aarch64-linux-gnu qemu-user)
+      clang-tidy g++-aarch64-linux-gnu qemu-user chromium)
     ;;
   *)
     echo "usage: setup.sh [--developer]" >&2

@@ -131,6 +131,7 @@ def _get(
             _left(deadline)
             chunk = response.read1(_CHUNK)
             if not chunk:
+                _left(deadline)  # the watchdog may have ended it
                 return 200, None, b"".join(chunks)
             size += len(chunk)
             if size > limit:

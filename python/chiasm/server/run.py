@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from types import FrameType
@@ -55,7 +56,10 @@ def serve(models: Models, settings: Settings) -> None:
         socket = config.bind_socket()
     except SystemExit:
         raise RequestError(f"{settings.host}:{settings.port}: cannot be listened at") from None
+    socket.listen(1024)  # from now on clients may come
     host, port = socket.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"chiasm: serving at http://{shown}:{port}", file=sys.stderr, flush=True)
+    # uvicorn raises the signal again once it has stopped. That was all that it asked for.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
     server.run(sockets=[socket])

@@ -21,7 +21,7 @@ function facts({ usage, timings, finish }) {
   }
   if (timings) {
     if (timings.first !== null) out.push(`first after ${number(timings.first, 2)} s`);
-    if (timings.encode > 0) out.push(`${number(timings.encode, 2)} s looking`);
+    if (timings.encode >= 0.005) out.push(`${number(timings.encode, 2)} s looking`);
     const rest = usage.completion_tokens - 1;
     if (rest > 0 && timings.decode > 0) out.push(`${number(rest / timings.decode)} tokens/s`);
   }
