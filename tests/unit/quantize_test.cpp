@@ -21,6 +21,8 @@ using testing::throws;
 
 const std::string kMini = std::string(CHIASM_SOURCE_DIR) + "/models/chiasm-mini";
 const std::string kUntied = std::string(CHIASM_SOURCE_DIR) + "/tests/golden/models/smolvlm_side25";
+// A projection that the file holds the other way round.
+const std::string kTurned = std::string(CHIASM_SOURCE_DIR) + "/tests/golden/models/gemma3_pan";
 
 Model load(const fs::path& folder, const std::string& quantize = "") {
   LoadOptions options;
@@ -66,7 +68,7 @@ TEST_P(Quantize, GivesTheBitsOfTheOriginal) {
 }
 
 INSTANTIATE_TEST_SUITE_P(All, Quantize,
-                         ::testing::Combine(::testing::Values(kMini, kUntied),
+                         ::testing::Combine(::testing::Values(kMini, kUntied, kTurned),
                                             ::testing::Values("int8", "int4")));
 
 TEST(QuantizeFolder, ReplacesOnlyWhatItWrote) {
