@@ -27,6 +27,7 @@ bool contains(const std::string& text, const char* part) {
 
 /// The power of two that a tensor's integers are multiplied with: see hash_weights.py.
 int exponent(const HashTensor& t) {
+  if (t.power) return *t.power;
   if (t.name.ends_with("bias")) return -10;
   if (contains(t.name, "position_embedding")) return -8;
   if (contains(t.name, "embed_tokens")) return -7;
@@ -43,8 +44,8 @@ int exponent(const HashTensor& t) {
 /// Appends weight and bias of a layer with the given shape of the weight.
 void add_pair(std::vector<HashTensor>& out, const std::string& name,
               const std::vector<std::int64_t>& shape) {
-  out.push_back({name + ".weight", shape});
-  out.push_back({name + ".bias", {shape[0]}});
+  out.push_back({name + ".weight", shape, {}});
+  out.push_back({name + ".bias", {shape[0]}, {}});
 }
 
 void add_vision(std::vector<HashTensor>& out, const Json& v) {
@@ -53,7 +54,7 @@ void add_vision(std::vector<HashTensor>& out, const Json& v) {
   const std::int64_t side = v["image_size"].integer() / patch;
   const std::string tower = "model.vision_model.";
   add_pair(out, tower + "embeddings.patch_embedding", {dim, 3, patch, patch});
-  out.push_back({tower + "embeddings.position_embedding.weight", {side * side, dim}});
+  out.push_back({tower + "embeddings.position_embedding.weight", {side * side, dim}, {}});
   for (std::int64_t i = 0; i < v["num_hidden_layers"].integer(); i++) {
     const std::string layer = tower + "encoder.layers." + std::to_string(i) + ".";
     add_pair(out, layer + "layer_norm1", {dim});
@@ -73,7 +74,7 @@ void add_text(std::vector<HashTensor>& out, const Json& t) {
   const std::int64_t q = t["num_attention_heads"].integer() * head;
   const std::int64_t kv = t["num_key_value_heads"].integer() * head;
   const auto add = [&out](const std::string& name, std::vector<std::int64_t> shape) {
-    out.push_back({name + ".weight", std::move(shape)});
+    out.push_back({name + ".weight", std::move(shape), {}});
   };
   add("model.text_model.embed_tokens", {vocab, dim});
   for (std::int64_t i = 0; i < t["num_hidden_layers"].integer(); i++) {
@@ -180,14 +181,24 @@ std::int64_t HashTensor::count() const {
   return n;
 }
 
-std::vector<HashTensor> hash_tensors(const Json& config) {
+std::vector<HashTensor> hash_tensors(const std::filesystem::path& files) {
   std::vector<HashTensor> out;
+  if (std::filesystem::exists(files / "tensors.json")) {
+    const Json listed = Json::load(files / "tensors.json");
+    for (std::size_t i = 0; i < listed.size(); i++) {
+      const Json t = listed[i];
+      out.push_back({t["name"].str(), t["shape"].integers(), {}});
+      if (t.has("power")) out.back().power = int(t["power"].integer());
+    }
+    return out;
+  }
+  const Json config = Json::load(files / "config.json");
   const Json vision = config["vision_config"], text = config["text_config"];
   const std::int64_t factor = config["scale_factor"].integer();
   add_vision(out, vision);
-  out.push_back(
-      {"model.connector.modality_projection.proj.weight",
-       {text["hidden_size"].integer(), vision["hidden_size"].integer() * factor * factor}});
+  out.push_back({"model.connector.modality_projection.proj.weight",
+                 {text["hidden_size"].integer(), vision["hidden_size"].integer() * factor * factor},
+                 {}});
   add_text(out, text);
   return out;
 }
@@ -263,11 +274,13 @@ void write_hash_checkpoint(const std::filesystem::path& files,
     std::filesystem::copy_file(entry.path(), folder / entry.path().filename(),
                                std::filesystem::copy_options::overwrite_existing);
   }
-  std::ofstream(folder / "tokenizer.json", std::ios::binary) << synthetic_tokenizer();
+  if (!std::filesystem::exists(files / "tokenizer.json")) {
+    std::ofstream(folder / "tokenizer.json", std::ios::binary) << synthetic_tokenizer();
+  }
   const std::filesystem::path whole = folder / "model.safetensors";
   if (std::filesystem::exists(whole)) return;
   const std::filesystem::path part = folder / "model.safetensors.part";
-  write_weights(hash_tensors(Json::load(files / "config.json")), part);
+  write_weights(hash_tensors(files), part);
   std::filesystem::rename(part, whole);
 }
 

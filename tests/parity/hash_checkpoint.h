@@ -1,8 +1,9 @@
 #pragma once
-/// A model folder of SmolVLM-256M's full shape with weights from an integer hash: the same bytes as
-/// tests/reference/random_checkpoint.py writes.
+/// Model folders of large shapes with weights from an integer hash: the same bytes as
+/// tests/reference/hash_weights.py writes.
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -15,11 +16,13 @@ namespace chiasm::testing {
 struct HashTensor {
   std::string name;
   std::vector<std::int64_t> shape;
+  std::optional<int> power;  // of two, that the integers are multiplied with; none: the usual one
   std::int64_t count() const;
 };
 
-/// Every tensor of the shape that `config` (an idefics3 config.json) describes, in file order.
-std::vector<HashTensor> hash_tensors(const Json& config);
+/// Every tensor of the folder whose other files are `files`, in file order: those that its
+/// tensors.json lists or, without one, those of its config.json (idefics3).
+std::vector<HashTensor> hash_tensors(const std::filesystem::path& files);
 
 /// Values [first, first + count) of a tensor, each exact in bfloat16; `first` divisible by 4.
 std::vector<bf16> hash_values(const HashTensor& tensor, std::int64_t first, std::int64_t count);
@@ -27,7 +30,8 @@ std::vector<bf16> hash_values(const HashTensor& tensor, std::int64_t first, std:
 /// tokenizer.json's text: a byte-level vocabulary made by a rule.
 std::string synthetic_tokenizer();
 
-/// Writes the folder's weights and tokenizer beside copies of `files`, unless they are there.
+/// Writes the folder's weights beside copies of `files`, unless they are there; a tokenizer too,
+/// where `files` has none.
 void write_hash_checkpoint(const std::filesystem::path& files, const std::filesystem::path& folder);
 
 }  // namespace chiasm::testing

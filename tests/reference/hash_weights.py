@@ -4,6 +4,9 @@ Value i of a tensor comes from lane i % 4 of mix64(name_hash + i / 4): two bytes
 difference k lies in [-255, 255] with a triangular distribution of deviation 104.5. k times a power of two
 is exact in bfloat16, so a bfloat16 file and float32 arithmetic agree on the weights. NumPy only.
 """
+import json
+import struct
+
 import numpy as np
 
 MASK = (1 << 64) - 1
@@ -52,14 +55,36 @@ def exponent(name, shape):
     return -base
 
 
-def values(name, shape, first, count):
-    """float32 values [first, first + count) of a tensor, each exact in bfloat16."""
+def values(name, shape, first, count, power=None):
+    """float32 values [first, first + count) of a tensor, each exact in bfloat16; `power` where it is
+    not the usual exponent()."""
     k = steps(name, first, count)
     if "norm" in name and name.endswith("weight"):  # 1 plus or minus up to a quarter
         return (128 + np.sign(k) * (np.abs(k) >> 3)).astype(np.float32) * np.float32(2.0**-7)
-    return k.astype(np.float32) * np.float32(2.0 ** exponent(name, shape))
+    return k.astype(np.float32) * np.float32(2.0 ** (exponent(name, shape) if power is None else power))
 
 
 def bfloat16_bits(array):
     """The upper halves of float32 values that are exact in bfloat16."""
     return (array.view(np.uint32) >> np.uint32(16)).astype(np.uint16)
+
+
+CHUNK = 1 << 22  # values at a time; divisible by 4
+
+
+def write(tensors, path):
+    """A safetensors file of (name, shape, power) in this order, as tests/parity/hash_checkpoint.cpp
+    writes it."""
+    header, end = {}, 0
+    for name, shape, _ in tensors:
+        begin, end = end, end + 2 * int(np.prod(shape))
+        header[name] = {"dtype": "BF16", "shape": list(shape), "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with open(path, "wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for name, shape, power in tensors:
+            count = int(np.prod(shape))
+            for first in range(0, count, CHUNK):
+                part = values(name, shape, first, min(CHUNK, count - first), power)
+                file.write(bfloat16_bits(part).tobytes())

@@ -12,14 +12,10 @@ import itertools
 import json
 import pathlib
 import shutil
-import struct
-
-import numpy as np
 
 import hash_weights
 
 FOLDER = pathlib.Path(__file__).parents[1] / "golden" / "large" / "folder"
-CHUNK = 1 << 22  # values at a time; divisible by 4
 
 
 def tensors(config):
@@ -56,22 +52,6 @@ def tensors(config):
         out += [(f"{layer}{part}.weight", shape) for part, shape in shapes.items()]
     out += [("model.text_model.norm.weight", [hidden]), ("lm_head.weight", [t["vocab_size"], hidden])]
     return out
-
-
-def write_weights(config, path):
-    header, end = {}, 0
-    for name, shape in tensors(config):
-        begin, end = end, end + 2 * int(np.prod(shape))
-        header[name] = {"dtype": "BF16", "shape": shape, "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    with open(path, "wb") as file:
-        file.write(struct.pack("<Q", len(text)) + text)
-        for name, shape in tensors(config):
-            count = int(np.prod(shape))
-            for first in range(0, count, CHUNK):
-                part = hash_weights.values(name, shape, first, min(CHUNK, count - first))
-                file.write(hash_weights.bfloat16_bits(part).tobytes())
 
 
 def byte_letters():
@@ -129,7 +109,7 @@ def main():
     config = json.loads((FOLDER / "config.json").read_text())
     # Under another name until complete, so that an interrupted run leaves no half file behind.
     part = args.folder / "model.safetensors.part"
-    write_weights(config, part)
+    hash_weights.write([(name, shape, None) for name, shape in tensors(config)], part)
     part.rename(args.folder / "model.safetensors")
 
 
