@@ -32,6 +32,8 @@ class MlpProjector {
 
   const Sizes& sizes() const { return sizes_; }
   std::size_t bytes() const { return norm_.bytes() + first_.bytes() + second_.bytes(); }
+  /// Multiply-adds of one row.
+  std::int64_t macs() const { return sizes_.hidden * (sizes_.in + sizes_.out); }
   /// Floats of scratch that forward() takes for each row.
   std::int64_t scratch_per_row() const { return sizes_.hidden + (normed_ ? sizes_.in : 0); }
 

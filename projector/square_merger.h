@@ -30,6 +30,8 @@ class SquareMerger {
 
   std::int64_t side() const { return side_; }
   std::size_t bytes() const { return merging_.bytes(); }
+  /// Multiply-adds of one row of y.
+  std::int64_t macs() const { return dim_ * side_ * side_ * dim_; }
   /// Floats of scratch that forward() takes for each row of y.
   std::int64_t scratch_per_row() const { return dim_ * side_ * side_; }
 

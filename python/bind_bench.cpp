@@ -54,8 +54,7 @@ void bind_bench(py::module_& m) {
       .def_readonly("head_macs", &Work::head_macs)
       .def_readonly("key_macs", &Work::key_macs)
       .def_readonly("step_bytes", &Work::step_bytes)
-      .def_readonly("key_bytes", &Work::key_bytes)
-      .def_readonly("tile_macs", &Work::tile_macs);
+      .def_readonly("key_bytes", &Work::key_bytes);
   py::class_<OperatorTime>(m, "OperatorTime", "An operator's share of a stage.")
       .def_property_readonly("stage", [](const OperatorTime& t) { return text(t.stage); })
       .def_property_readonly("name", [](const OperatorTime& t) { return text(t.name); })

@@ -70,6 +70,7 @@ void bind_data(py::module_& m) {
       .def_readonly("tokens", &Plan::tokens)
       .def_readonly("image_tokens", &Plan::image_tokens)
       .def_readonly("tiles", &Plan::tiles)
+      .def_readonly("encode_macs", &Plan::encode_macs)
       .def_readonly("weight_bytes", &Plan::weight_bytes)
       .def_readonly("fixed_bytes", &Plan::fixed_bytes)
       .def_readonly("kv_bytes", &Plan::kv_bytes)

@@ -102,6 +102,7 @@ std::vector<NamedTensor> Family::processor_output(const Prepared&) const { no_pi
 void Family::encode(const Context&, std::span<const PieceRef>, Arena&, TensorView<float>) const {
   no_pictures();
 }
+std::int64_t Family::piece_macs(const Piece&) const { return 0; }
 std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
 MediumLayout Family::sound_layout(std::int64_t) const { no_sounds(); }
 audio::PreparedSound Family::preprocess_sound(const Context&, std::span<const float>) const {

@@ -103,6 +103,8 @@ class Family {
   /// before. out: [rows of all pieces, feature_width()].
   virtual void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
                       TensorView<float> out) const;
+  /// Multiply-adds of encoding and projecting a piece, attention included.
+  virtual std::int64_t piece_macs(const Piece& piece) const;
   /// Scratch bytes of `encode` for pieces of so many patches and rows together.
   virtual std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const;
   /// d_model, and as much again for each decoder layer that adds features of its own (deepstack).

@@ -87,9 +87,7 @@ class Gemma3 : public Family {
   void describe(ModelInfo& info) const override {
     info.family = "gemma3";
     info.image_token = placeholder_;
-    const std::int64_t tokens = pooling_.tokens();
-    describe_vit(encoder_, tokens,
-                 tokens * encoder_.config().blocks.hidden_size * projection_.out(), info);
+    describe_vit(encoder_, pooling_.tokens(), info);
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -134,6 +132,11 @@ class Gemma3 : public Family {
     norm_(ctx, pooled, pooled);
     projection_(ctx, pooled, out);
     ctx.show("projector.out", out);
+  }
+
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.tile_macs() +
+           piece.rows * encoder_.config().blocks.hidden_size * projection_.out();
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {

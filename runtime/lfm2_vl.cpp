@@ -63,7 +63,6 @@ class Lfm2Vl : public Family {
   /// Of the largest piece.
   void describe(ModelInfo& info) const override {
     const std::int64_t patches = processor_.max_patches();
-    const auto& sizes = projector_.sizes();
     info.family = "lfm2_vl";
     info.image_token = placeholder_;
     info.vision_hidden_size = encoder_.config().blocks.hidden_size;
@@ -71,8 +70,6 @@ class Lfm2Vl : public Family {
     info.image_size = std::int64_t(std::sqrt(double(patches))) * processor_.patch();
     info.patches_per_tile = patches;
     info.tokens_per_tile = patches / (processor_.merge() * processor_.merge());
-    info.work.tile_macs =
-        encoder_.macs(patches) + info.tokens_per_tile * sizes.hidden * (sizes.in + sizes.out);
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -142,6 +139,10 @@ class Lfm2Vl : public Family {
     }
     projector_.forward(ctx, joined, arena, out);
     ctx.show("projector.out", out);
+  }
+
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.macs(piece.patches) + piece.rows * projector_.macs();
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {

@@ -100,10 +100,6 @@ class Mistral3 : public Family {
     info.image_size = c.image_size;
     info.patches_per_tile = side * side;
     info.tokens_per_tile = side * side / (merger_.side() * merger_.side());
-    const auto& sizes = mlp_.sizes();
-    info.work.tile_macs = encoder_.tile_macs(side * side) +
-                          info.tokens_per_tile * (merger_.scratch_per_row() * sizes.in +
-                                                  sizes.hidden * (sizes.in + sizes.out));
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -155,6 +151,10 @@ class Mistral3 : public Family {
     merger_.forward(ctx, x, grids, arena, merged);
     mlp_.forward(ctx, merged, arena, out);
     ctx.show("projector.out", out);
+  }
+
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.tile_macs(piece.patches) + piece.rows * (merger_.macs() + mlp_.macs());
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {

@@ -144,6 +144,9 @@ Plan Model::plan(const Request& request) const {
   std::int64_t pixel_bytes = 0, features = 0;
   for (const PlacedMedium& m : s->prompt.media) {
     plan.tiles += std::int64_t(m.layout.pieces.size());
+    for (const Piece& piece : m.layout.pieces) {
+      plan.encode_macs += impl_->family().piece_macs(piece);
+    }
     pixel_bytes = std::max(pixel_bytes, m.width * m.height * 3 + m.layout.bytes);
     features += std::max(m.layout.rows(), m.layout.tokens) * impl_->family().feature_width() *
                 std::int64_t(sizeof(float));

@@ -38,7 +38,6 @@ struct Work {
   std::int64_t key_macs = 0;    // attention of all layers, one query and one key
   std::int64_t step_bytes = 0;  // weights that a step of decoding reads
   std::int64_t key_bytes = 0;   // keys and values of one token
-  std::int64_t tile_macs = 0;   // encoder and projector, one tile, attention included
 };
 
 /// What `inspect` shows.

@@ -53,9 +53,7 @@ class PaliGemma : public Family {
   void describe(ModelInfo& info) const override {
     info.family = "paligemma";
     info.image_token = placeholder_;
-    const std::int64_t tokens = encoder_.config().rows();
-    describe_vit(encoder_, tokens,
-                 tokens * encoder_.config().blocks.hidden_size * projection_.out(), info);
+    describe_vit(encoder_, encoder_.config().rows(), info);
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -88,6 +86,11 @@ class PaliGemma : public Family {
     ctx.show("vision.out", x);
     projection_(ctx, x, out);
     ctx.show("projector.out", out);
+  }
+
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.tile_macs() +
+           piece.rows * encoder_.config().blocks.hidden_size * projection_.out();
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {

@@ -129,6 +129,12 @@ class QwenVl : public Family {
     ctx.show("projector.out", out.slice_cols(0, width));
   }
 
+  std::int64_t piece_macs(const Piece& piece) const override {
+    std::int64_t row = merger_.macs();
+    for (const PatchMerger& m : deep_) row += m.macs();
+    return encoder_.macs(piece.patches) + piece.rows * row;
+  }
+
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {
     const std::int64_t patch = encoder_.config().blocks.hidden_size + encoder_.scratch_per_row() +
                                merger_.scratch_per_row();

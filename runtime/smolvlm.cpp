@@ -63,11 +63,6 @@ class SmolVlm : public Family {
     info.image_size = c.image_size;
     info.patches_per_tile = side_ * side_;
     info.tokens_per_tile = tokens_per_tile_;
-    const std::int64_t patches = side_ * side_, dim = c.hidden_size;
-    const std::int64_t shuffled = dim * projector_.factor() * projector_.factor();
-    info.work.tile_macs = patches * (c.channels * c.patch_size * c.patch_size * dim +
-                                     encoder_.layers().macs_per_row(patches)) +
-                          tokens_per_tile_ * shuffled * info.hidden_size;
   }
 
   MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t) const override {
@@ -122,6 +117,14 @@ class SmolVlm : public Family {
       encoder_.forward(ctx, inputs, arena, features);
     }
     projector_.forward(ctx, features, count, side_, arena, out);
+  }
+
+  std::int64_t piece_macs(const Piece& piece) const override {
+    const auto& c = encoder_.config();
+    const std::int64_t dim = c.hidden_size, factor = projector_.factor();
+    return piece.patches * (c.channels * c.patch_size * c.patch_size * dim +
+                            encoder_.layers().macs_per_row(piece.patches)) +
+           piece.rows * dim * factor * factor * decoder_.config().hidden_size;
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {

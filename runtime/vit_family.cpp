@@ -122,8 +122,7 @@ std::size_t VitFamily::weight_bytes() const {
 void VitFamily::describe(ModelInfo& info) const {
   info.family = std::string(options_.name);
   info.image_token = placeholder_;
-  const auto& sizes = projector_.sizes();
-  describe_vit(encoder_, tokens_, tokens_ * sizes.hidden * (sizes.in + sizes.out), info);
+  describe_vit(encoder_, tokens_, info);
 }
 
 MediumLayout VitFamily::layout_of(const vision::TileLayout& tiles) const {
@@ -191,6 +190,10 @@ void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Are
     projector_.forward(ctx, joined, arena, out);
   }
   if (!options_.assembles) ctx.show("projector.out", out);
+}
+
+std::int64_t VitFamily::piece_macs(const Piece& piece) const {
+  return encoder_.tile_macs() + piece.rows * projector_.macs();
 }
 
 std::size_t VitFamily::encode_bytes(std::int64_t patches, std::int64_t rows) const {

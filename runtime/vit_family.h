@@ -46,6 +46,7 @@ class VitFamily : public Family {
   std::vector<NamedTensor> processor_output(const Prepared& picture) const override;
   void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
               TensorView<float> out) const override;
+  std::int64_t piece_macs(const Piece& piece) const override;
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override;
 
  protected:

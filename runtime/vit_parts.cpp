@@ -2,15 +2,13 @@
 
 namespace chiasm {
 
-void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens,
-                  std::int64_t projector_macs, ModelInfo& info) {
+void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens, ModelInfo& info) {
   const vision::VitConfig& c = encoder.config();
   info.vision_hidden_size = c.blocks.hidden_size;
   info.vision_layers = c.blocks.layers;
   info.image_size = c.image_size;
   info.patches_per_tile = c.rows();
   info.tokens_per_tile = tokens;
-  info.work.tile_macs = encoder.tile_macs() + projector_macs;
 }
 
 std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces) {

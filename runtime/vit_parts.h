@@ -11,10 +11,8 @@
 
 namespace chiasm {
 
-/// The encoder's part of `info`. `tokens`: of one tile; `projector_macs`: multiply-adds that carry
-/// a tile's features to them.
-void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens,
-                  std::int64_t projector_macs, ModelInfo& info);
+/// The encoder's part of `info`. `tokens`: of one tile.
+void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens, ModelInfo& info);
 
 /// The pieces as the encoder takes them.
 std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces);

@@ -79,8 +79,12 @@ std::int64_t QwenVisionEncoder::scratch_per_row() const {
 }
 
 std::int64_t QwenVisionEncoder::macs(std::int64_t patches) const {
-  return patches *
-         (config_.patch.values() * config_.blocks.hidden_size + layers_.macs_per_row(patches));
+  const std::int64_t dim = config_.blocks.hidden_size, side = config_.window * config_.patch.merge;
+  const auto all = config_.blocks.layers, full = std::int64_t(config_.full_layers.size());
+  const std::int64_t windowed = config_.window > 0 ? all - full : 0;
+  const std::int64_t unseen = std::max<std::int64_t>(patches - side * side, 0);  // by a window
+  return patches * (config_.patch.values() * dim + layers_.macs_per_row(patches) -
+                    windowed * 2 * unseen * dim);
 }
 
 PatchGrid QwenVisionEncoder::grid(const QwenStep& step) const {

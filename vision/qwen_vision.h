@@ -61,7 +61,7 @@ class QwenVisionEncoder {
   std::size_t bytes() const;
   /// Floats of scratch that forward() takes for each row.
   std::int64_t scratch_per_row() const;
-  /// Multiply-adds of one step of so many patches, its layers without windows.
+  /// Multiply-adds of one step of so many patches; windows count as whole ones.
   std::int64_t macs(std::int64_t patches) const;
 
  private:

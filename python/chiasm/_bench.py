@@ -168,18 +168,18 @@ class Bench:
         )
 
     def picture(self) -> Iterator[Row]:
-        tiles = self._native.plan(self._pictures_request(1, 1)).tiles
+        plan = self._native.plan(self._pictures_request(1, 1))
+        tiles = plan.tiles
         timings = []
         for _ in range(self.repeat + 1):
             timings.append(self._native.generate(self._pictures_request(1, 1)).timings)
         del timings[0]
         preprocess = statistics.median(t.preprocess for t in timings)
         encode = statistics.median(t.encode for t in timings)
-        macs = self.work.tile_macs
         yield self._row("preprocess a picture", preprocess, 1, "pictures")
-        yield self._row("encode a tile", encode / tiles, 1, "tiles", macs=macs)
+        yield self._row("encode a tile", encode / tiles, 1, "tiles", macs=plan.encode_macs / tiles)
         yield self._row(
-            f"encode a picture, {_count(tiles, 'tile')}", encode, 1, "pictures", macs=macs * tiles
+            f"encode a picture, {_count(tiles, 'tile')}", encode, 1, "pictures", macs=plan.encode_macs
         )
 
     def prefill(self, lengths: Iterable[int]) -> Iterator[Row]:
@@ -233,7 +233,7 @@ class Bench:
                 self._median(run),
                 count,
                 "pictures",
-                macs=plan.tiles * self.work.tile_macs,
+                macs=plan.encode_macs,
             )
 
     def parallel(self, counts: Iterable[int]) -> Iterator[Row]:

@@ -34,9 +34,6 @@ class Work:
     def step_bytes(self) -> int:
         ...
     @property
-    def tile_macs(self) -> int:
-        ...
-    @property
     def token_macs(self) -> int:
         ...
 class OperatorTime:
@@ -143,6 +140,9 @@ class Plan:
     """
     @property
     def activation_bytes(self) -> int:
+        ...
+    @property
+    def encode_macs(self) -> int:
         ...
     @property
     def fixed_bytes(self) -> int:
@@ -492,6 +492,6 @@ def quantize(model: str, out: str, *, to: str = 'int8', dtype: str = 'auto', thr
     """
 def system_info() -> dict[str, typing.Any]:
     """
-    The CPU path, CPUs, compiler and known model families.
+    The CPU path, CPUs, device, compiler and known model families.
     """
 __version__: str = '0.1.0'

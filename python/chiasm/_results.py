@@ -83,6 +83,8 @@ class Plan:
     image_tokens: int
     tiles: int
     """Pictures that the vision encoder sees: each picture is cut into tiles."""
+    encode_macs: int
+    """Multiply-adds of the encoder and the projector for all of them."""
     weight_bytes: int
     fixed_bytes: int
     """Tokenizer, tables and program: measured while the model was loaded."""

@@ -78,6 +78,12 @@ TEST_P(OddPictures, GiveAnAnswerOrOneClearError) {
   EXPECT_EQ(answer(picture(40, 30)).token_ids.size(), 2u);  // the model goes on
 }
 
+TEST_P(OddPictures, PlansTellTheEncodersWork) {
+  const Request request = Request::text(golden_.picture_prompt + " Hm?", {picture(90, 60)});
+  EXPECT_GT(model_->plan(request).encode_macs, 100'000);  // the smallest tower is 16 wide
+  EXPECT_EQ(model_->plan(Request::text("Hm?")).encode_macs, 0);
+}
+
 TEST_P(OddPictures, APictureAloneIsNotTakenForTheSameBesideAnother) {
   const std::string one = golden_.picture_prompt;
   const auto request = [&](std::size_t pictures) {

@@ -61,9 +61,14 @@ def inspect(model: chiasm.Model, json: bool) -> None:
         ("decoder", f"{info.layers} layers of {info.hidden_size}, {info.vocab_size} tokens"),
         ("end tokens", ", ".join(map(str, info.eos_token_ids))),
     ]
+    if info.vision_layers:
+        rows_of.append(
+            ("vision encoder", f"{info.vision_layers} layers of {info.vision_hidden_size}")
+        )
+    if info.vision_layers and not info.tokens_per_tile:
+        rows_of.append(("picture", "in its own shape: chiasm plan tells its tokens"))
     if info.tokens_per_tile:
         rows_of += [
-            ("vision encoder", f"{info.vision_layers} layers of {info.vision_hidden_size}"),
             ("picture", f"{info.image_size} x {info.image_size} pixels a tile"),
             (
                 "tokens per picture",
