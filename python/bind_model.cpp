@@ -3,6 +3,8 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <tuple>
+
 #include "python/bind.h"
 
 namespace chiasm::python {
@@ -103,6 +105,13 @@ void bind_model(py::module_& m) {
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
            py::call_guard<py::gil_scoped_release>(), "A user turn in the family's own format.")
+      .def(
+          "picture_sizes",
+          [](const Model& self, const ImageInput& image) {
+            const PictureSizes s = unlocked([&](const Poll&) { return self.picture_sizes(image); });
+            return std::tuple{s.width, s.height, s.resized_width, s.resized_height};
+          },
+          py::arg("image"), "Width and height of a picture, and of the same resized, in pixels.")
       .def("preprocess_image", &preprocess_image, py::arg("image"),
            "The arrays of the model's own processor.")
       .def(

@@ -39,6 +39,9 @@ struct MediumLayout {
   std::string expansion;    // what the placeholder becomes in the prompt's text
   /// Tokens along time, height and width, for families that place their rows in a grid.
   std::array<std::int64_t, 3> grid{};
+  /// Pixels of the picture once it is resized, where it stays whole and may print its places in
+  /// them; else 0.
+  std::int64_t resized_width = 0, resized_height = 0;
 
   std::int64_t patches() const;
   std::int64_t rows() const;

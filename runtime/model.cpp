@@ -184,6 +184,11 @@ Request Model::caption_request(ImageInput image) const {
   return turn("Describe this image.", {std::move(image)});
 }
 
+PictureSizes Model::picture_sizes(const ImageInput& image) const {
+  const PlacedMedium medium = place(impl_->family(), image, 1, impl_->engine->options().limits);
+  return {medium.width, medium.height, medium.layout.resized_width, medium.layout.resized_height};
+}
+
 std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
   const auto& limits = impl_->engine->options().limits;
   const PlacedMedium medium = place(impl_->family(), image, 1, limits);

@@ -64,6 +64,13 @@ struct NamedTensor {
   Tensor values;
 };
 
+/// Pixels of a picture, upright, and once its family's processor has resized it: 0 in families that
+/// cut pictures or never tell places in such pixels.
+struct PictureSizes {
+  std::int64_t width = 0, height = 0;
+  std::int64_t resized_width = 0, resized_height = 0;
+};
+
 /// Thread-safe: calls from several threads join one loop and share its batches. Move-only.
 class Model {
  public:
@@ -96,6 +103,10 @@ class Model {
   Request turn(const std::string& words, std::vector<ImageInput> images = {}) const;
   /// The request that `caption` runs.
   Request caption_request(ImageInput image) const;
+
+  /// What the places that a model prints are measured in. Reads the picture's header only.
+  /// RequestError for models that read no pictures, MediaError.
+  PictureSizes picture_sizes(const ImageInput& image) const;
 
   // For checking and for research.
   std::vector<NamedTensor> preprocess_image(const ImageInput& image) const;

@@ -79,6 +79,8 @@ class QwenVl : public Family {
     out.pieces = {Piece{grid.patches(), out.tokens}};
     out.bytes = grid.patches() * patch.size * patch.size * 3;
     out.grid = {grid.t, grid.h / patch.merge, grid.w / patch.merge};
+    out.resized_width = grid.w * patch.size;
+    out.resized_height = grid.h * patch.size;
     for (std::int64_t i = 0; i < out.tokens; i++) out.expansion += placeholder_;
     return out;
   }

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chiasm._boxes import Box, Point
     from chiasm._chiasm import __version__
     from chiasm._embedder import Embedder, EmbedderInfo
     from chiasm._load import load, load_embedder
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Box",
     "DeviceError",
     "Embedder",
     "EmbedderInfo",
@@ -38,6 +40,7 @@ __all__ = [
     "ModelError",
     "ModelInfo",
     "Plan",
+    "Point",
     "RequestError",
     "Result",
     "Stream",
@@ -51,6 +54,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_boxes": ["Box", "Point"],
     "_chiasm": ["__version__"],
     "_embedder": ["Embedder", "EmbedderInfo"],
     "_load": ["load", "load_embedder"],

@@ -380,6 +380,10 @@ class Model:
         """
         What was collected.
         """
+    def picture_sizes(self, image: ImageInput) -> tuple[int, int, int, int]:
+        """
+        Width and height of a picture, and of the same resized, in pixels.
+        """
     def plan(self, request: Request) -> Plan:
         """
         Lengths and bytes, before running.

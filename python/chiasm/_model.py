@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chiasm import _chiasm, _media
+from chiasm._boxes import Box, Point, Sizes, check_family, read_places
 from chiasm._marks import WordGuard
 from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, plain_turn, read_messages, turn
@@ -216,6 +217,35 @@ class Model:
             raise RequestError("answers: expected a list of str, got one str")
         words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
         return self._native.score(self._request(prompt, images), words)
+
+    def boxes(self, answer: Result | str, image: Image) -> list[Box]:
+        """The boxes that an answer holds, in pixels of the upright picture it is about.
+
+        Models print boxes in words and units of their own: qwen2_vl, qwen2_5_vl, qwen3_vl and
+        paligemma are known. What is malformed is left out, what reaches over an edge is cut there.
+
+        Args:
+            answer: What `generate` or `answers` gave back, or a text with its special tokens.
+            image: The picture, as the model got it.
+
+        Raises:
+            RequestError: The family prints no boxes that are known here.
+            MediaError: The picture cannot be read.
+        """
+        return self._places(answer, image)[0]
+
+    def points(self, answer: Result | str, image: Image) -> list[Point]:
+        """Likewise the points."""
+        return self._places(answer, image)[1]
+
+    def _places(self, answer: Result | str, image: Image) -> tuple[list[Box], list[Point]]:
+        check_family(self.info.family)
+        if isinstance(answer, Result):
+            answer = self.detokenize(answer.token_ids, skip_special_tokens=False)
+        if not isinstance(answer, str):
+            raise RequestError(f"answer is of type {type(answer).__name__}, expected a Result or str")
+        sizes = self._native.picture_sizes(_media.image_input(image))
+        return read_places(self.info.family, answer, Sizes(*sizes))
 
     def preprocess_image(self, image: Image) -> dict[str, npt.NDArray[Any]]:
         """What the model's own Hugging Face processor makes of a picture, under the same names."""

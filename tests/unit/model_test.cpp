@@ -337,5 +337,36 @@ TEST(Model, PlanFitsWhatARequestUses) {
   EXPECT_EQ(result.usage.image_tokens, plan.image_tokens);
 }
 
+TEST(Model, PlanCountsTheEncodersWork) {
+  Model model = load("qwen2_5_vl_windows");
+  vision::Image image{72, 48, std::vector<std::uint8_t>(std::size_t(72 * 48 * 3), 7)};
+  const auto macs = [&](std::size_t pictures) {
+    const std::vector<ImageInput> all(pictures, ImageInput::from_pixels(image));
+    return model.plan(model.turn("Hm?", all)).encode_macs;
+  };
+  // 12 x 8 patches of 3 * 2 * 6 * 6 values, 24 wide; 4 gated layers, two of which see 6 x 6 patches
+  // at a time; four patches join, and two matrices make 48 numbers of them.
+  const std::int64_t embed = 96 * 216 * 24;
+  const std::int64_t layers = 4 * 96 * 24 * (4 * 24 + 3 * 36);
+  const std::int64_t attention = 96 * 2 * 24 * (2 * 96 + 2 * 36);
+  const std::int64_t merger = 24 * 96 * (96 + 48);
+  EXPECT_EQ(macs(1), embed + layers + attention + merger);
+  EXPECT_EQ(macs(2), 2 * macs(1));
+  EXPECT_EQ(macs(0), 0);
+}
+
+TEST(Model, PicturesAreMeasuredBeforeAndAfterTheirResize) {
+  Model model = load("qwen2_5_vl_windows");
+  const auto sizes = [&](std::int64_t width, std::int64_t height) {
+    vision::Image image{width, height, std::vector<std::uint8_t>(std::size_t(width * height * 3))};
+    const PictureSizes s = model.picture_sizes(ImageInput::from_pixels(image));
+    return std::vector{s.width, s.height, s.resized_width, s.resized_height};
+  };
+  EXPECT_EQ(sizes(72, 48), (std::vector<std::int64_t>{72, 48, 72, 48}));
+  EXPECT_EQ(sizes(80, 40), (std::vector<std::int64_t>{80, 40, 84, 36}));
+  EXPECT_EQ(load("smolvlm_2x2").picture_sizes(picture("wide")).resized_width, 0);
+  EXPECT_THROW(load("llama_gqa").picture_sizes(picture("wide")), RequestError);
+}
+
 }  // namespace
 }  // namespace chiasm

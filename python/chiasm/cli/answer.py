@@ -7,11 +7,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import chiasm
+from chiasm._boxes import check_family
 from chiasm._options import utf8
 from chiasm._progress import progress
 from chiasm.cli import options as o
 from chiasm.cli.output import json_line, output, printable, stripped
-from chiasm.errors import MediaError
+from chiasm.errors import MediaError, RequestError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
 _BATCH = 8
@@ -23,6 +24,7 @@ def run(
     question: str | None,
     names: list[str],
     *,
+    boxes: bool = False,
     model: str | None,
     json: bool,
     out: pathlib.Path | None,
@@ -33,8 +35,12 @@ def run(
         utf8("the question", question)
     pictures = list(picture_files(names))
     loaded = o.load(model, **load)
+    if boxes:
+        check_family(loaded.info.family)
+        if not pictures:
+            raise RequestError("--boxes: places are told in pixels of a picture; name one")
     with output(out) as to:
-        if len(pictures) <= 1 and not json:
+        if len(pictures) <= 1 and not json and not boxes:
             for piece in stripped(_pieces(loaded, question, pictures, settings)):
                 to.write(printable(piece, to))
                 to.flush()
@@ -42,11 +48,14 @@ def run(
             return
         with progress("pictures", shown=out is not None) as show:
             for name, result in _answers(loaded, question, pictures, settings, show):
+                places = _places(loaded, name, result) if boxes and name is not None else {}
                 if json:
                     picture = {} if name is None else {"picture": name}
-                    to.write(json_line({**picture, **result.as_dict()}) + "\n")
+                    to.write(json_line({**picture, **result.as_dict(), **places}) + "\n")
                 else:
                     to.write(f"{name}: {printable(' '.join(result.text.split()), to)}\n")
+                    for line in _place_lines(places):
+                        to.write(printable(line, to) + "\n")
                 to.flush()
 
 
@@ -61,6 +70,23 @@ def picture_files(names: list[str]) -> Iterator[str]:
         if not found:
             raise MediaError(f"{name}: no pictures in this folder ({', '.join(sorted(_SUFFIXES))})")
         yield from map(str, found)
+
+
+def _places(model: chiasm.Model, picture: str, result: chiasm.Result) -> dict[str, Any]:
+    """Plain JSON types: {"boxes": [{"label", "left", ...}], "points": [...]}."""
+    return {
+        "boxes": [box._asdict() for box in model.boxes(result, picture)],
+        "points": [point._asdict() for point in model.points(result, picture)],
+    }
+
+
+def _place_lines(places: dict[str, Any]) -> Iterator[str]:
+    """`box LEFT TOP RIGHT BOTTOM LABEL` and `point X Y LABEL`, in whole pixels."""
+    for kind, all_of_it in (("box", "boxes"), ("point", "points")):
+        for place in places.get(all_of_it, ()):
+            label, *numbers = place.values()
+            words = [kind, *(str(round(n)) for n in numbers), *label.split()]
+            yield "  " + " ".join(words)
 
 
 def _words(question: str | None) -> str:

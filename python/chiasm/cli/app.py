@@ -90,6 +90,12 @@ def ask(
         ),
     ],
     model: o.ModelName = None,
+    boxes: Annotated[
+        bool,
+        typer.Option(
+            "--boxes", help="Also the boxes and points in the answer, in pixels of the picture."
+        ),
+    ] = False,
     json: o.Json = False,
     out: o.Out = None,
     max_tokens: o.MaxTokens = 128,
@@ -114,6 +120,7 @@ def ask(
     answer.run(
         words[-1],
         words[:-1],
+        boxes=boxes,
         model=model,
         json=json,
         out=out,
