@@ -66,7 +66,7 @@ TEST_P(LargeWidths, Bfloat16) {
   for (const GoldenCase& c : golden_.cases) check_stages(model, c, "bfloat16", 1e-2);
 }
 
-INSTANTIATE_TEST_SUITE_P(Large, LargeWidths, ::testing::Values("lfm2_vl_450m"),
+INSTANTIATE_TEST_SUITE_P(Large, LargeWidths, ::testing::Values("lfm2_vl_450m", "qwen2_5_vl_3b"),
                          [](const auto& test) { return test.param; });
 
 }  // namespace

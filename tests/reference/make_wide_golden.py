@@ -2,8 +2,8 @@
 
     python tests/reference/make_wide_golden.py [name ...]
 
-Every width, head, patch, table and limit is that of the smallest published model of a family; layers are
-fewer, so that a test takes seconds and less than 1 GB. Weights come from an integer hash (hash_weights.py)
+Every width, head, patch, table and limit is that of the smallest published model of a family; layers and,
+where it says so, words are fewer, so that a test takes seconds and little over 1 GB. Weights come from an integer hash (hash_weights.py)
 and are not kept: tensors.json lists names, shapes and powers of two, the tests make them anew.
 """
 import dataclasses
@@ -15,10 +15,10 @@ import sys
 import torch
 import transformers
 from safetensors import safe_open
-from transformers import Lfm2Config, Lfm2VlConfig, Siglip2VisionConfig
+from transformers import Lfm2Config, Lfm2VlConfig, Qwen2_5_VLConfig, Siglip2VisionConfig
 
 import hash_weights
-from families import base, lfm2_vl
+from families import base, lfm2_vl, qwen2_5_vl
 from golden_stages import Golden
 
 ROOT = pathlib.Path(__file__).parents[1] / "golden" / "wide"
@@ -51,6 +51,41 @@ def lfm2_vl_450m():
     )
 
 
+def qwen2_5_vl_3b():
+    """Qwen/Qwen2.5-VL-3B-Instruct with 2 of 36 decoder layers, 3 of 32 encoder layers (the second sees
+    all, the others windows) and 2,048 words."""
+    return Qwen2_5_VLConfig(
+        text_config={
+            "hidden_size": 2048,
+            "num_attention_heads": 16,
+            "num_key_value_heads": 2,
+            "num_hidden_layers": 2,
+            "intermediate_size": 11008,
+            "vocab_size": 2048,
+            "max_position_embeddings": 128000,
+            "rms_norm_eps": 1e-6,
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 1e6,
+                "mrope_section": [16, 24, 24],
+            },
+            "bos_token_id": qwen2_5_vl.PAD_ID,
+            "eos_token_id": qwen2_5_vl.EOS_ID,
+        },
+        vision_config={
+            "depth": 3,
+            "hidden_size": 1280,
+            "num_heads": 16,
+            "intermediate_size": 3420,
+            "out_hidden_size": 2048,
+            "window_size": 112,
+            "fullatt_block_indexes": [1],
+        },
+        tie_word_embeddings=True,
+        **qwen2_5_vl.PLACES,
+    )
+
+
 PUBLISHED = {
     **lfm2_vl.IMAGES,
     "preprocessor_config.json": {
@@ -66,7 +101,13 @@ PUBLISHED = {
 FOLDERS = [
     dataclasses.replace(
         lfm2_vl.FOLDERS[0], name="lfm2_vl_450m", config=lfm2_vl_450m, files=PUBLISHED
-    )
+    ),
+    dataclasses.replace(
+        qwen2_5_vl.FOLDERS[0],
+        name="qwen2_5_vl_3b",
+        config=qwen2_5_vl_3b,
+        files=qwen2_5_vl.images(14, 3136, 12845056),
+    ),
 ]
 CASES = ("one", "two")
 
