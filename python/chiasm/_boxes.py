@@ -3,12 +3,14 @@
 Each family has its own words and its own unit:
 
 - Qwen2-VL: `<|object_ref_start|>a dog<|object_ref_end|><|box_start|>(x,y),(x,y)<|box_end|>`, one
-  pair for a point; thousandths of the picture's sides (arXiv:2409.12191, section 2).
+  pair for a point; thousandths of the picture's sides (arXiv:2409.12191).
 - Qwen2.5-VL: JSON objects with "bbox_2d" or "point_2d" and "label"; pixels of the picture as its
-  processor resized it (arXiv:2502.13923, section 2.3).
+  processor resized it (arXiv:2502.13923).
 - Qwen3-VL: the same objects; thousandths of the sides (the model's own 2D grounding cookbook).
+- InternVL: `<ref>a dog</ref><box>[[left, top, right, bottom], ...]</box>`; thousandths of the sides
+  (arXiv:2404.16821).
 - PaliGemma: `<loc0012><loc0034><loc0560><loc0780> a dog ; ...`, top, left, bottom, right in 1024ths
-  of the sides (arXiv:2407.07726, section 3.2.5).
+  of the sides (arXiv:2407.07726).
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from chiasm.errors import RequestError
 
@@ -62,21 +64,39 @@ _QWEN2 = re.compile(
     r"|<\|box_start\|>\s*\(([0-9]{1,4})\s*,\s*([0-9]{1,4})\)"
     r"(?:\s*,\s*\(([0-9]{1,4})\s*,\s*([0-9]{1,4})\))?\s*<\|box_end\|>"
 )
+_INTERNVL = re.compile(r"<ref>(?P<label>[^<]*)</ref>|<box>(?P<boxes>[^<]*)</box>")
 _PALIGEMMA = re.compile(
     r"<loc([0-9]{4})>" * 4 + r"\s*(?:<seg[0-9]{3}>\s*)*(?P<label>[^;<\n]*)"
 )
 
 
-def _qwen2(text: str) -> Iterator[_Place]:
+def _labelled(pattern: re.Pattern[str], text: str) -> Iterator[tuple[str, re.Match[str]]]:
+    """What `pattern` finds besides labels, each with the label that stands right before it."""
     label, end = "", 0
-    for found in _QWEN2.finditer(text):
+    for found in pattern.finditer(text):
         if text[end : found.start()].strip(" ,\n"):  # the label was of something else
             label = ""
         end = found.end()
         if found["label"] is not None:
             label = found["label"].strip()
-            continue
+        else:
+            yield label, found
+
+
+def _qwen2(text: str) -> Iterator[_Place]:
+    for label, found in _labelled(_QWEN2, text):
         yield _Place(label, tuple(float(n) for n in found.groups()[1:] if n is not None))
+
+
+def _internvl(text: str) -> Iterator[_Place]:
+    for label, found in _labelled(_INTERNVL, text):
+        try:
+            boxes = json.loads(found["boxes"])
+        except (ValueError, RecursionError):
+            continue
+        for numbers in boxes if isinstance(boxes, list) else ():
+            if _are_numbers(numbers, 4):
+                yield _Place(label, tuple(map(float, numbers)))
 
 
 def _paligemma(text: str) -> Iterator[_Place]:
@@ -111,9 +131,13 @@ def _in_json(outermost: Any) -> Iterator[_Place]:
         label = next((v for k in ("label", "text_content") if isinstance(v := value.get(k), str)), "")
         for key, count in (("bbox_2d", 4), ("point_2d", 2)):
             numbers = value.get(key)
-            if isinstance(numbers, list) and len(numbers) == count and all(map(_sane, numbers)):
+            if _are_numbers(numbers, count):
                 yield _Place(label, tuple(map(float, numbers)))
         waiting += reversed(list(value.values()))
+
+
+def _are_numbers(value: Any, count: int) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) == count and all(map(_sane, value))
 
 
 def _sane(number: Any) -> bool:
@@ -126,6 +150,7 @@ _FAMILIES: dict[str, tuple[_Reader, int | None]] = {
     "qwen2_vl": (_qwen2, 1000),
     "qwen2_5_vl": (_json, None),
     "qwen3_vl": (_json, 1000),
+    "internvl": (_internvl, 1000),
     "paligemma": (_paligemma, 1024),
 }
 """How a family prints, and how many of its units a side has; None: pixels of the resized one."""

@@ -221,8 +221,8 @@ class Model:
     def boxes(self, answer: Result | str, image: Image) -> list[Box]:
         """The boxes that an answer holds, in pixels of the upright picture it is about.
 
-        Models print boxes in words and units of their own: qwen2_vl, qwen2_5_vl, qwen3_vl and
-        paligemma are known. What is malformed is left out, what reaches over an edge is cut there.
+        Models print boxes in words and units of their own: qwen2_vl, qwen2_5_vl, qwen3_vl, internvl
+        and paligemma are known. What is malformed is left out, what reaches over an edge is cut there.
 
         Args:
             answer: What `generate` or `answers` gave back, or a text with its special tokens.

@@ -25,6 +25,10 @@ def as_json(label, numbers):
     return json.dumps({key: numbers, "label": label}, ensure_ascii=False)
 
 
+def internvl(label, numbers):
+    return (f"<ref>{label}</ref>" if label else "") + f"<box>[{numbers}]</box>"
+
+
 def paligemma(label, numbers):
     left, top, right, bottom = numbers
     return "".join(f"<loc{n:04}>" for n in (top, left, bottom, right)) + f" {label}"
@@ -35,8 +39,10 @@ FORMS = {
     "qwen2_vl": (qwen2, ("There is ", " and ", "."), 1000),
     "qwen2_5_vl": (as_json, ("```json\n[\n", ",\n", "\n]\n```"), None),
     "qwen3_vl": (as_json, ("[", ", ", "]"), 1000),
+    "internvl": (internvl, ("There is ", " and ", "."), 1000),
     "paligemma": (paligemma, ("", " ; ", ""), 1024),
 }
+ONLY_BOXES = ("internvl", "paligemma")
 
 
 def random_sizes(draw):
@@ -54,7 +60,7 @@ def test_random_places_come_back(family, seed):
     wide, high = units or sizes.resized_width, units or sizes.resized_height
     wanted, written = ([], []), []
     for _ in range(draw.randint(1, 6)):
-        is_box = family == "paligemma" or draw.random() < 0.7
+        is_box = family in ONLY_BOXES or draw.random() < 0.7
         label = draw.choice(LABELS)
         xs = sorted(draw.uniform(0, sizes.width) for _ in range(2 if is_box else 1))
         ys = sorted(draw.uniform(0, sizes.height) for _ in range(2 if is_box else 1))
@@ -135,6 +141,15 @@ def test_a_label_belongs_to_the_boxes_right_behind_it():
     assert [b.label for b in read_places("qwen2_vl", two, SIZES)[0]] == ["dogs", "dogs"]
     apart = qwen2("dogs", [0, 0, 100, 100]) + " and here: " + qwen2("", [500, 500, 600, 600])
     assert [b.label for b in read_places("qwen2_vl", apart, SIZES)[0]] == ["dogs", ""]
+
+
+def test_one_label_of_several_boxes():
+    text = "<ref>dogs</ref><box>[[0, 0, 100, 100], [500, 500, 600, 600], [1, 2]]</box><box>[[</box>"
+    assert read_places("internvl", text, SIZES)[0] == [
+        chiasm.Box("dogs", 0, 0, 20, 10),
+        chiasm.Box("dogs", 100, 50, 120, 60),
+    ]
+    assert read_places("internvl", "<box>" + "[" * 100000 + "</box>", SIZES) == ([], [])
 
 
 def test_paligemmas_masks_are_passed_over():
