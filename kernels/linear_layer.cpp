@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/activation.h"
+
 namespace chiasm::kernels {
 
 namespace {
@@ -159,10 +161,24 @@ void LinearLayer::operator()(const Context& ctx, TensorView<const float> x, Tens
   linear(ctx, x, weight_, {bias_.empty() ? nullptr : bias_.data(), activation, false}, y);
 }
 
+void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activation activation,
+                        Arena& arena, TensorView<float> y) const {
+  const float* const bias = bias_.empty() ? nullptr : bias_.data();
+  if (gate_scratch(out() / 2) == 0) {
+    return linear(ctx, x, weight_, {bias, activation, false, true}, y);
+  }
+  Arena::Frame frame(arena);
+  const auto both = arena.floats({x.rows(), out()}, "gate_up");
+  (*this)(ctx, x, both);
+  gated_activation(ctx, activation, both, y);
+}
+
 void LinearLayer::accumulate(const Context& ctx, TensorView<const float> x,
                              TensorView<float> y) const {
   linear(ctx, x, weight_, {bias_.empty() ? nullptr : bias_.data(), Activation::none, true}, y);
 }
+
+std::int64_t gate_scratch(std::int64_t inner) { return inner % kGateUnit == 0 ? 0 : 2 * inner; }
 
 Matrix load_matrix(const Context& ctx, const Weights& weights, std::string_view name,
                    std::int64_t out, std::int64_t in, WeightFormat format) {

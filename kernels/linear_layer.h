@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/arena.h"
 #include "core/weights.h"
 #include "kernels/matrix.h"
 
@@ -43,6 +44,10 @@ class LinearLayer {
   /// y = act(x W^T + b).  x: [rows, in], y: [rows, out].
   void operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
                   Activation activation = Activation::none) const;
+  /// y[r, j] = act(p[r, j]) * p[r, out / 2 + j] with p = x W^T + b: gate and up side by side.
+  /// y: [rows, out / 2]. Takes gate_scratch(out / 2) numbers a row from `arena`.
+  void gated(const Context& ctx, TensorView<const float> x, Activation activation, Arena& arena,
+             TensorView<float> y) const;
   /// y += x W^T + b: the product joins a residual stream.
   void accumulate(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
 
@@ -55,6 +60,10 @@ class LinearLayer {
   Matrix weight_;
   std::vector<float> bias_;
 };
+
+/// Numbers a row that LinearLayer::gated needs beside its `inner` results: none where these are
+/// multiples of kGateUnit.
+std::int64_t gate_scratch(std::int64_t inner);
 
 /// Packs one tensor [out, in] of `weights` (an embedding table, say) and lets go of its file pages.
 Matrix load_matrix(const Context& ctx, const Weights& weights, std::string_view name,

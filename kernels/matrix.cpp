@@ -162,6 +162,18 @@ const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
   fail<DeviceError>("linear: this build has no path for ", name(isa));
 }
 
+// Outputs that are stored.
+std::int64_t outputs_of(const Matrix& w, const Epilogue& epilogue) {
+  if (!epilogue.gated) return w.out();
+  if (epilogue.accumulate) fail<ShapeError>("a gated product does not add to y");
+  if (w.out() % (2 * kGateUnit) != 0) {
+    fail<ShapeError>("a gated product of ", w.out(), " outputs, expected a multiple of ",
+                     2 * kGateUnit);
+  }
+  return w.out() / 2;
+}
+static_assert(kGateUnit == cpu::kPanel, "gate and partner lie in panels of their own");
+
 }  // namespace
 
 void Matrix::Packed::Free::operator()(std::byte* p) const {
@@ -274,7 +286,7 @@ void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
       fail<ShapeError>(x.name(), ": shape ", x.shape(), ", expected [rows, ", w.in(), "]");
     }
     x.expect({rows, w.in()});
-    y.expect({rows, w.out()});
+    y.expect({rows, outputs_of(w, epilogue)});
     if (rows == 0 || w.out() == 0) return;
     const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.format());
     if (kernel == nullptr) return reference::linear(x, w, epilogue, y);

@@ -101,14 +101,18 @@ class Matrix {
   std::unique_ptr<Packed> packed_;
 };
 
-/// What happens to a product before it is stored: y = act(x W^T + bias), or y += that.
+/// What happens to a product p = x W^T + bias before it is stored: y = act(p), or y += that, or, of
+/// a gated product, y[r, j] = act(p[r, j]) * p[r, out / 2 + j]: Shazeer, 2020, arXiv:2002.05202.
 struct Epilogue {
   const float* bias = nullptr;  // [out]
   Activation activation = Activation::none;
   bool accumulate = false;  // add to y (a residual stream) instead of replacing it
+  bool gated = false;       // without `accumulate`; out / 2 is a multiple of kGateUnit
 };
+inline constexpr std::int64_t kGateUnit = 32;
 
-/// y[r, :] = epilogue(x[r, :] * W^T).  x: [rows, in] float32 (any row stride), y: [rows, out].
+/// y[r, :] = epilogue(x[r, :] * W^T).  x: [rows, in] float32 (any row stride), y: [rows, out], or
+/// [rows, out / 2] of a gated product.
 /// Each output's arithmetic is fixed bit for bit, whatever the number of rows or threads.
 /// Throws ShapeError when shapes disagree. x and y do not overlap.
 void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "kernels/linear_layer.h"
 #include "language/decoder_config_families.h"
 
 namespace chiasm::language {
@@ -111,7 +112,8 @@ std::int64_t DecoderConfig::scratch_floats() const {
   const std::int64_t attention =
       hidden_size + 2 * q + 2 * kv + (names.mixed_norm.empty() ? 0 : hidden_size);
   const std::int64_t convolution = taps > 0 ? 5 * hidden_size : 0;
-  const std::int64_t inner = (names.gate.empty() ? 1 : 3) * intermediate_size;
+  const std::int64_t inner =
+      intermediate_size + (names.gate.empty() ? 0 : kernels::gate_scratch(intermediate_size));
   const std::int64_t mlp = hidden_size + inner + (names.mlp_out_norm.empty() ? 0 : hidden_size);
   const auto tables =
       2 * std::int64_t(rope.inv_freq.size() + (sliding_rope ? sliding_rope->inv_freq.size() : 0));

@@ -5,8 +5,6 @@
 #include <span>
 #include <vector>
 
-#include "kernels/activation.h"
-
 namespace chiasm::language {
 
 namespace {
@@ -69,10 +67,7 @@ std::size_t Mlp::bytes() const {
 void Mlp::expand(const Context& ctx, TensorView<const float> normed, Arena& arena,
                  TensorView<float> hidden) const {
   if (!gated_) return up_(ctx, normed, hidden, activation_);
-  Arena::Frame frame(arena);
-  const auto both = arena.floats({normed.rows(), 2 * inner_}, "gate_up");
-  up_(ctx, normed, both);
-  kernels::gated_activation(ctx, activation_, both, hidden);
+  up_.gated(ctx, normed, activation_, arena, hidden);
 }
 
 void Mlp::forward(const Context& ctx, Arena& arena, TensorView<float> x) const {

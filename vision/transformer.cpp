@@ -66,7 +66,8 @@ std::size_t Transformer::bytes() const {
 
 std::int64_t Transformer::scratch_per_row() const {
   const auto& c = config_;
-  const std::int64_t hidden = c.gated ? 3 * c.intermediate_size : c.intermediate_size;
+  const std::int64_t hidden =
+      c.intermediate_size + (c.gated ? kernels::gate_scratch(c.intermediate_size) : 0);
   const std::int64_t scaled = c.layer_scale ? c.hidden_size : 0;
   return c.hidden_size + std::max(3 * c.hidden_size, hidden) + scaled;
 }
@@ -124,9 +125,7 @@ void Transformer::feed_forward(const Context& ctx, const Layer& layer, Arena& ar
   const TensorView<float> hidden = arena.floats({rows, inner}, "hidden");
   layer.norm2(ctx, x, normed);
   if (config_.gated) {
-    const TensorView<float> both = arena.floats({rows, 2 * inner}, "gate_up");
-    layer.up(ctx, normed, both);
-    kernels::gated_activation(ctx, config_.activation, both, hidden);
+    layer.up.gated(ctx, normed, config_.activation, arena, hidden);
   } else {
     layer.up(ctx, normed, hidden, config_.activation);
   }

@@ -84,15 +84,38 @@ void prefetch_tile(const Job& job, std::int64_t row, int rows, std::int64_t pane
   }
 }
 
-// The sums of one tile become rows of y.
-void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
-                 std::int64_t panel) {
-  const std::int64_t col = panel * kPanel;
-  const int cols = int(std::min<std::int64_t>(kPanel, job.w.out - col));
+// Panels of weights in the order of their turns: of a gated product, each of the gate is followed
+// by its partner.
+std::int64_t panel_of(const Job& job, std::int64_t turn) {
+  return job.epilogue.gated ? turn / 2 + turn % 2 * (job.w.panels() / 2) : turn;
+}
+
+// The sums of one tile become rows of y. Those of a gate stay where they are, as factors of their
+// partner's, which lie `partner` floats behind.
+void finish_tile(const Job& job, float* sums, std::int64_t partner, std::int64_t row, int rows,
+                 std::int64_t turn) {
+  const std::int64_t panel = panel_of(job, turn), first = panel * kPanel;
   const Epilogue& e = job.epilogue;
-  job.kernel.finish({sums, job.w.scales(panel), e.bias != nullptr ? e.bias + col : nullptr,
-                     job.y.row(row) + col, job.y.row_stride(), rows, cols, e.accumulate,
-                     e.activation});
+  Finish f{sums,
+           job.w.scales(panel),
+           e.bias != nullptr ? e.bias + first : nullptr,
+           nullptr,
+           sums,
+           kPanel,
+           rows,
+           int(std::min<std::int64_t>(kPanel, job.w.out - first)),
+           e.accumulate,
+           e.activation};
+  const bool gate = e.gated && turn % 2 == 0;
+  if (!gate) {
+    f.dst = job.y.row(row) + (e.gated ? turn / 2 * kPanel : first);
+    f.dst_stride = job.y.row_stride();
+    if (e.gated) {
+      f.factor = sums - partner;
+      f.activation = Activation::none;
+    }
+  }
+  job.kernel.finish(f);
 }
 
 // Rows cut into tiles of nearly equal height: the first ones are a row higher. Divisions are made
@@ -137,37 +160,41 @@ void pack_tiles(const Job& job, const Block& block, std::int64_t begin, std::int
   }
 }
 
-// A block times the panels [panel, panel_end). Each tile after the first asks for a share of the
-// weights that come next.
-void multiply_block(const Job& job, const Block& block, std::int64_t panel,
-                    std::int64_t panel_end) {
+// A block times the panels of turns [turn, turn_end). Each tile after the first asks for a share of
+// the weights that come next.
+void multiply_block(const Job& job, const Block& block, std::int64_t turn, std::int64_t turn_end) {
   static thread_local Scratch scratch;
   const GemmKernel& kernel = job.kernel;
   const std::int64_t in = job.w.in, block_in = block_inputs(job);
   const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
   const std::int64_t first = block.row(), later_tiles = block.end - block.begin - 1;
-  float* const sums = reinterpret_cast<float*>(
-      scratch.get(std::size_t(block.rows() * kPanel * std::int64_t(sizeof(float)))));
-  for (; panel < panel_end; panel++) {
-    const std::int64_t width = job.w.width(panel);
+  const std::int64_t partner = job.epilogue.gated ? block.rows() * kPanel : 0;
+  float* const memory = reinterpret_cast<float*>(
+      scratch.get(std::size_t(block.rows() * kPanel + partner) * sizeof(float)));
+  for (; turn < turn_end; turn++) {
+    const std::int64_t panel = panel_of(job, turn), width = job.w.width(panel);
+    float* const sums = memory + turn % 2 * partner;
+    const bool stores = partner == 0 || turn % 2 == 1;
     for (std::int64_t k = 0; k < in; k += block_in) {
       const std::int64_t inputs = std::min(block_in, in - k), skipped = packed_bytes(job, k);
       const std::byte* const b = job.w.panel(panel) + job.w.panel_bytes(width, k);
       const std::int64_t bytes = job.w.panel_bytes(width, inputs);
-      const bool last = k + block_in >= in, next = !last || panel + 1 < panel_end;
+      const bool last = k + block_in >= in, next = !last || turn + 1 < turn_end;
       const std::int64_t share = later_tiles > 0 && next ? bytes / later_tiles : 0;
-      Fetch fetch{b + bytes, 0};
+      const std::byte* const wanted =
+          last && next ? job.w.panel(panel_of(job, turn + 1)) : b + bytes;
+      Fetch fetch{wanted, 0};
       for (std::int64_t t = block.begin; t < block.end; t++) {
         const std::int64_t row = block.cut.first(t), r = row - first;
         const int height = int(block.cut.height(t));
-        if (last) prefetch_tile(job, row, height, panel);
+        if (last && stores) prefetch_tile(job, row, height, partner > 0 ? turn / 2 : panel);
         // The first tile brings the weights in, the others find them in the cache.
         const auto multiply = t == block.begin ? kernel.stream : kernel.tile;
         const std::byte* const a =
             block.packed + r * row_bytes + height * skipped + (t - block.begin) * kPackSlack;
         multiply({a, b, inputs, sums + r * kPanel, height, int(width), k > 0, fetch});
-        if (last) finish_tile(job, sums + r * kPanel, row, height, panel);
-        fetch = {b + bytes + (t - block.begin) * share, share};
+        if (last) finish_tile(job, sums + r * kPanel, partner, row, height, turn);
+        fetch = {wanted + (t - block.begin) * share, share};
       }
     }
   }
@@ -212,14 +239,16 @@ void multiply_by_panels(const Context& ctx, const Job& job, std::int64_t threads
     });
     block.packed = memory;
   }
+  const std::int64_t together = job.epilogue.gated ? 2 : 1, columns = panels / together;
   const std::int64_t pieces =
-      std::min(panels, threads * (panels >= kMinPiecePanels * threads ? kPieces : 1));
-  ctx.pool->parallel_for(
-      pieces, threads > 1 ? 1 : pieces, [&](std::int64_t begin, std::int64_t end) {
-        for (std::int64_t i = begin; i < end; i++) {
-          multiply_block(job, block, panels * i / pieces, panels * (i + 1) / pieces);
-        }
-      });
+      std::min(columns, threads * (panels >= kMinPiecePanels * threads ? kPieces : 1));
+  ctx.pool->parallel_for(pieces, threads > 1 ? 1 : pieces,
+                         [&](std::int64_t begin, std::int64_t end) {
+                           for (std::int64_t i = begin; i < end; i++) {
+                             multiply_block(job, block, columns * i / pieces * together,
+                                            columns * (i + 1) / pieces * together);
+                           }
+                         });
 }
 
 }  // namespace

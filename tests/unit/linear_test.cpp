@@ -247,6 +247,46 @@ TEST(Linear, FusedActivationEqualsTheSeparateOne) {
   }
 }
 
+// A gated product gives the very bits of the product and the gating after it, for few rows, for
+// many, and however they are shared.
+TEST(Linear, GatesAsTheSeparateActivationDoes) {
+  constexpr std::int64_t kInner = 96, kIn = 1100, kMostRows = 200;
+  const auto x = random_floats(kMostRows * kIn, 8);
+  const auto bias = random_floats(2 * kInner, 9);
+  const auto weights = random_floats(2 * kInner * kIn, 10);
+  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16,
+                                    WeightFormat::q8, WeightFormat::q8_rows, WeightFormat::q4}) {
+    const Matrix w = pack(weights, 2 * kInner, kIn, format);
+    for (const Isa isa : supported_isas()) {
+      for (const std::int64_t rows : {std::int64_t(1), std::int64_t(13), kMostRows}) {
+        const auto apart = run(context(isa), w, x.data(), rows, {bias.data()});
+        std::vector<float> want(std::size_t(rows * kInner));
+        const TensorView<float> y(want.data(), {rows, kInner}, "want");
+        gated_activation(context(isa), Activation::silu,
+                         TensorView<const float>(apart.data(), {rows, 2 * kInner}, "apart"), y);
+        for (const int threads : {1, 2, 3}) {
+          std::vector<float> got(want.size());
+          linear(context(isa, threads), TensorView<const float>(x.data(), {rows, kIn}, "x"), w,
+                 {bias.data(), Activation::silu, false, true},
+                 TensorView<float>(got.data(), {rows, kInner}, "got"));
+          EXPECT_TRUE(bit_equal(got, want))
+              << name(isa) << " format " << format_name(format) << " rows " << rows;
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, RefusesGatesThatDoNotFit) {
+  const Matrix w = pack(random_floats(96 * 8, 1), 96, 8, WeightFormat::f32);
+  std::vector<float> x(8), y(48);
+  const TensorView<const float> xv(x.data(), {1, 8}, "x");
+  const TensorView<float> yv(y.data(), {1, 48}, "y");
+  const Epilogue gated{nullptr, Activation::silu, false, true};
+  EXPECT_TRUE(throws<ShapeError>([&] { linear(context(Isa::portable), xv, w, gated, yv); },
+                                 {"96", "multiple of 64"}));
+}
+
 // Where activations narrow to bfloat16, they do so by rounding to nearest, ties to even.
 TEST(Linear, NarrowsActivationsToNearestEven) {
   if (!narrows_activations(Isa::avx512, WeightFormat::bf16) || !supported(Isa::avx512)) {
