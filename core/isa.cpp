@@ -5,6 +5,12 @@
 #include <sys/auxv.h>
 #endif
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <cpuid.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include <array>
 #include <cstdlib>
 
@@ -70,6 +76,34 @@ bool has_avx512_bf16() {
 #else
   return false;
 #endif
+}
+
+bool has_amx() {
+#if defined(__x86_64__) && defined(__linux__)
+  static const bool has = [] {
+    // Leaf 7, EDX: AMX-BF16, AMX-TILE, AMX-INT8.
+    constexpr unsigned kNeeded = (1u << 22) | (1u << 24) | (1u << 25);
+    unsigned a = 0, b = 0, c = 0, d = 0;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d) == 0 || (d & kNeeded) != kNeeded) return false;
+    // Linux saves tiles for processes that asked for it: ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA.
+    constexpr long kRequest = 0x1023, kTileData = 18;
+    return has_avx512_bf16() && syscall(SYS_arch_prctl, kRequest, kTileData) == 0;
+  }();
+  return has;
+#else
+  return false;
+#endif
+}
+
+bool use_amx() {
+  static const bool chosen = [] {
+    const char* asked = std::getenv("CHIASM_AMX");
+    if (asked == nullptr || std::string_view(asked) == "0") return false;
+    if (std::string_view(asked) != "1") fail<DeviceError>("CHIASM_AMX=", asked, ": use 0 or 1");
+    if (!has_amx()) fail<DeviceError>("CHIASM_AMX=1: this CPU lacks it, or the system forbids it");
+    return true;
+  }();
+  return chosen;
 }
 
 bool has_neon_dot() {

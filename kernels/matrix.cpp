@@ -122,6 +122,7 @@ const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
   const int index = format == WeightFormat::q8 ? 0 : 1;
   const bool rows = format == WeightFormat::q8_rows;
 #if defined(__x86_64__)
+  if (isa == Isa::avx512 && rows && use_amx()) return cpu::kGemmAmxQ8Rows;
   if (isa == Isa::avx512) return rows ? cpu::kGemmQ8RowsAvx512 : cpu::kGemmQuantAvx512[index];
   if (isa == Isa::avx2) return rows ? cpu::kGemmQ8RowsAvx2 : cpu::kGemmQuantAvx2[index];
 #elif defined(__aarch64__)
@@ -150,6 +151,7 @@ const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
     case Isa::avx2:
       return &cpu::kGemmAvx2[int(format)];
     case Isa::avx512:
+      if (format == WeightFormat::bf16 && use_amx()) return &cpu::kGemmAmxBf16;
       if (format == WeightFormat::bf16 && has_avx512_bf16()) return &cpu::kGemmAvx512Bf16;
       return &cpu::kGemmAvx512[int(format)];
 #elif defined(__aarch64__)

@@ -9,7 +9,6 @@ namespace chiasm::kernels::cpu {
 
 inline constexpr int kLanes = 16;  // outputs in a vector of the widest path
 inline constexpr int kPanel = 32;  // outputs in a panel of packed weights
-inline constexpr int kMaxTileRows = 12;
 
 /// Memory that will be wanted soon, to be asked for into the second-level cache.
 struct Fetch {
@@ -73,6 +72,7 @@ extern const GemmKernel kGemmNeon[3];
 extern const GemmKernel kGemmAvx2[3];
 extern const GemmKernel kGemmAvx512[3];
 extern const GemmKernel kGemmAvx512Bf16;  // bf16 weights and activations
+extern const GemmKernel kGemmAmxBf16;
 // Quantized weights, in the order q8, q4.
 extern const GemmKernel kGemmQuantPortable[2];
 extern const GemmKernel kGemmQuantNeon[2];
@@ -84,5 +84,6 @@ extern const GemmKernel kGemmQ8RowsNeon;
 extern const GemmKernel kGemmQ8RowsNeonDot;
 extern const GemmKernel kGemmQ8RowsAvx2;
 extern const GemmKernel kGemmQ8RowsAvx512;
+extern const GemmKernel kGemmAmxQ8Rows;
 
 }  // namespace chiasm::kernels::cpu

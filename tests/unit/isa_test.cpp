@@ -25,6 +25,16 @@ namespace {
   std::exit(0);
 }
 
+[[noreturn]] void ask_for_amx_and_exit(const char* asked) {
+  ::setenv("CHIASM_AMX", asked, 1);
+  try {
+    std::cerr << "uses AMX: " << use_amx() << "\n";
+  } catch (const DeviceError& e) {
+    std::cerr << "refused: " << e.what() << "\n";
+  }
+  std::exit(0);
+}
+
 class IsaDeathTest : public ::testing::Test {
  protected:
   IsaDeathTest() { ::testing::FLAGS_gtest_death_test_style = "threadsafe"; }
@@ -49,11 +59,19 @@ TEST_F(IsaDeathTest, ChoosesTheFastest) {
               "chose " + std::string(name(supported_isas().back())));
 }
 
+TEST_F(IsaDeathTest, UsesAmxOnlyWhereAskedAndThere) {
+  EXPECT_EXIT(ask_for_amx_and_exit("0"), success(), "uses AMX: 0");
+  EXPECT_EXIT(ask_for_amx_and_exit("yes"), success(), "refused: CHIASM_AMX=yes: use 0 or 1");
+  EXPECT_EXIT(ask_for_amx_and_exit("1"), success(),
+              has_amx() ? "uses AMX: 1" : "refused: CHIASM_AMX=1: this CPU lacks it");
+}
+
 TEST(Isa, SupportIsConsistent) {
   EXPECT_TRUE(supported(Isa::reference));
   EXPECT_TRUE(supported(Isa::portable));
   EXPECT_TRUE(supported(Isa::avx2) || !supported(Isa::avx512));
   EXPECT_TRUE(supported(Isa::avx512) || !has_avx512_bf16());
+  EXPECT_TRUE(has_avx512_bf16() || !has_amx());
   EXPECT_TRUE(supported(Isa::neon) || !has_neon_dot());
   EXPECT_FALSE(supported(Isa::neon) && supported(Isa::avx2));
 }
