@@ -1,10 +1,10 @@
 // Attention whose products are of bfloat16 pairs, by VDPBF16PS: queries, keys, values and softmax
 // weights are narrowed, sums and softmax stay float32.
 //
-// A tile goes through its keys in parts of 512 (see attention_inl.h). The keys and values of a part
-// are packed once for all rows of the tile, unless these are few and the keys lie in pages; six
-// rows at a time are scored against the whole part, softened with the part's maximum (so nothing is
-// rescaled on the way) and multiplied with the values. One row's arithmetic is fixed as in the
+// A tile goes through its keys in parts of 512 (see attention_inl.h). The keys and values of a few
+// parts are packed once for all rows of the tile, unless these are few and the keys lie in pages;
+// six rows at a time are scored against a whole part, softened with the part's maximum (so nothing
+// is rescaled on the way) and multiplied with the values. One row's arithmetic is fixed as in the
 // float32 kernel: a score is one chain over pairs of dimensions, an output one chain over pairs of
 // keys, and of a pair of which a row sees one key the other takes part as zero times zero.
 #include <cstdint>
@@ -37,6 +37,19 @@ struct Scratch {
   }
 };
 static_assert(sizeof(Scratch) <= kBf16ScratchBytes);
+
+/// Parts that are packed side by side: as many as fit where one of the widest heads does.
+constexpr int kMostPartsTogether = kMaxUnits / 16;
+inline int parts_together(const AttentionArgs& a) {
+  const int by_keys = kMaxUnits / padded_units(a), by_values = kMaxHeadDim / padded_dim<V>(a);
+  return by_keys < by_values ? by_keys : by_values;
+}
+
+/// Pairs from `first` on that are multiplied together.
+inline int some_of(const TilePairs& pairs, int first) {
+  const int rest = pairs.t.pairs - first;
+  return rest < kPairsTogether ? rest : kPairsTogether;
+}
 
 /// Rows of a wide matrix come from far and in steps that the CPU does not foresee, so packing asks
 /// for the row `kAhead` rows on.
@@ -293,16 +306,19 @@ inline KeyRange inside(std::int64_t first, std::int64_t last, std::int64_t begin
   return {low, int(to < low ? low : to > size ? size : to)};
 }
 
+/// Packs what is seen of a part as part `place` of those that lie side by side in the scratch.
 PackedPart pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part,
-                     KeyRange seen, Scratch& s) {
+                     KeyRange seen, int place, Scratch& s) {
   const int units = padded_units(a), padded = padded_dim<V>(a);
+  float* const keys = s.keys + place * units * kPartKeys;
+  float* const values = s.values + place * kPartPairs * padded;
   for (int key = seen.begin / kKeyBlock * kKeyBlock; key < seen.end; key += kKeyBlock) {
     const std::int64_t block = (part * kPartKeys + key) / kKeyBlock;
     const KeyRange range = inside(seen.begin, seen.end, key, kKeyBlock);
-    pack_keys(a, block_rows(a, t, a.k, a.k_stride, block), range, s.rows, s.keys + key * units);
-    pack_values(a, block_rows(a, t, a.v, a.v_stride, block), range, s.values + key / 2 * padded);
+    pack_keys(a, block_rows(a, t, a.k, a.k_stride, block), range, s.rows, keys + key * units);
+    pack_values(a, block_rows(a, t, a.v, a.v_stride, block), range, values + key / 2 * padded);
   }
-  return {s.keys, s.values, units_of(a), units, padded};
+  return {keys, values, units_of(a), units, padded};
 }
 
 PagedPart find_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t part,
@@ -322,47 +338,56 @@ PagedPart find_part(const AttentionArgs& a, const AttentionTile& t, std::int64_t
 
 /// The pairs from `first` on, as many as are multiplied together, against a part of the keys.
 template <class Part>
-void attend_some(const TilePairs& pairs, int first, std::int64_t part_begin, const Part& part,
+void attend_some(const TilePairs& pairs, int first, std::int64_t part, const Part& keys,
                  Scratch& s) {
   using Attend = void (*)(const AttentionArgs&, const KeyRange*, const Part&, Scratch&);
   static constexpr Attend kByPairs[kPairsTogether] = {attend_pairs<1, Part>, attend_pairs<2, Part>,
                                                       attend_pairs<3, Part>, attend_pairs<4, Part>,
                                                       attend_pairs<5, Part>, attend_pairs<6, Part>};
   const AttentionArgs& a = pairs.a;
-  const int rest = pairs.t.pairs - first, together = rest < kPairsTogether ? rest : kPairsTogether;
+  const int together = some_of(pairs, first);
   KeyRange ranges[kPairsTogether];
   for (int r = 0; r < together; r++) {
     const std::int64_t row = pairs.row(first + r);
-    ranges[r] = inside(a.first_key[row], a.last_key[row], part_begin, kPartKeys);
+    ranges[r] = inside(a.first_key[row], a.last_key[row], part * kPartKeys, kPartKeys);
   }
-  load_query_units(pairs, first, together, s.q);
-  kByPairs[together - 1](a, ranges, part, s);
+  kByPairs[together - 1](a, ranges, keys, s);
 }
 
-/// All pairs of a tile against part `part` of the keys that they see, [begin, end);
-/// gather(pair, state) takes each one's result.
+/// All pairs of a tile against the parts [part, part_end) of the keys that they see, [begin, end);
+/// gather(pair, state) takes each one's result of each part, in order. At most parts_together(a).
 template <class Gather>
-void attend_whole_part(const TilePairs& pairs, std::int64_t part, std::int64_t begin,
-                       std::int64_t end, Scratch& s, const Gather& gather) {
+void attend_parts(const TilePairs& pairs, std::int64_t part, std::int64_t part_end,
+                  std::int64_t begin, std::int64_t end, Scratch& s, const Gather& gather) {
   const AttentionArgs& a = pairs.a;
   const int count = pairs.t.pairs, padded = padded_dim<V>(a);
-  const std::int64_t first_key = part * kPartKeys;
-  const KeyRange seen = inside(begin, end, first_key, kPartKeys);
-  if (seen.empty()) return;
+  const auto seen_of = [&](std::int64_t i) { return inside(begin, end, i * kPartKeys, kPartKeys); };
   const auto gather_some = [&](int first) {
-    for (int r = 0; r < kPairsTogether && first + r < count; r++) {
+    for (int r = 0; r < some_of(pairs, first); r++) {
       gather(first + r, {s.sums + r * padded, s.largest + r, s.total + r});
     }
   };
   // Packing pays when it is used more than once.
   if (count <= kPairsTogether && PagedPart::fits(a)) {
-    attend_some(pairs, 0, first_key, find_part(a, pairs.t, part, seen), s);
-    return gather_some(0);
+    load_query_units(pairs, 0, count, s.q);
+    for (; part < part_end; part++) {
+      if (seen_of(part).empty()) continue;
+      attend_some(pairs, 0, part, find_part(a, pairs.t, part, seen_of(part)), s);
+      gather_some(0);
+    }
+    return;
   }
-  const PackedPart packed = pack_part(a, pairs.t, part, seen, s);
+  PackedPart packed[kMostPartsTogether];
+  for (std::int64_t i = part; i < part_end; i++) {
+    packed[i - part] = pack_part(a, pairs.t, i, seen_of(i), int(i - part), s);
+  }
   for (int pair = 0; pair < count; pair += kPairsTogether) {
-    attend_some(pairs, pair, first_key, packed, s);
-    gather_some(pair);
+    load_query_units(pairs, pair, some_of(pairs, pair), s.q);
+    for (std::int64_t i = part; i < part_end; i++) {
+      if (seen_of(i).empty()) continue;
+      attend_some(pairs, pair, i, packed[i - part], s);
+      gather_some(pair);
+    }
   }
 }
 
@@ -376,21 +401,26 @@ void attention_avx512_bf16(const AttentionArgs& a, const AttentionTile& t) {
   pairs.keys(begin, end);
   if (t.part >= 0) {
     for (int pair = 0; pair < t.pairs; pair++) *pair_of(pairs, t.part, pair).total = 0;
-    attend_whole_part(pairs, t.part, begin, end, s, [&](int pair, const PairState& state) {
+    attend_parts(pairs, t.part, t.part + 1, begin, end, s, [&](int pair, const PairState& state) {
       join<V>(state, padded, pair_of(pairs, t.part, pair));
     });
     return;
   }
-  for (int pair = 0; pair < t.pairs; pair++) {
-    *s.of(pair, padded).total = 0;
-    for (int i = 0; i < padded; i += 16) V::zero().store(s.of(pair, padded).sums + i);
-  }
-  for (std::int64_t part = begin / kPartKeys; part * kPartKeys < end; part++) {
-    attend_whole_part(pairs, part, begin, end, s, [&](int pair, const PairState& state) {
+  for (int pair = 0; pair < t.pairs; pair++) *s.of(pair, padded).total = 0;
+  const std::int64_t last = (end + kPartKeys - 1) / kPartKeys, together = parts_together(a);
+  for (std::int64_t part = begin / kPartKeys; part < last; part += together) {
+    const std::int64_t part_end = part + together < last ? part + together : last;
+    attend_parts(pairs, part, part_end, begin, end, s, [&](int pair, const PairState& state) {
       join<V>(state, padded, s.of(pair, padded));
     });
   }
-  for (int pair = 0; pair < t.pairs; pair++) write_pair<V>(pairs, pair, s.of(pair, padded));
+  for (int pair = 0; pair < t.pairs; pair++) {
+    const PairState state = s.of(pair, padded);
+    if (*state.total == 0) {  // it saw no key
+      for (int i = 0; i < padded; i += 16) V::zero().store(state.sums + i);
+    }
+    write_pair<V>(pairs, pair, state);
+  }
 }
 
 }  // namespace chiasm::kernels::cpu
