@@ -51,16 +51,16 @@ inline int some_of(const TilePairs& pairs, int first) {
   return rest < kPairsTogether ? rest : kPairsTogether;
 }
 
-/// Rows of a wide matrix come from far and in steps that the CPU does not foresee, so packing asks
-/// for the row `kAhead` rows on.
-constexpr int kAhead = 12;
+/// Rows of a wide matrix come from far and in steps that the CPU does not foresee: while a block of
+/// keys is packed its values are asked for, and while these are packed the next block's keys.
 inline void prefetch_row(const float* row, int dim) {
   for (int i = 0; i < dim; i += 16) {
     _mm_prefetch(reinterpret_cast<const char*>(row + i), _MM_HINT_T0);
   }
 }
 inline void prefetch_row(const BlockRows& rows, int key, int dim) {
-  if (!rows.bf16) prefetch_row(static_cast<const float*>(rows.data) + key * rows.stride, dim);
+  if (rows.data == nullptr || rows.bf16) return;
+  prefetch_row(static_cast<const float*>(rows.data) + key * rows.stride, dim);
 }
 
 /// One vector of units from dimension `at` of a row on; zeros behind the last.
@@ -77,8 +77,8 @@ inline __m512 load_units(const BlockRows& rows, int key, int at, int dim) {
 }
 
 /// Keys of a block as [unit][key]. Those that nobody sees are zeros, or what a page holds there.
-void pack_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range, float* buffer,
-               float* out) {
+void pack_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range,
+               const BlockRows& wanted, float* buffer, float* out) {
   const int dim = int(a.head_dim), units = padded_units(a);
   PaddedRows from{buffer, units};
   if (rows.bf16 && dim % 32 == 0) {
@@ -86,7 +86,7 @@ void pack_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range, fl
   } else {
     for (int key = 0; key < kKeyBlock; key++) {
       const bool seen = key >= range.begin && key < range.end;
-      if (key + kAhead < range.end) prefetch_row(rows, key + kAhead, dim);
+      prefetch_row(wanted, key, dim);
       for (int u = 0; u < units; u += V::kLanes) {
         const __m512 x = seen ? load_units(rows, key, 2 * u, dim) : _mm512_setzero_ps();
         _mm512_store_ps(buffer + key * units + u, x);
@@ -97,13 +97,12 @@ void pack_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range, fl
 }
 
 /// Values of a block as [pair of keys][padded dim]. Pairs that nobody sees are left out.
-void pack_values(const AttentionArgs& a, const BlockRows& rows, KeyRange range, float* out) {
+void pack_values(const AttentionArgs& a, const BlockRows& rows, KeyRange range,
+                 const BlockRows& wanted, float* out) {
   const int dim = int(a.head_dim), padded = padded_dim<V>(a);
   for (int pair = range.begin / 2; pair < (range.end + 1) / 2; pair++) {
-    if (2 * pair + kAhead + 1 < range.end) {
-      prefetch_row(rows, 2 * pair + kAhead, dim);
-      prefetch_row(rows, 2 * pair + kAhead + 1, dim);
-    }
+    prefetch_row(wanted, 2 * pair, dim);
+    prefetch_row(wanted, 2 * pair + 1, dim);
     const bool first = 2 * pair >= range.begin, second = 2 * pair + 1 < range.end;
     for (int c = 0; c < padded; c += V::kLanes) {
       const __mmask16 mask = lanes_of(dim - c);
@@ -315,8 +314,12 @@ PackedPart pack_part(const AttentionArgs& a, const AttentionTile& t, std::int64_
   for (int key = seen.begin / kKeyBlock * kKeyBlock; key < seen.end; key += kKeyBlock) {
     const std::int64_t block = (part * kPartKeys + key) / kKeyBlock;
     const KeyRange range = inside(seen.begin, seen.end, key, kKeyBlock);
-    pack_keys(a, block_rows(a, t, a.k, a.k_stride, block), range, s.rows, keys + key * units);
-    pack_values(a, block_rows(a, t, a.v, a.v_stride, block), range, values + key / 2 * padded);
+    const BlockRows value_rows = block_rows(a, t, a.v, a.v_stride, block);
+    BlockRows next{};
+    if (key + kKeyBlock < seen.end) next = block_rows(a, t, a.k, a.k_stride, block + 1);
+    pack_keys(a, block_rows(a, t, a.k, a.k_stride, block), range, value_rows, s.rows,
+              keys + key * units);
+    pack_values(a, value_rows, range, next, values + key / 2 * padded);
   }
   return {keys, values, units_of(a), units, padded};
 }
