@@ -5,8 +5,10 @@
     single/         the same weights, with which any picture is a single tile
     vlm-*.gguf      llama.cpp's conversions: text f16 and q8_0, mmproj f16 and q8_0
     vision.xml      OpenVINO's export of encoder and projector, traced from torch in float32
+    vision.onnx     the same for onnxruntime; vision-int8.onnx as its quantizer makes it
 
-Needs torch, transformers and gguf, and openvino for the export; run it with the peers' interpreter.
+Needs torch, transformers and gguf, and openvino or onnx and onnxruntime for the exports; run it with the
+peers' interpreter.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import os
 import pathlib
 import subprocess
 import sys
+from typing import Any
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -75,8 +78,8 @@ def convert(folder: pathlib.Path, source: pathlib.Path, build: pathlib.Path) -> 
     run(build / "bin" / "llama-quantize", f16, folder / "vlm-q8_0.gguf", "q8_0")
 
 
-def export(folder: pathlib.Path) -> None:
-    import openvino
+def encoder(folder: pathlib.Path) -> Any:
+    """Vision tower and connector as one torch module of a tile's pixels."""
     import torch
     import transformers
 
@@ -91,9 +94,31 @@ def export(folder: pathlib.Path) -> None:
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
             return self.connector(self.tower(pixel_values=pixels).last_hidden_state)
 
+    return Encoder()
+
+
+def export_openvino(folder: pathlib.Path) -> None:
+    import openvino
+    import torch
+
     example = torch.zeros(1, 3, 512, 512)
-    model = openvino.convert_model(Encoder(), example_input=example, input=[1, 3, 512, 512])
+    model = openvino.convert_model(encoder(folder), example_input=example, input=[1, 3, 512, 512])
     openvino.save_model(model, folder / "vision.xml", compress_to_fp16=False)
+
+
+def export_onnx(folder: pathlib.Path) -> None:
+    import torch
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    out, example = folder / "vision.onnx", torch.zeros(1, 3, 512, 512)
+    torch.onnx.export(encoder(folder), (example,), out, input_names=["pixels"], dynamo=False)
+    quantize_dynamic(
+        out,
+        folder / "vision-int8.onnx",
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        op_types_to_quantize=["MatMul"],
+    )
 
 
 def main() -> None:
@@ -103,6 +128,7 @@ def main() -> None:
     parser.add_argument("--llama-source", type=pathlib.Path, help="llama.cpp's source folder")
     parser.add_argument("--llama-build", type=pathlib.Path, help="its build folder")
     parser.add_argument("--openvino", action="store_true", help="export the encoder for OpenVINO")
+    parser.add_argument("--onnx", action="store_true", help="export the encoder for onnxruntime")
     args = parser.parse_args()
     args.folder.mkdir(parents=True, exist_ok=True)
     if not (args.folder / "single" / "preprocessor_config.json").exists():
@@ -110,7 +136,9 @@ def main() -> None:
     if args.llama_source and args.llama_build:
         convert(args.folder, args.llama_source, args.llama_build)
     if args.openvino:
-        export(args.folder)
+        export_openvino(args.folder)
+    if args.onnx:
+        export_onnx(args.folder)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ KV_BYTES_A_TOKEN = 30 * 2 * 3 * 64 * 2  # layers, K and V, heads, width, bfloat1
 class Spec:
     """How a model is loaded: the peer's module, its file and settings."""
 
-    peer: str  # chiasm, chiasm-avx2, chiasm-1, torch, openvino, llama; behind the dash: its process
+    peer: str  # chiasm, chiasm-avx2, chiasm-1, torch, openvino, onnx, llama; behind the dash: its process
     path: str  # under the data folder; "gguf" is the given GGUF file
     settings: dict[str, Any] = field(default_factory=dict)
     mmproj: str | None = None
@@ -45,6 +45,8 @@ MODELS = {
     "torch fp32 Q4_1": Spec("torch", "gguf", {"dtype": "float32"}),
     "OpenVINO bf16 tile": Spec("openvino", "vision.xml"),
     "OpenVINO Q4_1": Spec("openvino", "gguf"),
+    "onnxruntime fp32 tile": Spec("onnx", "vision.onnx"),
+    "onnxruntime int8 tile": Spec("onnx", "vision-int8.onnx"),
     "llama.cpp f16": Spec("llama", "vlm-f16.gguf", mmproj="vlm-mmproj-f16.gguf"),
     "llama.cpp q8_0": Spec("llama", "vlm-q8_0.gguf", mmproj="vlm-mmproj-q8_0.gguf"),
     "llama.cpp Q4_1": Spec("llama", "gguf"),
@@ -87,7 +89,10 @@ def each(call: str, *models: str, **arguments: Any) -> list[Contender]:
     return [Contender(model, call, arguments) for model in models]
 
 
-ENCODERS = ["Chiasm bf16 tile", "Chiasm int8 tile", "OpenVINO bf16 tile", "torch bf16"]
+ENCODERS = [
+    *["Chiasm bf16 tile", "Chiasm int8 tile", "OpenVINO bf16 tile", "torch bf16"],
+    *["onnxruntime fp32 tile", "onnxruntime int8 tile"],
+]
 
 ROWS = [
     Row(
