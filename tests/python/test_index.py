@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -198,6 +199,30 @@ def test_captions(index, folder):
     assert index.search(word, mode="words", kinds=["picture"])
 
 
+class Listener:
+    """A speech model that hears the same in every sound."""
+
+    def transcribe(self, sound):
+        assert sound == b"sound"
+        said = [(0.0, 2.5, " Good morning."), (2.5, 70.0, " The meeting is about whales.")]
+        said += [(70.0 + i, 71.0 + i, f" Point {i}." + " and so on" * 10) for i in range(20)]
+        return SimpleNamespace(segments=[SimpleNamespace(start=a, end=b, text=t) for a, b, t in said])
+
+
+def test_speech(index, tmp_path):
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "meeting.wav").write_bytes(b"sound")
+    assert index.add(tmp_path / "sounds", speech=Listener()).added == 1
+    rows = sorted(index.items(), key=lambda row: row["part"])
+    assert {row["kind"] for row in rows} == {"speech"} and len(rows) == 3
+    assert all(len(row["text"]) <= 800 for row in rows)
+    assert rows[0]["start_s"] == 0 and rows[-1]["end_s"] == 90
+    assert all(a["end_s"] == b["start_s"] for a, b in zip(rows, rows[1:]))
+    assert index.search("whales", mode="words")[0].place == "0:00"
+    assert index.add(tmp_path / "sounds").removed == 0, "without a speech model what is there stays"
+    assert len(index) == 3
+
+
 def test_one_writer(index, folder, embedder):
     index.add(folder)
     with index._store().writing():
@@ -256,6 +281,18 @@ def test_ended_at_any_point(index, folder, embedder, how, runs, tmp_path):
     last = rag.Index(index.folder, model=embedder)
     last.add(folder)
     assert rows(last) == fresh(index, folder, embedder)
+
+
+def test_ctrl_c_of_the_command(folder, tmp_path):
+    for i in range(300):
+        save(noise(i), folder / "many" / f"{i}.png")
+    command = [sys.executable, "-m", "chiasm", "index", folder, "--db", tmp_path / "my.lance"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    while not (tmp_path / "my.lance" / "writer.lock").exists():
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == "chiasm: error: interrupted\n"
+    assert process.returncode == 130
 
 
 def test_search_while_indexing(index, folder, embedder):

@@ -213,6 +213,7 @@ def test_reranking(index):
 def test_words_of_a_question():
     assert content_words("What does the Invoice say about cafés?") == {"invoi", "cafes"}
     assert content_words("of the and what?") == set()
+    assert content_words("北京 coffee咖啡") == {"北", "京", "coffe", "咖", "啡"}
 
 
 def test_real_weights_answer_with_the_source(index):

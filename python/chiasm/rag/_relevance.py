@@ -20,7 +20,8 @@ _OTHERS = {"seen": 0.2, "read": 0.35}
 others below."""
 _STEM = 5
 """Letters by which forms of a word are taken as one: invoice, invoices."""
-_WORD = re.compile(r"\w+")
+_WORD = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]|[^\W\u3040-\u30ff\u3400-\u9fff]+")
+"""A word, or a sign of the scripts that put no space between words."""
 _EMPTY = frozenset(
     """a about all also am an and any are as at be been before being both but by can could did do does
     doing down each find for from give had has have having he her here him his how i if in into is it
