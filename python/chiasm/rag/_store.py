@@ -143,17 +143,21 @@ class Store:
         """Rows by cosine similarity, highest first, each with `similarity`."""
         if name not in self._vectors:
             return []
-        present = f"{name} IS NOT NULL"
         query = (
             self.table.search(vector, vector_column_name=name)
             .distance_type("cosine")
-            .where(f"({where}) AND {present}" if where else present)
             .limit(limit)
             .select([*PLAIN, "_distance"])
         )
+        if where:
+            query = query.where(where)
         query = query.bypass_vector_index() if exact else query.nprobes(_PROBES).refine_factor(_REFINE)
-        rows = self._run(query)
-        return [row | {"similarity": 1.0 - row.pop("_distance")} for row in rows]
+        rows = self._run(query)  # those without such a vector have no distance
+        return [
+            row | {"similarity": 1.0 - row.pop("_distance")}
+            for row in rows
+            if row["_distance"] is not None
+        ]
 
     def matching(self, words: str, limit: int, where: str) -> list[dict[str, Any]]:
         """Rows that share words with a text, best first, by BM25. None before `finish`."""
@@ -192,6 +196,7 @@ class Store:
 
 
 def _lancedb() -> Any:
+    os.environ.setdefault("LANCE_LOG", "error")  # its warnings are of its own working, line by line
     try:
         import lancedb
     except ImportError as e:
