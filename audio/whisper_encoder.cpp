@@ -16,18 +16,7 @@ namespace {
 constexpr float kNormEps = 1e-5f;    // torch.nn.LayerNorm's; no config has a say
 constexpr std::int64_t kKernel = 3;  // frames under both convolutions
 
-}  // namespace
-
-WhisperEncoderConfig WhisperEncoderConfig::from_json(const Json& config) {
-  WhisperEncoderConfig c{
-      .hidden_size = config.integer("d_model", 384),
-      .intermediate_size = config.integer("encoder_ffn_dim", 1536),
-      .layers = config.integer("encoder_layers", 4),
-      .heads = config.integer("encoder_attention_heads", 6),
-      .bins = config.integer("num_mel_bins", 80),
-      .positions = config.integer("max_source_positions", 1500),
-      .activation = kernels::activation_from_name(config.str("activation_function", "gelu")),
-  };
+void check_sizes(const Json& config, const WhisperEncoderConfig& c) {
   // Upper bounds far over any published model keep products of sizes from overflowing.
   const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
   const bool sane = within(c.hidden_size, 1 << 16) && within(c.heads, c.hidden_size) &&
@@ -40,6 +29,54 @@ WhisperEncoderConfig WhisperEncoderConfig::from_json(const Json& config) {
                      c.layers, ", encoder_attention_heads ", c.heads, ", num_mel_bins ", c.bins,
                      ", max_source_positions ", c.positions);
   }
+}
+
+/// Means of `count` rows after one another of each window. x: [rows of all windows, dim].
+void average_rows(TensorView<const float> x, std::span<const WhisperWindow> windows,
+                  std::int64_t count, TensorView<float> y) {
+  std::int64_t begin = 0, to = 0;
+  for (const WhisperWindow& window : windows) {
+    for (std::int64_t i = 0; i + count <= window.rows; i += count, to++) {
+      for (std::int64_t j = 0; j < y.cols(); j++) {
+        float sum = 0;
+        for (std::int64_t k = 0; k < count; k++) sum += x.row(begin + i + k)[j];
+        y.row(to)[j] = sum / float(count);
+      }
+    }
+    begin += window.rows;
+  }
+}
+
+}  // namespace
+
+WhisperEncoderConfig WhisperEncoderConfig::from_json(const Json& config) {
+  const WhisperEncoderConfig c{
+      .hidden_size = config.integer("d_model", 384),
+      .intermediate_size = config.integer("encoder_ffn_dim", 1536),
+      .layers = config.integer("encoder_layers", 4),
+      .heads = config.integer("encoder_attention_heads", 6),
+      .bins = config.integer("num_mel_bins", 80),
+      .positions = config.integer("max_source_positions", 1500),
+      .activation = kernels::activation_from_name(config.str("activation_function", "gelu")),
+  };
+  check_sizes(config, c);
+  return c;
+}
+
+WhisperEncoderConfig WhisperEncoderConfig::large_from_json(const Json& config) {
+  const auto size = [&](std::string_view name, std::string_view other, std::int64_t otherwise) {
+    return config.integer(name, config.integer(other, otherwise));
+  };
+  const WhisperEncoderConfig c{
+      .hidden_size = size("d_model", "hidden_size", 1280),
+      .intermediate_size = size("encoder_ffn_dim", "intermediate_size", 5120),
+      .layers = size("encoder_layers", "num_hidden_layers", 32),
+      .heads = size("encoder_attention_heads", "num_attention_heads", 20),
+      .bins = config.integer("num_mel_bins", 128),
+      .positions = config.integer("max_source_positions", 1500),
+      .activation = kernels::activation_from_name(config.str("activation_function", "gelu")),
+  };
+  check_sizes(config, c);
   return c;
 }
 
@@ -84,8 +121,8 @@ std::size_t WhisperEncoder::bytes() const {
   return total;
 }
 
-std::size_t WhisperEncoder::scratch_bytes(std::int64_t windows) const {
-  const std::int64_t dim = config_.hidden_size, rows = windows * config_.positions;
+std::size_t WhisperEncoder::scratch_bytes(std::int64_t rows) const {
+  const std::int64_t dim = config_.hidden_size;
   const std::int64_t widest = std::max(4 * dim, dim + config_.intermediate_size);
   // Of one window at a time: both convolutions' inputs, and the first one's output.
   const std::int64_t convolved =
@@ -93,35 +130,39 @@ std::size_t WhisperEncoder::scratch_bytes(std::int64_t windows) const {
   return std::size_t(std::max(rows * widest, convolved) + rows * dim) * sizeof(float);
 }
 
-// gelu(conv2(gelu(conv1(mels)))): [frames, bins] -> [frames, hidden] -> [positions, hidden].
-void WhisperEncoder::convolve(const Context& ctx, TensorView<const float> mels, Arena& arena,
+// gelu(conv2(gelu(conv1(mel)))): [frames, bins] -> [frames, hidden] -> [rows, hidden].
+void WhisperEncoder::convolve(const Context& ctx, const WhisperWindow& window, Arena& arena,
                               TensorView<float> x) const {
-  const std::int64_t dim = config_.hidden_size, frames = config_.frames();
+  const std::int64_t dim = config_.hidden_size;
+  // The last row takes first-convolution rows up to 2 * rows - 1, which take a frame more.
+  const std::int64_t frames = std::min(window.mel.rows(), 2 * window.rows + 1);
   Arena::Frame frame(arena);
   const TensorView<float> first = arena.floats({frames, dim}, "first");
   {
     Arena::Frame inner(arena);
     const auto stretches = arena.floats({frames, config_.bins * kKernel}, "stretches");
-    kernels::extract_stretches(ctx, mels, kKernel, 1, 1, stretches);
+    kernels::extract_stretches(ctx, window.mel.slice_rows(0, frames), kKernel, 1, 1, stretches);
     conv1_(ctx, stretches, first, kernels::Activation::gelu);
   }
-  const auto stretches = arena.floats({config_.positions, dim * kKernel}, "stretches");
+  const auto stretches = arena.floats({(frames + 1) / 2, dim * kKernel}, "stretches");
   kernels::extract_stretches(ctx, first, kKernel, 2, 1, stretches);
-  conv2_(ctx, stretches, x, kernels::Activation::gelu);
+  conv2_(ctx, stretches.slice_rows(0, window.rows), x, kernels::Activation::gelu);
 }
 
-// x += attention(norm1(x)); x += mlp(norm2(x)).  x: [windows * positions, hidden].
-void WhisperEncoder::layer(const Context& ctx, const WhisperEncoderLayer& layer, Arena& arena,
+// x += attention(norm1(x)); x += mlp(norm2(x)).  x: [rows of all windows, hidden].
+void WhisperEncoder::layer(const Context& ctx, const WhisperEncoderLayer& layer,
+                           std::span<const WhisperWindow> windows, Arena& arena,
                            TensorView<float> x) const {
-  const std::int64_t rows = x.rows(), dim = config_.hidden_size, positions = config_.positions;
+  const std::int64_t rows = x.rows(), dim = config_.hidden_size;
   const std::int64_t head_dim = dim / config_.heads;
-  std::vector<kernels::AttentionSequence> windows;
-  for (std::int64_t begin = 0; begin < rows; begin += positions) {
-    windows.push_back({begin, positions, positions, begin, nullptr});
+  std::vector<kernels::AttentionSequence> sequences;
+  std::vector<std::int32_t> last_key;
+  for (const WhisperWindow& window : windows) {
+    const auto begin = std::int64_t(last_key.size());
+    sequences.push_back({begin, window.rows, window.rows, begin, nullptr});
+    last_key.insert(last_key.end(), std::size_t(window.rows), std::int32_t(window.rows));
   }
   const std::vector<std::int32_t> first_key(std::size_t(rows), 0);
-  const std::vector<std::int32_t> last_key(static_cast<std::size_t>(rows),
-                                           static_cast<std::int32_t>(positions));
   Arena::Frame frame(arena);
   const TensorView<float> normed = arena.floats({rows, dim}, "normed");
   {
@@ -135,7 +176,7 @@ void WhisperEncoder::layer(const Context& ctx, const WhisperEncoderLayer& layer,
     kv.v = qkv.slice_cols(2 * dim, dim);
     const float scale = 1.0f / std::sqrt(float(head_dim));
     kernels::attention(ctx, {config_.heads, config_.heads, head_dim, scale, 0, bf16_products_},
-                       qkv.slice_cols(0, dim), kv, windows, first_key, last_key, normed);
+                       qkv.slice_cols(0, dim), kv, sequences, first_key, last_key, normed);
     layer.out_.accumulate(ctx, normed, x);
   }
   const TensorView<float> hidden = arena.floats({rows, config_.intermediate_size}, "hidden");
@@ -145,28 +186,45 @@ void WhisperEncoder::layer(const Context& ctx, const WhisperEncoderLayer& layer,
   layer.down_.accumulate(ctx, hidden, x);
 }
 
-void WhisperEncoder::forward(const Context& ctx, TensorView<const float> mels, Arena& arena,
-                             TensorView<float> out) const {
-  const std::int64_t positions = config_.positions, dim = config_.hidden_size;
-  const std::int64_t windows = mels.rows() / config_.frames();
-  mels.expect({windows * config_.frames(), config_.bins});
-  out.expect({windows * positions, dim});
-  Arena::Frame frame(arena);
-  const TensorView<float> x = arena.floats({windows * positions, dim}, "x");
-  std::vector<std::int32_t> ids(static_cast<std::size_t>(positions));
-  std::iota(ids.begin(), ids.end(), 0);
-  for (std::int64_t i = 0; i < windows; i++) {
-    const TensorView<float> rows = x.slice_rows(i * positions, positions);
-    convolve(ctx, mels.slice_rows(i * config_.frames(), config_.frames()), arena, rows);
-    kernels::add_rows(ctx, position_embedding_.view<float>(), ids, rows);
+void WhisperEncoder::forward(const Context& ctx, std::span<const WhisperWindow> windows,
+                             Arena& arena, TensorView<float> out) const {
+  const std::int64_t dim = config_.hidden_size;
+  std::int64_t rows = 0, pooled = 0;
+  std::vector<std::int32_t> ids;  // of positions
+  for (const WhisperWindow& window : windows) {
+    const std::int64_t frames = window.mel.rows();
+    window.mel.expect({frames, config_.bins});
+    if (frames > config_.frames() || window.rows < 1 || window.rows > (frames + 1) / 2) {
+      fail<ShapeError>("a window of ", frames, " frames makes no ", window.rows,
+                       " rows in an encoder of ", config_.positions, " positions");
+    }
+    rows += window.rows;
+    pooled += window.rows / config_.pooled;
+    ids.resize(std::size_t(rows));
+    std::iota(ids.end() - window.rows, ids.end(), 0);
   }
+  out.expect({pooled, dim});
+  Arena::Frame frame(arena);
+  const TensorView<float> x = arena.floats({rows, dim}, "x");
+  std::int64_t begin = 0;
+  for (const WhisperWindow& window : windows) {
+    convolve(ctx, window, arena, x.slice_rows(begin, window.rows));
+    begin += window.rows;
+  }
+  kernels::add_rows(ctx, position_embedding_.view<float>(), ids, x);
   ctx.show("audio.embed", x);
   for (std::size_t i = 0; i < layers_.size(); i++) {
     ctx.poll();
-    layer(ctx, layers_[i], arena, x);
+    layer(ctx, layers_[i], windows, arena, x);
     if (ctx.tap != nullptr) ctx.show("audio.layers." + std::to_string(i), x);
   }
-  kernels::layer_norm(ctx, x, norm_weight_.view<float>(), norm_bias_.view<float>(), kNormEps, out);
+  TensorView<const float> last = x;
+  if (config_.pooled > 1) {
+    average_rows(x, windows, config_.pooled, out);
+    last = out;
+  }
+  kernels::layer_norm(ctx, last, norm_weight_.view<float>(), norm_bias_.view<float>(), kNormEps,
+                      out);
   ctx.show("audio.out", out);
 }
 

@@ -1,6 +1,8 @@
 #pragma once
-/// Whisper's encoder: log-mel features of a window in, one row of features for each 20 ms out.
+/// Whisper's encoder and that of its relatives: log-mel features of a window in, one row of
+/// features for each 20 ms out.
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "core/arena.h"
@@ -17,10 +19,22 @@ struct WhisperEncoderConfig {
   std::int64_t bins;       // of a frame of features
   std::int64_t positions;  // rows of a window; it takes twice as many frames
   kernels::Activation activation;
+  /// Neighbouring rows of a window averaged into one before the last norm; what is left is dropped.
+  std::int64_t pooled = 1;
 
-  /// Missing keys are as transformers assumes. ModelError for what makes no sense.
+  /// Missing keys are as transformers assumes for a Whisper. ModelError for what makes no sense.
   static WhisperEncoderConfig from_json(const Json& config);
+  /// The same for relatives of Whisper's largest encoder (Qwen2-Audio, Voxtral), which also have
+  /// other names for the sizes.
+  static WhisperEncoderConfig large_from_json(const Json& config);
   std::int64_t frames() const { return 2 * positions; }
+};
+
+/// A window's features, and how many rows are made of them: of frames of silence after a sound,
+/// none need be.
+struct WhisperWindow {
+  TensorView<const float> mel;  // [frames, bins], at most frames() of them; zeros follow
+  std::int64_t rows = 0;        // at most (frames + 1) / 2
 };
 
 /// One pre-norm transformer block.
@@ -45,22 +59,22 @@ class WhisperEncoder {
   WhisperEncoder(const Context& ctx, const WhisperEncoderConfig& config, const Weights& weights,
                  kernels::WeightFormat format, kernels::WeightFormat convolution_format);
 
-  /// Features after the last norm. All windows run as one packed batch; no window sees another.
-  /// mels: [windows * frames(), bins], a window's frames one below the other;
-  /// out: [windows * positions, hidden_size].
-  void forward(const Context& ctx, TensorView<const float> mels, Arena& arena,
+  /// Features after the last norm. All windows run as one packed batch; no window sees another, and
+  /// no row sees what its window has beyond `rows`.
+  /// out: [sum of the windows' rows / pooled, hidden_size].
+  void forward(const Context& ctx, std::span<const WhisperWindow> windows, Arena& arena,
                TensorView<float> out) const;
 
   const WhisperEncoderConfig& config() const { return config_; }
   std::size_t bytes() const;
-  /// Scratch bytes of `forward` for `windows` windows.
-  std::size_t scratch_bytes(std::int64_t windows) const;
+  /// Scratch bytes of `forward` for `rows` rows of all windows together.
+  std::size_t scratch_bytes(std::int64_t rows) const;
 
  private:
-  void convolve(const Context& ctx, TensorView<const float> mels, Arena& arena,
+  void convolve(const Context& ctx, const WhisperWindow& window, Arena& arena,
                 TensorView<float> x) const;
-  void layer(const Context& ctx, const WhisperEncoderLayer& layer, Arena& arena,
-             TensorView<float> x) const;
+  void layer(const Context& ctx, const WhisperEncoderLayer& layer,
+             std::span<const WhisperWindow> windows, Arena& arena, TensorView<float> x) const;
 
   WhisperEncoderConfig config_;
   bool bf16_products_;  // of attention

@@ -105,6 +105,8 @@ void bind_model(py::module_& m) {
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
            py::call_guard<py::gil_scoped_release>(), "A user turn in the family's own format.")
+      .def("sound_turn", &Model::sound_turn, py::arg("words"), py::arg("sounds"),
+           py::call_guard<py::gil_scoped_release>(), "The same with sounds first.")
       .def(
           "picture_sizes",
           [](const Model& self, const ImageInput& image) {

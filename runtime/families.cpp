@@ -36,6 +36,9 @@ constexpr std::array kFamilies = {
     Entry{"gemma3_text", make_text_model},
     Entry{"lfm2", make_text_model},
     Entry{"whisper", make_whisper},
+    Entry{"qwen2_audio", make_qwen2_audio},
+    Entry{"voxtral", make_voxtral},
+    Entry{"ultravox", make_ultravox},
 };
 
 }  // namespace
@@ -117,6 +120,9 @@ Tensor Family::assemble(const Context&, const PlacedMedium&, Tensor features) co
 bool Family::write_around(std::vector<PromptSpan>&) const { return true; }
 Arrangement Family::arrange(const Prompt&) const { return {}; }
 std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, std::size_t) const {
+  return std::nullopt;
+}
+std::optional<std::vector<PromptSpan>> Family::sound_turn(const std::string&, std::size_t) const {
   return std::nullopt;
 }
 

@@ -126,12 +126,17 @@ class Family {
   /// then. Called only where reads_sounds().
   virtual bool reads_sounds() const { return false; }
   virtual std::string_view sound_placeholder() const { return {}; }
+  /// What stands for a sound in a prompt without placeholders: its marks are around it.
+  virtual std::string sound_text() const { return std::string(sound_placeholder()); }
   virtual std::optional<std::int32_t> sound_token() const { return std::nullopt; }
   virtual std::int64_t sound_rate() const { return 16'000; }  // samples a second
   virtual MediumLayout sound_layout(std::int64_t samples) const;
   virtual audio::PreparedSound preprocess_sound(const Context& ctx,
                                                 std::span<const float> samples) const;
   virtual std::vector<NamedTensor> processor_output(const audio::PreparedSound& sound) const;
+  /// As turn(), with `sounds` placeholders before the words.
+  virtual std::optional<std::vector<PromptSpan>> sound_turn(const std::string& words,
+                                                            std::size_t sounds) const;
   /// What writing down speech takes; null for families that do not.
   virtual const Speech* speech() const { return nullptr; }
 
@@ -173,6 +178,9 @@ std::unique_ptr<Family> make_llava(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_next(const FamilyParts& parts);
 std::unique_ptr<Family> make_llava_onevision(const FamilyParts& parts);
 std::unique_ptr<Family> make_qwen_vl(const FamilyParts& parts);
+std::unique_ptr<Family> make_qwen2_audio(const FamilyParts& parts);
+std::unique_ptr<Family> make_ultravox(const FamilyParts& parts);
+std::unique_ptr<Family> make_voxtral(const FamilyParts& parts);
 std::unique_ptr<Family> make_mistral3(const FamilyParts& parts);
 std::unique_ptr<Family> make_lfm2_vl(const FamilyParts& parts);
 std::unique_ptr<Family> make_smolvlm(const FamilyParts& parts);

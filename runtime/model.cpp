@@ -141,6 +141,7 @@ Plan Model::plan(const Request& request) const {
   Plan plan;
   plan.tokens = s->prompt_length();
   plan.image_tokens = s->prompt.image_tokens;
+  plan.audio_tokens = s->prompt.sound_tokens;
   std::int64_t pixel_bytes = 0, features = 0;
   for (const PlacedMedium& m : s->prompt.media) {
     plan.tiles += std::int64_t(m.layout.pieces.size());
@@ -166,17 +167,29 @@ Plan Model::plan(const Request& request) const {
   return plan;
 }
 
-Request Model::turn(const std::string& words, std::vector<ImageInput> images) const {
-  const auto spans = impl_->family().turn(words, images.size());
+namespace {
+Request turn_request(const std::optional<std::vector<PromptSpan>>& spans, const std::string& name) {
   if (!spans) {
-    fail<RequestError>("family ", info().family,
+    fail<RequestError>("family ", name,
                        " has no turn format of its own; render the chat template and give the "
                        "prompt as text");
   }
   Request request;
   request.prompt = *spans;
-  request.images = std::move(images);
   request.add_special_tokens = false;  // the turn format writes its own beginning
+  return request;
+}
+}  // namespace
+
+Request Model::turn(const std::string& words, std::vector<ImageInput> images) const {
+  Request request = turn_request(impl_->family().turn(words, images.size()), info().family);
+  request.images = std::move(images);
+  return request;
+}
+
+Request Model::sound_turn(const std::string& words, std::vector<AudioInput> sounds) const {
+  Request request = turn_request(impl_->family().sound_turn(words, sounds.size()), info().family);
+  request.audio = std::move(sounds);
   return request;
 }
 

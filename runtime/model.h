@@ -44,7 +44,7 @@ struct Work {
 struct ModelInfo {
   std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
   std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
-  std::string family, path, dtype, quantize, kv_dtype, isa, image_token;
+  std::string family, path, dtype, quantize, kv_dtype, isa, image_token, audio_token;
   std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t fixed_bytes = 0;  // tokenizer, tables and program, measured while loading
@@ -101,6 +101,8 @@ class Model {
   /// The family's own plain turn format: one user turn with the pictures first, ready for an
   /// answer. The words are untrusted. RequestError for families without one.
   Request turn(const std::string& words, std::vector<ImageInput> images = {}) const;
+  /// The same with sounds first.
+  Request sound_turn(const std::string& words, std::vector<AudioInput> sounds) const;
   /// The request that `caption` runs.
   Request caption_request(ImageInput image) const;
 

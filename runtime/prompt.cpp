@@ -117,10 +117,7 @@ std::vector<std::int32_t> encode(const Family& family, const language::Tokenizer
                                  const Request& request, const std::vector<PlacedMedium>& media) {
   Kind pictures{
       std::string(family.placeholder()), std::string(family.picture_text()), "picture", {}};
-  Kind sounds{std::string(family.sound_placeholder()),
-              std::string(family.sound_placeholder()),
-              "sound",
-              {}};
+  Kind sounds{std::string(family.sound_placeholder()), family.sound_text(), "sound", {}};
   for (const PlacedMedium& medium : media) {
     (is_sound(medium) ? sounds : pictures).media.push_back(&medium);
   }

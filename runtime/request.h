@@ -106,7 +106,8 @@ struct Result {
 struct Plan {
   std::int64_t tokens = 0;  // prompt tokens, image tokens included
   std::int64_t image_tokens = 0;
-  std::int64_t tiles = 0;         // pictures the vision encoder sees
+  std::int64_t audio_tokens = 0;
+  std::int64_t tiles = 0;  // pictures the vision encoder sees, windows the audio encoder hears
   std::int64_t encode_macs = 0;   // multiply-adds of the encoder and projector, all of them
   std::int64_t weight_bytes = 0;  // resident packed weights
   std::int64_t fixed_bytes = 0;   // tokenizer, tables and program

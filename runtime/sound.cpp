@@ -71,6 +71,13 @@ PlacedMedium place(const Family& family, const AudioInput& input,
       info = audio::read_header(bytes);
       audio::check_limits(info, bytes.size(), limits);
       medium.hash = content_hash(bytes, 2);
+      if (info.format == audio::SoundFormat::mp3 && family.sound_token()) {
+        // Its header may only estimate the length, which says how many tokens there are.
+        medium.sound =
+            AudioInput::from_samples(audio::decode(bytes, limits, family.sound_rate()), input.name);
+        info.frames = std::int64_t(medium.sound->samples->samples.size());
+        info.rate = family.sound_rate();
+      }
     }
     const double scale = double(family.sound_rate()) / double(info.rate);
     medium.layout = family.sound_layout(std::int64_t(std::llround(double(info.frames) * scale)));
@@ -82,7 +89,13 @@ audio::PreparedSound prepare_sound(const Family& family, const Context& ctx,
                                    const PlacedMedium& medium, const audio::SoundLimits& limits) {
   if (medium.window) return *medium.window;
   const audio::Waveform sound = waveform(*medium.sound, limits, family.sound_rate());
-  return family.preprocess_sound(ctx, sound.samples);
+  return in_context(medium.sound->name, [&] {
+    const auto samples = std::int64_t(sound.samples.size());
+    if (family.sound_layout(samples).tokens != medium.layout.tokens) {
+      fail<MediaError>("decodes to another length than its header says");
+    }
+    return family.preprocess_sound(ctx, sound.samples);
+  });
 }
 
 }  // namespace chiasm

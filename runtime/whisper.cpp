@@ -80,12 +80,13 @@ class Whisper : public Family {
               TensorView<float> out) const override {
     const auto& c = encoder_.config();
     Arena::Frame frame(arena);
-    const auto mels = arena.floats({std::int64_t(pieces.size()) * c.frames(), c.bins}, "mels");
-    for (std::size_t i = 0; i < pieces.size(); i++) {
-      pieces[i].sound->window(pieces[i].index,
-                              mels.slice_rows(std::int64_t(i) * c.frames(), c.frames()));
+    std::vector<audio::WhisperWindow> windows;
+    for (const PieceRef& piece : pieces) {
+      const auto mel = arena.floats({c.frames(), c.bins}, "mel");
+      piece.sound->window(piece.index, mel);
+      windows.push_back({mel, c.positions});
     }
-    encoder_.forward(ctx, mels, arena, out);
+    encoder_.forward(ctx, windows, arena, out);
   }
 
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {
@@ -93,7 +94,7 @@ class Whisper : public Family {
     const std::int64_t windows = patches / c.positions;
     // Features, and keys and values of one decoder layer at a time.
     const auto floats = windows * c.frames() * c.bins + 3 * rows * c.hidden_size;
-    return encoder_.scratch_bytes(windows) + std::size_t(floats) * sizeof(float);
+    return encoder_.scratch_bytes(patches) + std::size_t(floats) * sizeof(float);
   }
 
  private:

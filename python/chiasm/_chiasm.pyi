@@ -142,6 +142,9 @@ class Plan:
     def activation_bytes(self) -> int:
         ...
     @property
+    def audio_tokens(self) -> int:
+        ...
+    @property
     def encode_macs(self) -> int:
         ...
     @property
@@ -169,6 +172,9 @@ class ModelInfo:
     """
     What a loaded model is.
     """
+    @property
+    def audio_token(self) -> str:
+        ...
     @property
     def bos_token(self) -> str:
         ...
@@ -407,6 +413,10 @@ class Model:
     def score(self, request: Request, answers: collections.abc.Sequence[str]) -> list[float]:
         """
         Total log-probability of each answer, in nats.
+        """
+    def sound_turn(self, words: str, sounds: collections.abc.Sequence[AudioInput]) -> Request:
+        """
+        The same with sounds first.
         """
     def special_tokens(self) -> list[str]:
         """

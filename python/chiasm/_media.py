@@ -58,6 +58,10 @@ def image_inputs(values: Any) -> list[_chiasm.ImageInput]:
 
 def sound_input(value: Any, rate: int | None = None, name: str = "sound") -> _chiasm.AudioInput:
     """A sound as the runtime takes it. `rate` belongs to samples alone."""
+    if isinstance(value, tuple) and len(value) == 2 and rate is None:  # samples with their rate
+        value, rate = value
+    if isinstance(value, str) and value.startswith("data:"):
+        return _chiasm.AudioInput.from_bytes(data_url(value, name), name)
     if isinstance(value, np.ndarray):
         if not isinstance(rate, (int, np.integer)) or not 0 < rate < 2**31:
             raise RequestError(f"{name}: samples need their rate, the samples a second")
@@ -79,16 +83,11 @@ def sound_inputs(values: Any) -> list[_chiasm.AudioInput]:
         return []
     if isinstance(values, (str, bytes, np.ndarray)) or not isinstance(values, Iterable):
         raise RequestError("audio: expected a list of sounds")
-    named = [
-        (v if isinstance(v, tuple) else (v, None), f"sound {i + 1}") for i, v in enumerate(values)
-    ]
-    return [sound_input(sound, rate, name) for (sound, rate), name in named]
+    return [sound_input(value, name=f"sound {i + 1}") for i, value in enumerate(values)]
 
 
-def no_other_media(audio: Sequence[Any] | None, videos: Sequence[Any] | None) -> None:
-    """Models of this version hear no sound and see no video."""
-    if audio is not None and len(audio) > 0:
-        raise RequestError("audio: this model hears no sound; no family of this version does")
+def no_videos(videos: Sequence[Any] | None) -> None:
+    """Models of this version see no video."""
     if videos is not None and len(videos) > 0:
         raise RequestError("videos: this model sees no video; no family of this version does")
 

@@ -1,10 +1,10 @@
-"""From OpenAI-shaped messages to what a chat template takes, and the pictures in them."""
+"""From OpenAI-shaped messages to what a chat template takes, and the pictures and sounds in them."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from chiasm import _media
 from chiasm._options import utf8
@@ -13,18 +13,30 @@ from chiasm.errors import RequestError
 
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
 _IMAGE_KEYS = ("image", "url", "path", "base64", "data")
+_SOUND_KEYS = ("audio", "url", "path", "base64", "data")
 _REASONING = ("reasoning_content", "thinking", "reasoning")
 _MAX_DEPTH = 32
 
 
-def read_messages(
-    messages: Any, images: Sequence[Any] | None = None, *, complete: bool = True
-) -> tuple[list[dict[str, Any]], list[Any]]:
-    """Messages of plain data with `{"type": "image"}` items, and their pictures in order.
+class Media(NamedTuple):
+    """What the items of messages hold, in order; None where an item leaves it to the call."""
 
-    Items without a picture of their own take the next of `images`. When no message has an item for
-    them, `images` go before the words of the first user message. Unless `complete`, items may be
-    left without a picture (None).
+    images: list[Any]
+    sounds: list[Any]
+
+
+def read_messages(
+    messages: Any,
+    images: Sequence[Any] | None = None,
+    audio: Sequence[Any] | None = None,
+    *,
+    complete: bool = True,
+) -> tuple[list[dict[str, Any]], Media]:
+    """Messages of plain data with `{"type": "image"}` and `{"type": "audio"}` items, and their media.
+
+    Items without a medium of their own take the next of `images` or `audio`. When no message has an
+    item for them, these go before the words of the first user message. Unless `complete`, items may
+    be left without a medium (None).
     """
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
         raise RequestError("messages: expected a list of {'role', 'content'}")
@@ -32,21 +44,40 @@ def read_messages(
         raise RequestError("messages: the list is empty")
     if images is not None and (_media.is_image(images) or not isinstance(images, Sequence)):
         raise RequestError("images: expected a list of pictures")
-    found: list[Any] = []
+    if audio is not None and (
+        isinstance(audio, (str, bytes)) or not isinstance(audio, Sequence)
+    ):
+        raise RequestError("audio: expected a list of sounds")
+    found = Media([], [])
     out = [_message(message, f"messages[{i}]", found) for i, message in enumerate(messages)]
-    given = list(images or ())
+    sounds = _filled(out, "audio", "audio", found.sounds, audio, complete)
+    pictures = _filled(out, "image", "images", found.images, images, complete)
+    return out, Media(pictures, sounds)
+
+
+def _filled(
+    messages: list[dict[str, Any]],
+    kind: str,
+    argument: str,
+    found: list[Any],
+    media: Sequence[Any] | None,
+    complete: bool,
+) -> list[Any]:
+    """The media of all items of a kind, those of the call where items have none of their own."""
+    given = list(media or ())
     if given and not found:
-        _put_first(out, len(given))
-        return out, given
+        _put_first(messages, kind, len(given), argument)
+        return given
     open_places = sum(place is None for place in found)
     if not complete and not given:
-        return out, found
+        return found
     if open_places != len(given):
+        what = "a picture" if kind == "image" else "a sound"
         raise RequestError(
-            f"messages: {open_places} image item(s) without a picture of their own, "
-            f"images holds {len(given)}"
+            f"messages: {open_places} {kind} item(s) without {what} of their own, "
+            f"{argument} holds {len(given)}"
         )
-    return out, [given.pop(0) if place is None else place for place in found]
+    return [given.pop(0) if place is None else place for place in found]
 
 
 def turn(words: str, pictures: int = 1) -> dict[str, Any]:
@@ -56,15 +87,15 @@ def turn(words: str, pictures: int = 1) -> dict[str, Any]:
 
 
 def plain_turn(messages: list[dict[str, Any]]) -> str | None:
-    """The words of messages that are one user message, pictures first; None for any others."""
+    """The words of messages that are one user message, media first; None for any others."""
     if len(messages) != 1 or messages[0]["role"] != "user":
         return None
     content = messages[0].get("content", "")
     if isinstance(content, str):
         return content
     words = [item["text"] for item in content if item["type"] == "text"]
-    pictures = len(content) - len(words)
-    if any(item["type"] == "text" for item in content[:pictures]):
+    media = len(content) - len(words)
+    if any(item["type"] == "text" for item in content[:media]):
         return None
     return "".join(words)
 
@@ -88,7 +119,7 @@ def fit_template(messages: list[dict[str, Any]], template: ChatTemplate) -> list
     return out
 
 
-def _message(message: Any, where: str, found: list[Any]) -> dict[str, Any]:
+def _message(message: Any, where: str, found: Media) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise RequestError(f"{where}: expected {{'role', 'content'}}, got {type(message).__name__}")
     role = message.get("role")
@@ -108,7 +139,7 @@ def _message(message: Any, where: str, found: list[Any]) -> dict[str, Any]:
     return out
 
 
-def _items(content: Any, where: str, found: list[Any]) -> list[dict[str, Any]]:
+def _items(content: Any, where: str, found: Media) -> list[dict[str, Any]]:
     if isinstance(content, (bytes, Mapping)) or not isinstance(content, Sequence):
         raise RequestError(f"{where}: expected a str or a list of items")
     items = []
@@ -120,42 +151,47 @@ def _items(content: Any, where: str, found: list[Any]) -> list[dict[str, Any]]:
         if kind == "text":
             items.append({"type": "text", "text": utf8(f"{at}.text", item.get("text"))})
         elif kind in ("image", "image_url", "input_image"):
-            found.append(_picture(item, at))
+            found.images.append(_medium(item, at, "image_url", _IMAGE_KEYS, "image"))
             items.append({"type": "image"})
         elif kind in ("audio", "input_audio", "audio_url"):
-            raise RequestError(f"{at}: this model hears no sound; no family of this version does")
+            found.sounds.append(_medium(item, at, kind, _SOUND_KEYS, "audio"))
+            items.append({"type": "audio"})
         elif kind in ("video", "video_url"):
             raise RequestError(f"{at}: this model sees no video; no family of this version does")
         else:
-            raise RequestError(f"{at}: type is {kind!r}, expected text, image or image_url")
+            raise RequestError(f"{at}: type is {kind!r}, expected text, image, image_url, audio or input_audio")
     return items
 
 
-def _picture(item: Mapping[str, Any], where: str) -> Any:
-    """What an item says of its picture; None when it leaves it to `images`."""
-    value = item.get("image_url")
-    if isinstance(value, Mapping):
+def _medium(
+    item: Mapping[str, Any], where: str, wrapper: str, keys: tuple[str, ...], kind: str
+) -> Any:
+    """What an item says of its picture or sound; None when it leaves it to the call."""
+    value = item.get(wrapper)
+    if isinstance(value, Mapping):  # OpenAI's image_url, input_audio
+        if wrapper == "input_audio" and "data" in value:
+            return _media.data_url(f";base64,{value['data']}", where)
         value = value.get("url")
     if value is not None:
         return value
-    for key in _IMAGE_KEYS:
+    for key in keys:
         value = item.get(key)
         if value is not None:
             return _media.data_url(f";base64,{value}", where) if key == "base64" else value
-    if item.get("type") != "image":
-        raise RequestError(f"{where}: holds no picture")
+    if item.get("type") != kind:
+        raise RequestError(f"{where}: holds no {'picture' if kind == 'image' else 'sound'}")
     return None
 
 
-def _put_first(messages: list[dict[str, Any]], count: int) -> None:
+def _put_first(messages: list[dict[str, Any]], kind: str, count: int, argument: str) -> None:
     for message in messages:
         if message["role"] == "user":
             words = message.get("content", [])
             if isinstance(words, str):
                 words = [{"type": "text", "text": words}]
-            message["content"] = [{"type": "image"}] * count + words
+            message["content"] = [{"type": kind}] * count + words
             return
-    raise RequestError("images: there is no user message to hold them")
+    raise RequestError(f"{argument}: there is no user message to hold them")
 
 
 def _plain(value: Any, where: str, depth: int = 0) -> Any:

@@ -33,10 +33,11 @@ class Model:
     after any error.
 
     A *picture* is a path, the bytes of a file, a PIL image or a uint8 array `[height, width, 3]`
-    (RGB). A *prompt* is a str or a list of OpenAI-shaped messages. A str is raw and trusted: no
+    (RGB). A *sound* is a path, the bytes of a WAV, FLAC, Ogg or MP3 file, or `(samples, rate)`:
+    float32 samples of one channel and how many there are in a second. A *prompt* is a str or a list of OpenAI-shaped messages. A str is raw and trusted: no
     template is applied, special tokens in it are parsed, and it holds the model's placeholder once
-    per picture (`info.image_token`) or none, and then the pictures go first. In messages the words
-    are never structure, whatever they spell.
+    per picture (`info.image_token`) or sound (`info.audio_token`), or none, and then they go first.
+    In messages the words are never structure, whatever they spell.
 
     Settings that calls take by keyword, as in `generate`: `max_tokens`, `temperature`, `top_k`,
     `top_p`, `min_p`, `repetition_penalty`, `seed`, `stop`, `logprobs`.
@@ -47,8 +48,7 @@ class Model:
         self._template = template
         self.info: ModelInfo = info_of(native.info)
         structure = native.special_tokens()
-        if self.info.image_token:
-            structure.append(self.info.image_token)
+        structure += [t for t in (self.info.image_token, self.info.audio_token) if t]
         self._guard = WordGuard(structure)
 
     def __repr__(self) -> str:
@@ -117,7 +117,7 @@ class Model:
         prompt: Prompt,
         *,
         images: Sequence[Image] | None = None,
-        audio: Sequence[Any] | None = None,
+        audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
         max_tokens: int = 128,
         temperature: float = 0.0,
@@ -136,7 +136,7 @@ class Model:
         Args:
             prompt: A raw prompt, or messages.
             images: Pictures of the prompt, in order; in messages those of items without their own.
-            audio: No model of this version hears sound.
+            audio: Sounds of the prompt, likewise.
             videos: No model of this version sees video.
             max_tokens: The longest answer; with the prompt it must fit the context.
             temperature: 0 always takes the likeliest token; higher is more varied.
@@ -157,7 +157,7 @@ class Model:
                 pictures and placeholders do not fit.
             MediaError: A picture cannot be read.
         """
-        _media.no_other_media(audio, videos)
+        _media.no_videos(videos)
         options = generate_options(
             max_tokens=max_tokens,
             temperature=temperature,
@@ -171,7 +171,8 @@ class Model:
             json_schema=json_schema,
             **others,
         )
-        return result_of(self._native.generate(self._request(prompt, images, options)))
+        request = self._request(prompt, images, options, audio=audio)
+        return result_of(self._native.generate(request))
 
     def generate_all(
         self,
@@ -190,10 +191,15 @@ class Model:
         return [result_of(native) for native in self._native.generate_all(requests)]
 
     def stream(
-        self, prompt: Prompt, *, images: Sequence[Image] | None = None, **settings: Any
+        self,
+        prompt: Prompt,
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Sound] | None = None,
+        **settings: Any,
     ) -> Stream:
         """The pieces of an answer as they are ready. Closing the stream cancels the request."""
-        request = self._request(prompt, images, generate_options(**settings))
+        request = self._request(prompt, images, generate_options(**settings), audio=audio)
         native = self._native
         return Stream(lambda receive, cancel: native.generate(request, receive, cancel))
 
@@ -202,21 +208,29 @@ class Model:
         prompt: Prompt,
         *,
         images: Sequence[Image] | None = None,
+        audio: Sequence[Sound] | None = None,
         max_tokens: int = 128,
     ) -> Plan:
-        """How long a request is and what memory it takes. Reads picture headers only."""
+        """How long a request is and what memory it takes. Reads headers of pictures and sounds
+        only (of MP3 files all: their headers estimate)."""
         options = generate_options(max_tokens=max_tokens)
-        return plan_of(self._native.plan(self._request(prompt, images, options)))
+        request = self._request(prompt, images, options, audio=audio)
+        return plan_of(self._native.plan(request))
 
     def score(
-        self, prompt: Prompt, answers: Sequence[str], *, images: Sequence[Image] | None = None
+        self,
+        prompt: Prompt,
+        answers: Sequence[str],
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Sound] | None = None,
     ) -> list[float]:
         """The total log-probability of each answer after the prompt, in nats. An answer is
         tokenized on its own, as plain words."""
         if isinstance(answers, str):
             raise RequestError("answers: expected a list of str, got one str")
         words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
-        return self._native.score(self._request(prompt, images), words)
+        return self._native.score(self._request(prompt, images, audio=audio), words)
 
     def boxes(self, answer: Result | str, image: Image) -> list[Box]:
         """The boxes that an answer holds, in pixels of the upright picture it is about.
@@ -264,11 +278,8 @@ class Model:
     ) -> FloatArray:
         """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
 
-        The prompt may also be token ids, with every image token in place. `audio` goes with token
-        ids alone.
+        The prompt may also be token ids, with every image and sound token in place.
         """
-        if audio:
-            self._needs_hearing()
         if _are_ids(prompt):
             request = _chiasm.Request(
                 [],
@@ -277,8 +288,7 @@ class Model:
                 audio=_media.sound_inputs(audio),
             )
         else:
-            _media.no_other_media(audio, None)
-            request = self._request(prompt, images)  # type: ignore[arg-type]
+            request = self._request(prompt, images, audio=audio)  # type: ignore[arg-type]
         return self._native.logits(request)
 
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
@@ -289,9 +299,16 @@ class Model:
         """The text of token ids; bytes that are no UTF-8 become U+FFFD."""
         return self._native.detokenize(token_ids("ids", ids), bool(skip_special_tokens))
 
-    def prompt_ids(self, prompt: Prompt, *, images: Sequence[Image] | None = None) -> list[int]:
-        """The token ids of a whole prompt, placeholders expanded to each picture's tokens."""
-        return self._native.prompt_ids(self._request(prompt, images))
+    def prompt_ids(
+        self,
+        prompt: Prompt,
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Sound] | None = None,
+    ) -> list[int]:
+        """The token ids of a whole prompt, placeholders expanded to each picture's and sound's
+        tokens."""
+        return self._native.prompt_ids(self._request(prompt, images, audio=audio))
 
     def chat_prompt(self, messages: Messages, add_generation_prompt: bool = True) -> str:
         """Messages as the model's chat template writes them."""
@@ -374,30 +391,49 @@ class Model:
         images: Sequence[Image] | None,
         options: _chiasm.GenerateOptions | None = None,
         name: str | None = None,
+        *,
+        audio: Sequence[Sound] | None = None,
     ) -> _chiasm.Request:
         """`name` stands for a single picture in errors, where it has no path."""
         options = options or _chiasm.GenerateOptions()
+        if audio:
+            self._needs_hearing()
         if isinstance(prompt, str):
             return _chiasm.Request(
                 [(utf8("the prompt", prompt), True)],
                 images=_media.image_inputs(images),
+                audio=_media.sound_inputs(audio),
                 options=options,
             )
-        data, pictures = read_messages(prompt, images)
-        if pictures and not self.info.image_token:
+        data, media = read_messages(prompt, images, audio)
+        if media.images and not self.info.image_token:
             raise RequestError(f"family {self.info.family}: this model sees no pictures")
-        inputs = [_media.image_input(p, name or f"image {i + 1}") for i, p in enumerate(pictures)]
+        if media.sounds:
+            self._needs_hearing()
+            if not self.info.audio_token:
+                raise RequestError(
+                    f"family {self.info.family}: this model answers no messages about sounds; "
+                    "`transcribe` writes them down"
+                )
+        pictures = [
+            _media.image_input(p, name or f"image {i + 1}") for i, p in enumerate(media.images)
+        ]
+        sounds = [
+            _media.sound_input(s, name=name or f"sound {i + 1}") for i, s in enumerate(media.sounds)
+        ]
         words = plain_turn(data)
         if self._template is None and words is not None:  # the family's own format
-            request = self._native.turn(words, inputs)
+            turned = self._native.sound_turn if self.info.audio_token else self._native.turn
+            request = turned(words, sounds if self.info.audio_token else pictures)
             request.options = options
             return request
-        return self._chat(data, inputs, options)
+        return self._chat(data, pictures, sounds, options)
 
     def _chat(
         self,
         messages: list[dict[str, Any]],
         images: list[_chiasm.ImageInput],
+        sounds: list[_chiasm.AudioInput],
         options: _chiasm.GenerateOptions,
     ) -> _chiasm.Request:
         template = self._chat_template()
@@ -410,7 +446,8 @@ class Model:
         return _chiasm.Request(
             spans,
             images=images,
-            add_special_tokens=bool(self.info.image_token) and not begun,
+            audio=sounds,
+            add_special_tokens=bool(self.info.image_token or self.info.audio_token) and not begun,
             options=options,
         )
 

@@ -79,10 +79,11 @@ class Plan:
     """Length and memory of a request, told before it runs. Bytes are plain bytes."""
 
     tokens: int
-    """Prompt tokens, those of pictures included."""
+    """Prompt tokens, those of pictures and sounds included."""
     image_tokens: int
+    audio_tokens: int
     tiles: int
-    """Pictures that the vision encoder sees: each picture is cut into tiles."""
+    """Pieces that the encoder takes: tiles of pictures, windows of sounds."""
     encode_macs: int
     """Multiply-adds of the encoder and the projector for all of them."""
     weight_bytes: int
@@ -117,6 +118,8 @@ class ModelInfo:
     """The instruction set in use."""
     image_token: str
     """The placeholder of a picture in a prompt; empty where the model reads none."""
+    audio_token: str
+    """Likewise of a sound; empty for models that hear none, and for those that only transcribe."""
     parameters: int
     weight_bytes: int
     """Resident, packed."""

@@ -39,11 +39,20 @@ Sampled sampled(const Json& j, const Tensors& tensors) {
   return out;
 }
 
+std::vector<GoldenSound> sounds(const Json& list) {
+  std::vector<GoldenSound> out;
+  for (std::size_t i = 0; i < list.size(); i++) {
+    out.push_back({list[i][0].integer(), list[i][1].integer()});
+  }
+  return out;
+}
+
 GoldenCase read_case(const Json& j, const Tensors& tensors) {
   GoldenCase c;
   c.name = j["name"].str();
   c.prompt = j["prompt"].str();
   c.images = strings(j["images"]);
+  if (j.has("sounds")) c.sounds = sounds(j["sounds"]);
   c.ids = integers<std::int32_t>(j["ids"]);
   for (const auto& item : j["stages"].raw().items()) {
     c.stages[item.key()] = sampled(j["stages"][item.key()], tensors);
@@ -60,13 +69,13 @@ GoldenArray read_array(const Json& j, const Tensors& tensors) {
   a.shape = j["shape"].integers();
   if (j.has("tensor")) {
     a.sampled = sampled(j, tensors);
-    a.level_sum = j["level_sum"].integer();
-    a.channel_stride = j["channel_stride"].integer();
+    a.level_sum = j.integer("level_sum", 0);
+    a.channel_stride = j.integer("channel_stride", 0);
   } else if (j.has("values")) {
     a.values = j["values"].integers();
   } else {
     a.sum = j["sum"].integer();
-    a.weighted_sum = j["weighted_sum"].integer();
+    a.weighted_sum = j.integer("weighted_sum", 0);
   }
   return a;
 }
@@ -84,6 +93,19 @@ void read_pictures(const Json& j, const Tensors& tensors, GoldenFolder& out) {
     p.prompt_tokens = picture["prompt_tokens"].integer();
     for (const auto& item : arrays.raw().items()) {
       p.arrays[item.key()] = read_array(arrays[item.key()], tensors);
+    }
+  }
+}
+
+void read_features(const Json& j, const Tensors& tensors, GoldenFolder& out) {
+  out.too_short = j["too_short"].integers();
+  for (std::size_t i = 0; i < j["sounds"].size(); i++) {
+    const Json sound = j["sounds"][i], arrays = sound["arrays"];
+    GoldenFeatures& f = out.sounds.emplace_back();
+    f.samples = sound["samples"].integer();
+    f.tokens = sound["tokens"].integer();
+    for (const auto& item : arrays.raw().items()) {
+      f.arrays[item.key()] = read_array(arrays[item.key()], tensors);
     }
   }
 }
@@ -112,7 +134,9 @@ double relative_error(std::span<const float> got, const Sampled& want) {
 Request GoldenCase::request() const {
   std::vector<ImageInput> pictures;
   for (const std::string& file : images) pictures.push_back(golden_picture(file));
-  return Request::text(prompt, std::move(pictures));
+  Request request = Request::text(prompt, std::move(pictures));
+  request.audio = golden_sounds(sounds);
+  return request;
 }
 
 const GoldenCase& GoldenFolder::find(const std::string& name) const {
@@ -132,6 +156,7 @@ GoldenFolder read_golden(const std::filesystem::path& folder) {
   g.family = j["family"].str();
   g.dtype = j["dtype"].str();
   if (j["pictures"].size() > 0) read_pictures(j, tensors, g);
+  if (j.has("sounds")) read_features(j, tensors, g);
   for (std::size_t i = 0; i < j["cases"].size(); i++) {
     g.cases.push_back(read_case(j["cases"][i], tensors));
   }
@@ -143,6 +168,7 @@ GoldenFolder read_golden(const std::filesystem::path& folder) {
   if (j.has("turn")) {
     const Json turn = j["turn"];
     g.turn = GoldenTurn{turn["words"].str(), strings(turn["images"]),
+                        turn.has("sounds") ? sounds(turn["sounds"]) : std::vector<GoldenSound>(),
                         integers<std::int32_t>(turn["ids"])};
   }
   g.weights_blake2b = j.str("weights_blake2b", "");
@@ -155,6 +181,23 @@ std::filesystem::path golden_root() {
 
 ImageInput golden_picture(const std::string& file) {
   return ImageInput::from_file((golden_root() / "models" / "pictures" / file).string());
+}
+
+AudioInput golden_sound(const GoldenSound& sound) {
+  static const audio::Waveform spoken =
+      audio::decode_file(golden_root() / "audio" / "sounds" / "speech.flac");
+  audio::Waveform out;
+  out.rate = spoken.rate;
+  for (std::int64_t i = 0; i < sound.samples; i++) {
+    out.samples.push_back(spoken.samples[std::size_t(sound.offset + i) % spoken.samples.size()]);
+  }
+  return AudioInput::from_samples(std::move(out));
+}
+
+std::vector<AudioInput> golden_sounds(const std::vector<GoldenSound>& sounds) {
+  std::vector<AudioInput> out;
+  for (const GoldenSound& sound : sounds) out.push_back(golden_sound(sound));
+  return out;
 }
 
 }  // namespace chiasm::testing

@@ -25,9 +25,15 @@ struct Sampled {
 /// and the difference of the norms. Infinite for another number of values, NaN or infinite values.
 double relative_error(std::span<const float> got, const Sampled& want);
 
+/// So many samples of the spoken sentence in tests/golden/audio over and over, from `offset` on.
+struct GoldenSound {
+  std::int64_t offset = 0, samples = 0;
+};
+
 struct GoldenCase {
   std::string name, prompt;
   std::vector<std::string> images;  // file names in tests/golden/models/pictures
+  std::vector<GoldenSound> sounds;
   std::vector<std::int32_t> ids;
   std::map<std::string, Sampled> stages;  // by the name of the tap
   std::vector<std::int32_t> greedy, penalized;
@@ -55,9 +61,16 @@ struct GoldenPicture {
   std::map<std::string, GoldenArray> arrays;
 };
 
+/// What the family's extractor makes of a sound.
+struct GoldenFeatures {
+  std::int64_t samples = 0, tokens = 0;
+  std::map<std::string, GoldenArray> arrays;  // integers by their sum alone
+};
+
 struct GoldenTurn {
   std::string words;
   std::vector<std::string> images;
+  std::vector<GoldenSound> sounds;
   std::vector<std::int32_t> ids;
 };
 
@@ -67,6 +80,8 @@ struct GoldenFolder {
   std::string picture_prompt;  // the text that stands for a picture
   std::array<double, 3> image_mean{}, image_std{};
   std::vector<GoldenPicture> pictures;
+  std::vector<GoldenFeatures> sounds;
+  std::vector<std::int64_t> too_short;  // samples of sounds that make no token
   std::vector<GoldenCase> cases;
   std::vector<std::string> answers;
   std::vector<std::int32_t> end_tokens, stopped;  // of the first case; empty where not recorded
@@ -81,5 +96,7 @@ GoldenFolder read_golden(const std::filesystem::path& folder);
 
 std::filesystem::path golden_root();  // tests/golden
 ImageInput golden_picture(const std::string& file);
+AudioInput golden_sound(const GoldenSound& sound);
+std::vector<AudioInput> golden_sounds(const std::vector<GoldenSound>& sounds);
 
 }  // namespace chiasm::testing

@@ -28,7 +28,9 @@ std::vector<std::string> folders() {
   }
   std::sort(all.begin(), all.end());
   for (const auto& folder : all) {
-    const std::string family = Json::load(folder / "config.json")["model_type"].str();
+    const Json config = Json::load(folder / "config.json");
+    if (config.has("audio_config")) continue;  // it hears and sees nothing
+    const std::string family = config["model_type"].str();
     if (std::find(there.begin(), there.end(), family) == there.end()) continue;
     if (std::find(seen.begin(), seen.end(), family) != seen.end()) continue;
     seen.push_back(family);

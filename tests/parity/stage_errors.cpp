@@ -85,6 +85,9 @@ std::vector<std::string> stage_order(const GoldenCase& golden) {
   add("vision.embed");
   add_layers("vision.layers.");
   add("vision.out");
+  add("audio.embed");
+  add_layers("audio.layers.");
+  add("audio.out");
   add("projector.out");
   add("decoder.embed");
   add_layers("decoder.layers.");
@@ -133,7 +136,7 @@ ParityRow& parity_row(const std::string& name, const Model& model, const std::st
 
 void note_errors(ParityRow& row, const Errors& errors) {
   for (const auto& [stage, error] : errors) {
-    if (stage == "vision.out") row.encoder = std::max(row.encoder, error);
+    if (stage == "vision.out" || stage == "audio.out") row.encoder = std::max(row.encoder, error);
     if (stage == "projector.out") row.projector = std::max(row.projector, error);
     if (stage == "logits") row.logits = std::max(row.logits, error);
   }

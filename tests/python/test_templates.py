@@ -124,16 +124,32 @@ def test_pictures_are_taken_in_order():
         {"role": "user", "content": [item, {"type": "image"}, {"type": "text", "text": "x"}]},
         {"role": "user", "content": [{"type": "image", "image": b"bytes"}, {"type": "image"}]},
     ]
-    data, pictures = read_messages(messages, ["1", "2"])
-    assert pictures == ["a.png", "1", b"bytes", "2"]
+    data, media = read_messages(messages, ["1", "2"])
+    assert media.images == ["a.png", "1", b"bytes", "2"]
     assert data[0]["content"] == [{"type": "image"}] * 2 + [{"type": "text", "text": "x"}]
     assert messages[0]["content"][0] is item, "the caller's messages stay as they are"
 
 
 def test_pictures_without_a_place_go_first():
-    data, pictures = read_messages([{"role": "user", "content": "what?"}], ["1", "2"])
-    assert pictures == ["1", "2"]
-    assert data[0]["content"] == [{"type": "image"}] * 2 + [{"type": "text", "text": "what?"}]
+    data, media = read_messages([{"role": "user", "content": "what?"}], ["1", "2"], ["s"])
+    assert media.images == ["1", "2"] and media.sounds == ["s"]
+    items = [{"type": "image"}] * 2 + [{"type": "audio"}]
+    assert data[0]["content"] == [*items, {"type": "text", "text": "what?"}]
+
+
+def test_sounds_in_messages():
+    content = [
+        {"type": "audio", "audio": "a.wav"},
+        {"type": "text", "text": "x"},
+        {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}},
+        {"type": "audio"},
+        {"type": "audio_url", "audio_url": {"url": "b.mp3"}},
+    ]
+    data, media = read_messages([{"role": "user", "content": content}], audio=["given"])
+    assert media.sounds == ["a.wav", b"RIFF", "given", "b.mp3"] and media.images == []
+    assert [item["type"] for item in data[0]["content"]] == ["audio", "text"] + ["audio"] * 3
+    with pytest.raises(RequestError, match="1 audio item.*audio holds 0"):
+        read_messages([{"role": "user", "content": [{"type": "audio"}]}])
 
 
 @pytest.mark.parametrize(
@@ -148,7 +164,7 @@ def test_pictures_without_a_place_go_first():
         ([{"role": "user", "content": ["x"]}], None, "expected an item"),
         ([{"role": "user", "content": [{"type": "text"}]}], None, "text is of type NoneType"),
         ([{"role": "user", "content": [{"type": "sculpture"}]}], None, "type is 'sculpture'"),
-        ([{"role": "user", "content": [{"type": "input_audio"}]}], None, "hears no sound"),
+        ([{"role": "user", "content": [{"type": "input_audio"}]}], None, "holds no sound"),
         ([{"role": "user", "content": [{"type": "video"}]}], None, "sees no video"),
         ([{"role": "user", "content": [{"type": "image"}]}], None, "1 image item"),
         ([{"role": "user", "content": [{"type": "image"}]}], ["a", "b"], "images holds 2"),

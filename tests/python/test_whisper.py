@@ -1,17 +1,15 @@
 """Whisper against values of transformers (tests/reference/make_whisper_golden.py), and what is done
 with sounds and transcripts around it."""
 
-import io
 import json
 import pathlib
 import struct
 import subprocess
 import sys
-import wave
 
 import numpy as np
 import pytest
-from spoken import sound
+from spoken import as_wav, sound
 
 import chiasm
 from chiasm import MediaError, RequestError
@@ -38,19 +36,6 @@ def arrays():
 def error(ours, theirs):
     """Relative L2."""
     return np.linalg.norm(ours - theirs) / np.linalg.norm(theirs)
-
-
-def as_wav(samples, rate=RATE, width=2, channels=1):
-    """Samples in [-1, 1) as a WAV file of whole numbers."""
-    levels = np.round(np.repeat(samples, channels) * (2 ** (8 * width - 1) - 1)).astype("<i4")
-    raw = b"".join(int(v).to_bytes(width, "little", signed=True) for v in levels)
-    held = io.BytesIO()
-    with wave.open(held, "wb") as f:
-        f.setnchannels(channels)
-        f.setsampwidth(width)
-        f.setframerate(rate)
-        f.writeframes(raw)
-    return held.getvalue()
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ def run(
     names: list[str],
     *,
     boxes: bool = False,
+    sounds: list[str] | None = None,
     model: str | None,
     json: bool,
     out: pathlib.Path | None,
@@ -34,14 +35,20 @@ def run(
     if question is not None:
         utf8("the question", question)
     pictures = list(picture_files(names))
+    if sounds and pictures:
+        raise RequestError("--audio: a question is about pictures or about sounds, not about both")
     loaded = o.load(model, **load)
     if boxes:
         check_family(loaded.info.family)
         if not pictures:
             raise RequestError("--boxes: places are told in pixels of a picture; name one")
     with output(out) as to:
+        if sounds and json:
+            result = loaded.generate(_messages(question, None, sounds), **settings)
+            to.write(json_line({"sounds": sounds, **result.as_dict()}) + "\n")
+            return
         if len(pictures) <= 1 and not json and not boxes:
-            for piece in stripped(_pieces(loaded, question, pictures, settings)):
+            for piece in stripped(_pieces(loaded, question, pictures, sounds, settings)):
                 to.write(printable(piece, to))
                 to.flush()
             to.write("\n")
@@ -93,16 +100,23 @@ def _words(question: str | None) -> str:
     return "Describe this image." if question is None else question
 
 
-def _messages(question: str | None, picture: str | None) -> list[dict[str, Any]]:
-    image = [] if picture is None else [{"type": "image", "path": picture}]
-    return [{"role": "user", "content": [*image, {"type": "text", "text": _words(question)}]}]
+def _messages(
+    question: str | None, picture: str | None, sounds: list[str] | None = None
+) -> list[dict[str, Any]]:
+    items = [] if picture is None else [{"type": "image", "path": picture}]
+    items += [{"type": "audio", "path": sound} for sound in sounds or ()]
+    return [{"role": "user", "content": [*items, {"type": "text", "text": _words(question)}]}]
 
 
 def _pieces(
-    model: chiasm.Model, question: str | None, pictures: list[str], settings: dict[str, Any]
+    model: chiasm.Model,
+    question: str | None,
+    pictures: list[str],
+    sounds: list[str] | None,
+    settings: dict[str, Any],
 ) -> Iterator[str]:
     picture = pictures[0] if pictures else None
-    with model.stream(_messages(question, picture), **settings) as stream:
+    with model.stream(_messages(question, picture, sounds), **settings) as stream:
         yield from stream
 
 

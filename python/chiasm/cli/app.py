@@ -89,6 +89,10 @@ def ask(
             help="Picture files, or folders of them; the question comes last.",
         ),
     ],
+    audio: Annotated[
+        list[str] | None,
+        typer.Option("--audio", help="A sound file that the question is about; may be repeated."),
+    ] = None,
     model: o.ModelName = None,
     boxes: Annotated[
         bool,
@@ -114,12 +118,13 @@ def ask(
     revision: o.Revision = None,
     offline: o.Offline = False,
 ) -> None:
-    """Ask a question, of each picture or of none."""
+    """Ask a question, of each picture, of all sounds together, or of nothing."""
     from chiasm.cli import answer
 
     answer.run(
         words[-1],
         words[:-1],
+        sounds=audio or [],
         boxes=boxes,
         model=model,
         json=json,
@@ -258,6 +263,9 @@ def plan(
     pictures: Annotated[
         list[str] | None, typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
     ] = None,
+    audio: Annotated[
+        list[str] | None, typer.Option("--audio", help="A sound of the request instead.")
+    ] = None,
     prompt: Annotated[str, typer.Option("--prompt", help="The words.")] = "Describe this image.",
     model: o.ModelName = None,
     json: o.Json = False,
@@ -279,6 +287,7 @@ def plan(
             **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         ),
         pictures or [],
+        audio or [],
         prompt,
         max_tokens,
         json,

@@ -19,20 +19,28 @@ from chiasm.cli.output import bytes_text, json_line, printable, table
 _PACKAGES = ("numpy", "jinja2", "typer", "rich", "huggingface_hub", "pillow")
 
 
-def plan(model: chiasm.Model, names: list[str], prompt: str, max_tokens: int, json: bool) -> None:
+def plan(
+    model: chiasm.Model,
+    names: list[str],
+    sounds: list[str],
+    prompt: str,
+    max_tokens: int,
+    json: bool,
+) -> None:
     pictures = list(picture_files(names))
     items = [{"type": "image", "path": picture} for picture in pictures]
+    items += [{"type": "audio", "path": sound} for sound in sounds]
     content = [*items, {"type": "text", "text": prompt}]
     told = model.plan([{"role": "user", "content": content}], max_tokens=max_tokens)
     if json:
         print(json_line(told.as_dict()))
         return
+    what, count, tokens, piece = "pictures", len(pictures), told.image_tokens, "tile"
+    if sounds:
+        what, count, tokens, piece = "sounds", len(sounds), told.audio_tokens, "window"
     rows = [
-        ("prompt", f"{told.tokens} tokens, {told.image_tokens} of them for pictures"),
-        (
-            "pictures",
-            f"{len(pictures)}, cut into {told.tiles} tile{'' if told.tiles == 1 else 's'}",
-        ),
+        ("prompt", f"{told.tokens} tokens, {tokens} of them for {what}"),
+        (what, f"{count}, cut into {told.tiles} {piece}{'' if told.tiles == 1 else 's'}"),
         ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
         ("weights", bytes_text(told.weight_bytes)),
         ("tokenizer, program", bytes_text(told.fixed_bytes)),
