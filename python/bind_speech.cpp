@@ -31,13 +31,24 @@ AudioInput from_samples(const py::array& samples, std::int64_t rate, std::string
   return AudioInput::from_samples(std::move(sound), std::move(name));
 }
 
-Transcript transcribe(Model& model, const AudioInput& sound, const std::string& language,
-                      bool translate, bool timestamps, const Heard& on_segment,
-                      std::optional<const CancelFlag*> cancel) {
-  TranscribeOptions options;
-  options.language = language;
-  options.translate = translate;
-  options.timestamps = timestamps;
+TranscribeOptions options(std::string language, bool translate, bool timestamps,
+                          std::vector<double> temperatures, double compression_threshold,
+                          double logprob_threshold, double no_speech_threshold,
+                          std::uint64_t seed) {
+  TranscribeOptions o;
+  o.language = std::move(language);
+  o.translate = translate;
+  o.timestamps = timestamps;
+  o.temperatures = std::move(temperatures);
+  o.compression_threshold = compression_threshold;
+  o.logprob_threshold = logprob_threshold;
+  o.no_speech_threshold = no_speech_threshold;
+  o.seed = seed;
+  return o;
+}
+
+Transcript transcribe(Model& model, const AudioInput& sound, const TranscribeOptions& options,
+                      const Heard& on_segment, std::optional<const CancelFlag*> cancel) {
   OnSegment tell;
   if (on_segment) {
     tell = [&](const TranscriptSegment& segment, double done) {
@@ -78,11 +89,25 @@ void bind_audio_input(py::module_& m) {
                   py::arg("name"), "float32 [samples] of one channel. MediaError for other arrays.")
       .def_readonly("name", &AudioInput::name);
 
+  const TranscribeOptions d;
+  py::class_<TranscribeOptions>(m, "TranscribeOptions", "How speech is written down.")
+      .def(py::init(&options), py::kw_only(), py::arg("language") = d.language,
+           py::arg("translate") = d.translate, py::arg("timestamps") = d.timestamps,
+           py::arg("temperatures") = d.temperatures,
+           py::arg("compression_threshold") = d.compression_threshold,
+           py::arg("logprob_threshold") = d.logprob_threshold,
+           py::arg("no_speech_threshold") = d.no_speech_threshold, py::arg("seed") = d.seed);
+  py::class_<Confidence>(m, "Confidence", "What a window's words were judged by.")
+      .def_readonly("temperature", &Confidence::temperature)
+      .def_readonly("mean_logprob", &Confidence::mean_logprob)
+      .def_readonly("compression_ratio", &Confidence::compression_ratio)
+      .def_readonly("no_speech", &Confidence::no_speech);
   py::class_<TranscriptSegment>(m, "TranscriptSegment", "Words between two times, in seconds.")
       .def_readonly("start", &TranscriptSegment::start)
       .def_readonly("end", &TranscriptSegment::end)
       .def_property_readonly("text", [](const TranscriptSegment& s) { return text(s.text); })
-      .def_readonly("token_ids", &TranscriptSegment::token_ids);
+      .def_readonly("token_ids", &TranscriptSegment::token_ids)
+      .def_readonly("confidence", &TranscriptSegment::confidence);
   py::class_<Transcript>(m, "Transcript", "Written-down speech.")
       .def_property_readonly("text", [](const Transcript& t) { return text(t.text); })
       .def_readonly("language", &Transcript::language)
@@ -93,8 +118,7 @@ void bind_audio_input(py::module_& m) {
 
 void bind_speech(py::class_<Model>& model) {
   model
-      .def("transcribe", &transcribe, py::arg("sound"), py::kw_only(), py::arg("language") = "",
-           py::arg("translate") = false, py::arg("timestamps") = true,
+      .def("transcribe", &transcribe, py::arg("sound"), py::arg("options"),
            py::arg("on_segment") = py::none(), py::arg("cancel") = py::none(),
            "Writes down speech. `on_segment` hears each segment and what part of the sound is "
            "done.")

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/sample.h"
+#include "runtime/confidence.h"
 
 namespace chiasm {
 
@@ -31,6 +32,7 @@ class Transcriber {
         speech_(*family.speech()) {}
 
   Transcript run(const AudioInput& input, const OnSegment& on_segment) {
+    check_options();
     choose_language();
     listen(input);
     for (std::int64_t at = 0; at + std::min(kLeastFrames, frames_) <= frames_;) {
@@ -48,6 +50,15 @@ class Transcriber {
   }
 
  private:
+  void check_options() const {
+    if (options_.temperatures.empty()) fail<RequestError>("temperatures: the list is empty");
+    for (const double t : options_.temperatures) {
+      if (!(t >= 0 && t <= 100)) {
+        fail<RequestError>("temperatures: ", t, " is not between 0 and 100");
+      }
+    }
+  }
+
   void choose_language() {
     const bool english_alone = speech_.tokens.languages.empty();
     if (english_alone && options_.translate) {
@@ -134,38 +145,59 @@ class Transcriber {
   }
 
   SpokenWindow write_down(std::int64_t at) {
-    double no_speech = 0;
-    const auto cross = begin(at, no_speech);
-    const auto s = sequence(at, prompt());
-    s->cross = cross;
-    s->options.max_tokens = engine_.options().max_context - s->prompt_length();
-    s->options.logprobs = 1;
-    if (options_.timestamps) {
-      s->adjust = [&](std::span<const std::int32_t> tokens, std::span<float> logits) {
-        apply_time_rules(speech_.tokens, tokens, logits);
-      };
+    Confidence confidence;
+    const auto cross = begin(at, confidence.no_speech);
+    std::vector<std::int32_t> tokens;
+    bool silent = false;
+    for (const double temperature : options_.temperatures) {
+      tokens = attempt(at, cross, temperature, confidence);
+      const bool unsure = confidence.mean_logprob < options_.logprob_threshold;
+      silent = unsure && confidence.no_speech > options_.no_speech_threshold;
+      const bool repeats = options_.compression_threshold > 0 &&
+                           confidence.compression_ratio > options_.compression_threshold;
+      if (silent || !(unsure || repeats)) break;
     }
-    wait(s);
     // transformers pads a short sound to a window and takes all of that for sound.
     const std::int64_t there = mel_->view<float>().rows() - at;
     const std::int64_t frames = std::min(there, speech_.window_frames);
-    if (silent(no_speech, s->result)) return {{}, frames};
+    if (silent) return {{}, frames};
     SpokenWindow window;
     if (options_.timestamps) {
-      window = split_window(speech_.tokens, s->result.token_ids, frames);
+      window = split_window(speech_.tokens, tokens, frames);
     } else {
       const double end = double(frames) * seconds_per_frame_;
-      window = {{TranscriptSegment{0, end, {}, s->result.token_ids}}, frames};
+      window = {{TranscriptSegment{0, end, {}, tokens, {}}}, frames};
     }
-    for (TranscriptSegment& segment : window.segments) finish(segment, at);
+    for (TranscriptSegment& segment : window.segments) {
+      segment.confidence = confidence;
+      finish(segment, at);
+    }
     return window;
   }
 
-  bool silent(double no_speech, const Result& result) const {
-    if (no_speech <= options_.no_speech_threshold) return false;
-    double sum = 0;
-    for (const TokenLogprob& token : result.logprobs) sum += token.logprob;
-    return sum / double(result.logprobs.size() + 1) < options_.logprob_threshold;
+  /// The window's tokens at a temperature, and what they are to be judged by.
+  std::vector<std::int32_t> attempt(std::int64_t at,
+                                    const std::shared_ptr<const language::CrossMemory>& cross,
+                                    double temperature, Confidence& confidence) {
+    const auto s = sequence(at, prompt());
+    s->cross = cross;
+    s->options.max_tokens = engine_.options().max_context - s->prompt_length();
+    s->options.temperature = temperature;
+    s->seed = mix64(options_.seed + mix64(std::uint64_t(at)));
+    MeanLogprob logprob(ctx_);
+    s->adjust = [&](std::span<const std::int32_t> tokens, std::span<float> logits) {
+      if (options_.timestamps) apply_time_rules(speech_.tokens, tokens, logits);
+      logprob.step(tokens, logits);
+    };
+    wait(s);
+    std::vector<std::int32_t> tokens = s->result.token_ids;
+    const bool ended = s->result.finish_reason == "stop";
+    confidence.temperature = temperature;
+    confidence.mean_logprob = logprob.mean(tokens, ended, speech_.tokens.end);
+    std::vector<std::int32_t> packed = tokens;
+    if (ended) packed.push_back(speech_.tokens.end);
+    confidence.compression_ratio = compression_ratio(packed, family_.decoder().config().vocab_size);
+    return tokens;
   }
 
   /// From times in the window to times in the sound, and from tokens to text.

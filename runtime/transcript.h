@@ -13,15 +13,31 @@ struct TranscribeOptions {
   std::string language;    // "en", "de", ...; empty: detected in the first window
   bool translate = false;  // into English
   bool timestamps = true;  // else windows follow one another blindly and are a segment each
+  /// A window is written down at the first of these, and again at the next as long as its words
+  /// are not to be believed: their mean log-probability is under `logprob_threshold`, or they
+  /// repeat themselves over `compression_threshold` (compression_ratio() in confidence.h; 0: they
+  /// may). What the last one gives is kept. 0 is greedy; draws of others depend on `seed` alone.
+  std::vector<double> temperatures{0};
+  double logprob_threshold = -1, compression_threshold = 1.35;
+  std::uint64_t seed = 0;
   /// A window is taken for silence, and skipped, where the model is surer than this that nobody
-  /// speaks and less sure of its words than `logprob_threshold`, their mean log-probability.
-  double no_speech_threshold = 0.6, logprob_threshold = -1;
+  /// speaks and less sure of its words than `logprob_threshold`.
+  double no_speech_threshold = 0.6;
+};
+
+/// What a window's words were judged by; the segments of a window share it.
+struct Confidence {
+  double temperature = 0;
+  double mean_logprob = 0;
+  double compression_ratio = 0;
+  double no_speech = 0;  // the model's probability that nobody speaks
 };
 
 struct TranscriptSegment {
   double start = 0, end = 0;            // seconds
   std::string text;                     // without the spaces around it
   std::vector<std::int32_t> token_ids;  // time tokens included
+  Confidence confidence;
 };
 
 struct Transcript {

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -278,10 +278,35 @@ class AudioInput:
     @property
     def name(self) -> str:
         ...
+class TranscribeOptions:
+    """
+    How speech is written down.
+    """
+    def __init__(self, *, language: str = '', translate: bool = False, timestamps: bool = True, temperatures: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.0], compression_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.35, logprob_threshold: typing.SupportsFloat | typing.SupportsIndex = -1.0, no_speech_threshold: typing.SupportsFloat | typing.SupportsIndex = 0.6, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+        ...
+class Confidence:
+    """
+    What a window's words were judged by.
+    """
+    @property
+    def compression_ratio(self) -> float:
+        ...
+    @property
+    def mean_logprob(self) -> float:
+        ...
+    @property
+    def no_speech(self) -> float:
+        ...
+    @property
+    def temperature(self) -> float:
+        ...
 class TranscriptSegment:
     """
     Words between two times, in seconds.
     """
+    @property
+    def confidence(self) -> Confidence:
+        ...
     @property
     def end(self) -> float:
         ...
@@ -424,7 +449,7 @@ class Model:
         """
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         ...
-    def transcribe(self, sound: AudioInput, *, language: str = '', translate: bool = False, timestamps: bool = True, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None, cancel: CancelFlag | None = None) -> Transcript:
+    def transcribe(self, sound: AudioInput, options: TranscribeOptions, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None, cancel: CancelFlag | None = None) -> Transcript:
         """
         Writes down speech. `on_segment` hears each segment and what part of the sound is done.
         """

@@ -13,7 +13,7 @@ from chiasm._boxes import Box, Point, Sizes, check_family, read_places
 from chiasm._marks import WordGuard
 from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, plain_turn, read_messages, turn
-from chiasm._options import generate_options, token_ids, utf8
+from chiasm._options import generate_options, token_ids, transcribe_options, utf8
 from chiasm._results import ModelInfo, Plan, Result, info_of, plan_of, result_of
 from chiasm._stream import Stream
 from chiasm._templates import ChatTemplate
@@ -338,6 +338,11 @@ class Model:
         language: str | None = None,
         task: str = "transcribe",
         timestamps: bool = True,
+        temperatures: float | Sequence[float] = 0.0,
+        compression_ratio_threshold: float | None = 1.35,
+        logprob_threshold: float = -1.0,
+        no_speech_threshold: float = 0.6,
+        seed: int = 0,
         on_segment: Callable[[Segment, float], None] | None = None,
     ) -> Transcript:
         """Writes down what is said in a sound of any length.
@@ -349,11 +354,20 @@ class Model:
             language: A code, "en"; None: detected in the first window of 30 s.
             task: "transcribe", or "translate" into English.
             timestamps: Whether the model tells times. Without them each window is one segment.
+            temperatures: A window is written down at the first, and again at the next as long as its
+                words are not to be believed; 0 is greedy. Usual: (0.0, 0.2, 0.4, 0.6, 0.8, 1.0).
+            compression_ratio_threshold: Words are not believed where their tokens can be packed
+                better than this: they repeat themselves. None: they may.
+            logprob_threshold: Nor where their mean log-probability is under this.
+            no_speech_threshold: Then, where the model is surer than this that nobody speaks, the
+                window is skipped as silence.
+            seed: The same seed draws the same words at temperatures over 0.
             on_segment: Hears each segment as it is ready, and what part of the sound is done.
 
         Raises:
             MediaError: The sound cannot be read.
-            RequestError: The model writes down no speech, or does not know the language.
+            RequestError: The model writes down no speech, does not know the language, or a setting
+                is out of range.
         """
         self._needs_hearing()
         if task not in ("transcribe", "translate"):
@@ -367,9 +381,16 @@ class Model:
 
         native = self._native.transcribe(
             _media.sound_input(sound, rate),
-            language=utf8("language", language or ""),
-            translate=task == "translate",
-            timestamps=bool(timestamps),
+            transcribe_options(
+                language=utf8("language", language or ""),
+                translate=task == "translate",
+                timestamps=bool(timestamps),
+                temperatures=temperatures,
+                compression_ratio_threshold=compression_ratio_threshold,
+                logprob_threshold=logprob_threshold,
+                no_speech_threshold=no_speech_threshold,
+                seed=seed,
+            ),
             on_segment=heard,
         )
         return transcript_of(native)
@@ -423,8 +444,10 @@ class Model:
         ]
         words = plain_turn(data)
         if self._template is None and words is not None:  # the family's own format
-            turned = self._native.sound_turn if self.info.audio_token else self._native.turn
-            request = turned(words, sounds if self.info.audio_token else pictures)
+            if sounds:
+                request = self._native.sound_turn(words, sounds)
+            else:
+                request = self._native.turn(words, pictures)
             request.options = options
             return request
         return self._chat(data, pictures, sounds, options)

@@ -25,6 +25,8 @@ _NOT_BUILT: dict[str, Any] = {
     "lora": None,
 }
 _MAX_INT64 = 2**63 - 1
+FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Those of openai-whisper and faster-whisper."""
 
 
 def integer(name: str, value: Any, low: int, high: int = _MAX_INT64) -> int:
@@ -107,4 +109,33 @@ def generate_options(
         stop=stop_texts(stop),
         logprobs=integer("logprobs", logprobs, 0, 2**31 - 1),
         ignore_eos=bool(ignore_eos),
+    )
+
+
+def transcribe_options(
+    *,
+    language: str = "",
+    translate: bool = False,
+    timestamps: bool = True,
+    temperatures: Any = 0.0,
+    compression_ratio_threshold: float | None = 1.35,
+    logprob_threshold: float = -1.0,
+    no_speech_threshold: float = 0.6,
+    seed: int = 0,
+) -> _chiasm.TranscribeOptions:
+    """The settings of `Model.transcribe` as the runtime takes them."""
+    if isinstance(temperatures, numbers.Real):
+        temperatures = (temperatures,)
+    if isinstance(temperatures, str) or not isinstance(temperatures, Iterable):
+        raise RequestError(f"temperatures is {temperatures!r}, expected a number or several")
+    packed = compression_ratio_threshold
+    return _chiasm.TranscribeOptions(
+        language=language,
+        translate=translate,
+        timestamps=timestamps,
+        temperatures=[number(f"temperatures[{i}]", t) for i, t in enumerate(temperatures)],
+        compression_threshold=0 if packed is None else number("compression_ratio_threshold", packed),
+        logprob_threshold=number("logprob_threshold", logprob_threshold),
+        no_speech_threshold=number("no_speech_threshold", no_speech_threshold),
+        seed=integer("seed", seed, 0, 2**64 - 1),
     )

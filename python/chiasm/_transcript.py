@@ -19,6 +19,14 @@ class Segment:
     end: float
     text: str
     token_ids: list[int]
+    temperature: float = 0.0
+    """At which its window was written down."""
+    avg_logprob: float = 0.0
+    """Mean log-probability of its window's tokens, in nats."""
+    compression_ratio: float = 0.0
+    """Bytes of its window's tokens over those of the same packed: high where they repeat."""
+    no_speech_prob: float = 0.0
+    """The model's probability that nobody speaks in its window."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +63,17 @@ class Transcript:
 
 
 def segment_of(native: _chiasm.TranscriptSegment) -> Segment:
-    return Segment(native.start, native.end, native.text, native.token_ids)
+    c = native.confidence
+    return Segment(
+        native.start,
+        native.end,
+        native.text,
+        native.token_ids,
+        temperature=c.temperature,
+        avg_logprob=c.mean_logprob,
+        compression_ratio=c.compression_ratio,
+        no_speech_prob=c.no_speech,
+    )
 
 
 def transcript_of(native: _chiasm.Transcript) -> Transcript:

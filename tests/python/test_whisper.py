@@ -91,6 +91,84 @@ def test_long_sounds_with_times(whisper):
     assert heard[-1][1] == 1.0
 
 
+NEVER = {"logprob_threshold": -1e6, "compression_ratio_threshold": None}
+
+
+def figures(segments):
+    """Of each window, in order: its segments share them."""
+    told = [(s.avg_logprob, s.compression_ratio, s.no_speech_prob) for s in segments]
+    return list(dict.fromkeys(told))
+
+
+def test_figures_of_confidence(whisper):
+    spoken = whisper.transcribe(sound(3.3, 2), RATE, language="fr", **NEVER)
+    ours = figures(spoken.segments)
+    assert len(ours) == len(GOLDEN["windows"])
+    for mine, theirs in zip(ours, GOLDEN["windows"]):
+        # Mean of 30 log-probabilities of order 1 in float32; zlib counts whole bytes.
+        assert mine[0] == pytest.approx(theirs["avg_logprob"], abs=1e-4)
+        assert mine[1] == theirs["compression_ratio"]
+        assert mine[2] == pytest.approx(theirs["no_speech_prob"], rel=1e-4)
+    assert {s.temperature for s in spoken.segments} == {0.0}
+
+
+def test_falling_back_to_higher_temperatures(whisper):
+    # Windows without times follow one another blindly: what one says moves no other.
+    def say(**settings):
+        return whisper.transcribe(sound(5.0, 4), RATE, timestamps=False, language="en", **settings)
+
+    greedy = say(**NEVER)
+    assert len(greedy.segments) == 5
+    logprobs = sorted(s.avg_logprob for s in greedy.segments)
+    between = (logprobs[1] + logprobs[2]) / 2
+    hot = say(
+        temperatures=(0.0, 0.7, 0.9), logprob_threshold=between, compression_ratio_threshold=None
+    )
+    for before, after in zip(greedy.segments, hot.segments):
+        if before.avg_logprob >= between:
+            assert after == before
+        else:
+            assert after.temperature in (0.7, 0.9)
+            # 0.7 was believed, or 0.9 is what is left.
+            assert after.temperature == 0.9 or after.avg_logprob >= between
+    ratios = sorted(s.compression_ratio for s in greedy.segments)
+    most = (ratios[2] + ratios[3]) / 2
+    again = say(
+        temperatures=(0.0, 0.0), logprob_threshold=-1e6, compression_ratio_threshold=most
+    )
+    assert [s.token_ids for s in again.segments] == [s.token_ids for s in greedy.segments]
+    warm = say(
+        temperatures=(0.0, 1.0), logprob_threshold=-1e6, compression_ratio_threshold=most, seed=5
+    )
+    assert [s.temperature > 0 for s in warm.segments] == [
+        s.compression_ratio > most for s in greedy.segments
+    ]
+    same = say(
+        temperatures=(0.0, 1.0), logprob_threshold=-1e6, compression_ratio_threshold=most, seed=5
+    )
+    assert same.segments == warm.segments
+
+
+def test_silence_is_skipped_whatever_the_temperatures(whisper):
+    settings = {"logprob_threshold": 0.0, "no_speech_threshold": 0.0}
+    assert whisper.transcribe(sound(1.0, 1), RATE, temperatures=(0, 1), **settings).segments == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "match"),
+    [
+        ({"temperatures": ()}, "temperatures: the list is empty"),
+        ({"temperatures": (0, -1)}, "temperatures: -1 is not between"),
+        ({"temperatures": "hot"}, "temperatures is 'hot'"),
+        ({"logprob_threshold": float("nan")}, "logprob_threshold is nan"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_settings_out_of_range(whisper, settings, match):
+    with pytest.raises(RequestError, match=match):
+        whisper.transcribe(sound(0.2, 1), RATE, **settings)
+
+
 def test_the_same_words_whoever_else_is_heard(whisper):
     """Calls from several threads share the engine's batches."""
     from concurrent.futures import ThreadPoolExecutor

@@ -114,6 +114,42 @@ def once(made, mel, language, task):
     return words(tokens[begin:])
 
 
+class Judged:
+    """Every window's figures that decide about falling back, as the reference computes them."""
+
+    def __init__(self, made):
+        self.made, self.inner, self.all = made, made._need_fallback, []
+
+    def __enter__(self):
+        self.made._need_fallback = self.record
+        return self
+
+    def __exit__(self, *_):
+        del self.made._need_fallback
+
+    def record(self, sequence, outputs, index, processors, config, vocab_size, temperature):
+        detection = next(p for p in processors if type(p).__name__ == "WhisperNoSpeechDetection")
+        self.all.append(
+            {
+                "compression_ratio": self.made._retrieve_compression_ratio(sequence, vocab_size),
+                "avg_logprob": float(
+                    self.made._retrieve_avg_logprobs(outputs[index]["scores"], sequence, temperature)
+                ),
+                "no_speech_prob": float(detection.no_speech_prob[index]),
+            }
+        )
+        return self.inner(sequence, outputs, index, processors, config, vocab_size, temperature)
+
+
+# Decide nothing, but have the figures computed.
+NEVER = {
+    "temperature": (0.0,),
+    "compression_ratio_threshold": 1e6,
+    "logprob_threshold": -1e6,
+    "no_speech_threshold": 0.0,
+}
+
+
 def main():
     out, seed = pathlib.Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 3
     out.mkdir(parents=True, exist_ok=True)
@@ -161,19 +197,22 @@ def main():
         padding="longest",
         return_attention_mask=True,
     )
-    spoken = made.generate(
-        whole.input_features,
-        attention_mask=whole.attention_mask,
-        language="fr",
-        task="transcribe",
-        return_timestamps=True,
-        return_segments=True,
-    )["segments"][0]
+    with Judged(made) as judged:
+        spoken = made.generate(
+            whole.input_features,
+            attention_mask=whole.attention_mask,
+            language="fr",
+            task="transcribe",
+            return_timestamps=True,
+            return_segments=True,
+            **NEVER,
+        )["segments"][0]
     golden = {
         "ids": ids,
         "language": NAMES[int(language[0]) - WORDS][2:-2],
         "transcribed": once(made, mel, "en", "transcribe"),
         "translated": once(made, mel, "de", "translate"),
+        "windows": judged.all,
         "segments": [
             {"start": float(s["start"]), "end": float(s["end"]), "tokens": words(s["tokens"])}
             for s in spoken

@@ -234,6 +234,23 @@ def transcribe(
         bool,
         typer.Option("--timestamps/--no-timestamps", help="Have the model tell times."),
     ] = True,
+    fallback: Annotated[
+        bool,
+        typer.Option(
+            "--fallback",
+            help="Write down again at higher temperatures what repeats itself or is unlikely.",
+        ),
+    ] = False,
+    compression_ratio_threshold: Annotated[
+        float, typer.Option("--compression-ratio-threshold", help="Tokens that pack better repeat.")
+    ] = 1.35,
+    logprob_threshold: Annotated[
+        float, typer.Option("--logprob-threshold", help="Words under this mean are unlikely.")
+    ] = -1.0,
+    no_speech_threshold: Annotated[
+        float, typer.Option("--no-speech-threshold", help="Unlikely words over this are silence.")
+    ] = 0.6,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same words.")] = 0,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -242,6 +259,7 @@ def transcribe(
     offline: o.Offline = False,
 ) -> None:
     """Write down speech, as text or as subtitles."""
+    from chiasm._options import FALLBACK_TEMPERATURES
     from chiasm.cli import transcribe as write
 
     write.run(
@@ -254,6 +272,11 @@ def transcribe(
             "language": language,
             "task": "translate" if translate else "transcribe",
             "timestamps": timestamps,
+            "temperatures": FALLBACK_TEMPERATURES if fallback else 0.0,
+            "compression_ratio_threshold": compression_ratio_threshold,
+            "logprob_threshold": logprob_threshold,
+            "no_speech_threshold": no_speech_threshold,
+            "seed": seed,
         },
     )
 

@@ -9,7 +9,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 from chiasm import _media
 from chiasm._model import Model
-from chiasm._options import utf8
+from chiasm._options import transcribe_options, utf8
 from chiasm._transcript import Transcript, transcript_of
 from chiasm.server.errors import ApiError
 from chiasm.server.state import state_of
@@ -58,8 +58,9 @@ async def _write(
         lambda receive, flag: transcript_of(
             model._native.transcribe(
                 _media.sound_input(sound),
-                language=utf8("language", language or ""),
-                translate=task == "translate",
+                transcribe_options(
+                    language=utf8("language", language or ""), translate=task == "translate"
+                ),
                 cancel=flag,
             )
         ),
@@ -88,6 +89,10 @@ def _shaped(transcript: Transcript, task: str, shape: Format) -> Response:
                     "end": segment.end,
                     "text": segment.text,
                     "tokens": segment.token_ids,
+                    "temperature": segment.temperature,
+                    "avg_logprob": segment.avg_logprob,
+                    "compression_ratio": segment.compression_ratio,
+                    "no_speech_prob": segment.no_speech_prob,
                 }
                 for i, segment in enumerate(transcript.segments)
             ],
