@@ -1,5 +1,6 @@
-/// Reading tokenizer.json and tokenizer_config.json.
+/// Reading tokenizer.json and tokenizer_config.json, or tekken.json.
 #include "core/error.h"
+#include "language/tekken.h"
 #include "language/tokenizer_parts.h"
 
 namespace chiasm::language {
@@ -112,9 +113,13 @@ Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
 
 Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
   return as_model_error([&] {
+    std::error_code code;
+    if (!std::filesystem::exists(folder / "tokenizer.json", code) &&
+        std::filesystem::exists(folder / "tekken.json", code)) {
+      return tokenizer_from_tekken(Json::load(folder / "tekken.json"));
+    }
     const Json json = Json::load(folder / "tokenizer.json");
     const auto config = folder / "tokenizer_config.json";
-    std::error_code code;
     if (!std::filesystem::exists(config, code)) return from_json(json);
     return from_json(json, Json::load(config));
   });
