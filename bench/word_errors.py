@@ -4,6 +4,7 @@
     python bench/word_errors.py speak SOUNDS                      # espeak-ng says the sentences
     python bench/word_errors.py chiasm FOLDER SOUNDS ours.json    # where Chiasm is installed
     python bench/word_errors.py faster MODEL SOUNDS theirs.json   # where faster-whisper is
+    python bench/word_errors.py ctranslate2 MODEL FOLDER SOUNDS engine.json
     python bench/word_errors.py transformers FOLDER SOUNDS reference.json
     python bench/word_errors.py compare SOUNDS ours.json theirs.json ...
 
@@ -95,6 +96,31 @@ def faster(model, folder, out):
     out.write_text(json.dumps(texts, indent=1) + "\n")
 
 
+def ctranslate2(model, whole, folder, out):
+    """faster-whisper's engine on the features that transformers makes, here by Chiasm."""
+    import ctranslate2
+    from faster_whisper.tokenizer import Tokenizer
+    from tokenizers import Tokenizer as Vocabulary
+
+    import chiasm
+
+    features = chiasm.load(whole, dtype="float32")
+    engine = ctranslate2.models.Whisper(str(model), device="cpu", compute_type="float32")
+    vocabulary = Vocabulary.from_file(str(model / "tokenizer.json"))
+    tokenizer = Tokenizer(vocabulary, True, task="transcribe", language="en")
+    texts = {}
+    for name, *_ in plan():
+        mel = features.preprocess_audio(folder / name)["input_features"]
+        (result,) = engine.generate(
+            ctranslate2.StorageView.from_array(mel),
+            [tokenizer.sot_sequence],
+            beam_size=1,
+            max_initial_timestamp_index=50,
+        )
+        texts[name] = tokenizer.decode(result.sequences_ids[0]).strip()
+    out.write_text(json.dumps(texts, indent=1) + "\n")
+
+
 def transformers(model, folder, out):
     import io
 
@@ -149,6 +175,7 @@ if __name__ == "__main__":
         "speak": speak,
         "chiasm": chiasm,
         "faster": faster,
+        "ctranslate2": ctranslate2,
         "transformers": transformers,
         "compare": compare,
     }
