@@ -121,6 +121,13 @@ std::size_t WhisperEncoder::bytes() const {
   return total;
 }
 
+std::int64_t WhisperEncoder::macs(std::int64_t rows) const {
+  const std::int64_t dim = config_.hidden_size;
+  const std::int64_t layer =
+      rows * (4 * dim * dim + 2 * dim * config_.intermediate_size) + 2 * rows * rows * dim;
+  return config_.layers * layer + kKernel * dim * rows * (2 * config_.bins + dim);
+}
+
 std::size_t WhisperEncoder::scratch_bytes(std::int64_t rows) const {
   const std::int64_t dim = config_.hidden_size;
   const std::int64_t widest = std::max(4 * dim, dim + config_.intermediate_size);

@@ -67,6 +67,8 @@ class WhisperEncoder {
 
   const WhisperEncoderConfig& config() const { return config_; }
   std::size_t bytes() const;
+  /// Multiply-adds of a window of `rows` rows, attention included.
+  std::int64_t macs(std::int64_t rows) const;
   /// Scratch bytes of `forward` for `rows` rows of all windows together.
   std::size_t scratch_bytes(std::int64_t rows) const;
 

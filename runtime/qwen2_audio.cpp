@@ -72,6 +72,9 @@ class Qwen2Audio : public SoundFamily {
     linear_(ctx, features, out);
   }
   std::size_t projector_bytes() const override { return linear_.bytes(); }
+  std::int64_t projector_macs() const override {
+    return encoder().config().hidden_size * decoder().config().hidden_size;
+  }
   std::int64_t projector_scratch() const override { return 0; }
 
  private:

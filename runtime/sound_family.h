@@ -40,6 +40,9 @@ class SoundFamily : public Family {
   std::vector<NamedTensor> processor_output(const audio::PreparedSound& sound) const override;
   void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
               TensorView<float> out) const override;
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.macs(piece.patches) + piece.rows * projector_macs();
+  }
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override;
   /// Words alone. (Pictures are refused before.)
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
@@ -65,6 +68,8 @@ class SoundFamily : public Family {
                        std::span<const std::int64_t> rows, Arena& arena,
                        TensorView<float> out) const = 0;
   virtual std::size_t projector_bytes() const = 0;
+  /// Multiply-adds of each row of `out`.
+  virtual std::int64_t projector_macs() const = 0;
   /// Floats of scratch of project() for each row of `out`.
   virtual std::int64_t projector_scratch() const = 0;
 

@@ -70,6 +70,10 @@ class Ultravox : public SoundFamily {
     projector_.forward(ctx, features, rows, arena, out);
   }
   std::size_t projector_bytes() const override { return projector_.bytes(); }
+  std::int64_t projector_macs() const override {
+    const auto& s = projector_.sizes();
+    return s.hidden * s.in * s.stacked + s.hidden / 2 * s.out;
+  }
   std::int64_t projector_scratch() const override { return projector_.scratch_per_row(); }
 
  private:

@@ -60,6 +60,9 @@ class Voxtral : public SoundFamily {
     mlp_.forward(ctx, side_by_side, arena, out);
   }
   std::size_t projector_bytes() const override { return mlp_.bytes(); }
+  std::int64_t projector_macs() const override {
+    return mlp_.sizes().hidden * (mlp_.sizes().in + mlp_.sizes().out);
+  }
   std::int64_t projector_scratch() const override { return mlp_.scratch_per_row(); }
 
  private:

@@ -89,6 +89,10 @@ class Whisper : public Family {
     encoder_.forward(ctx, windows, arena, out);
   }
 
+  std::int64_t piece_macs(const Piece& piece) const override {
+    return encoder_.macs(piece.patches);
+  }
+
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override {
     const auto& c = encoder_.config();
     const std::int64_t windows = patches / c.positions;
