@@ -41,13 +41,14 @@ if [ -n "$speech" ]; then
     hear "$1"
   else
     step "spoken words"
-    sentence="Chiasm is a runtime for models that see and hear. It wrote this down on an ordinary processor."
-    espeak-ng -v en-gb -w build/demo-english.wav "$sentence"
-    espeak-ng -v de -w build/demo-german.wav "Guten Morgen. Heute scheint die Sonne, und wir gehen an das Meer."
-    echo "said:       $sentence"
-    echo "heard:      $(hear build/demo-english.wav)"
-    echo "German:     $(hear build/demo-german.wav)"
-    echo "in English: $(hear build/demo-german.wav --translate)"
+    english="He forgot his umbrella, although the sky was full of dark clouds."
+    german="Guten Tag, wie geht es Ihnen heute?"
+    espeak-ng -v en-us+f4 -s 180 -w build/demo-english.wav "$english"
+    espeak-ng -v de -s 140 -w build/demo-german.wav "$german"
+    echo "said:  $english"
+    echo "heard: $(hear build/demo-english.wav)"
+    echo "said:  $german"
+    echo "heard: $(hear build/demo-german.wav)" # its language is detected
     hear build/demo-english.wav --format srt
   fi
   step "done"
