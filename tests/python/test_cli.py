@@ -50,7 +50,7 @@ def test_version():
 
 def test_help_names_every_command():
     text = run("--help").stdout
-    for name in ("caption", "ask", "chat", "plan", "inspect", "quantize", "bench", "doctor"):
+    for name in ("caption", "ask", "chat", "index", "search", "rag", "plan", "inspect", "bench", "doctor"):
         assert name in text and name in run(name, "--help").stdout
 
 

@@ -210,6 +210,16 @@ def test_reranking(index):
     assert rag.Retriever(index, min_similarity=-1, rerank=rag.ModelReranker(seeing)).retrieve("x")
 
 
+def test_pictures_among_words_in_a_real_prompt(index):
+    """Random weights: what is told means nothing, but the prompt is one that the family takes."""
+    seeing = chiasm.load(MODELS / "smolvlm_2x2")
+    everything = rag.Retriever(index, min_similarity=-1, limit=8)
+    out = rag.answer("Apples?", everything, model=seeing, style="together", max_tokens=8)
+    kinds = {source.hit.kind for source in out.sources}
+    assert "passage" in kinds and kinds & {"page", "picture"}
+    assert 0 < out.prompt_tokens <= seeing.info.max_context - 8
+
+
 def test_words_of_a_question():
     assert content_words("What does the Invoice say about cafés?") == {"invoi", "cafes"}
     assert content_words("of the and what?") == set()
