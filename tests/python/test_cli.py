@@ -50,7 +50,8 @@ def test_version():
 
 def test_help_names_every_command():
     text = run("--help").stdout
-    for name in ("caption", "ask", "chat", "index", "search", "rag", "plan", "inspect", "bench", "doctor"):
+    commands = "caption ask chat index search rag plan inspect quantize bench doctor"
+    for name in commands.split():
         assert name in text and name in run(name, "--help").stdout
 
 
