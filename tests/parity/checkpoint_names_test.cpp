@@ -1,8 +1,10 @@
-/// A checkpoint's names changed with transformers 5: both give the same model.
+/// A checkpoint's names changed with transformers 5: both give the same model. Keys of its
+/// config.json did, too.
 #include <gtest/gtest.h>
 
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -26,14 +28,20 @@ std::string as_transformers_5(std::string name) {
   return "model." + name;
 }
 
+/// As folders of LFM2-VL were published.
+std::string as_published(std::string name) {
+  const std::string tower = "model.vision_tower.";
+  return name.starts_with(tower) ? tower + "vision_model." + name.substr(tower.size()) : name;
+}
+
 /// The file with its tensors renamed; their bytes stay where they are.
-std::string renamed(const std::string& file) {
+std::string renamed(const std::string& file, std::string (*rename)(std::string)) {
   std::uint64_t length = 0;
   std::memcpy(&length, file.data(), sizeof length);
   const auto header = nlohmann::json::parse(file.substr(sizeof length, length));
   nlohmann::json out;
   for (const auto& [name, entry] : header.items()) {
-    out[name == "__metadata__" ? name : as_transformers_5(name)] = entry;
+    out[name == "__metadata__" ? name : rename(name)] = entry;
   }
   std::string text = out.dump();
   text.resize((text.size() + 7) / 8 * 8, ' ');
@@ -43,20 +51,47 @@ std::string renamed(const std::string& file) {
   return bytes + text + file.substr(sizeof length + length);
 }
 
-class CheckpointNames : public ::testing::TestWithParam<std::string> {};
-
-TEST_P(CheckpointNames, OfTransformers5AreFoundToo) {
-  const GoldenFolder golden = read_golden(golden_root() / "models" / GetParam());
+/// Expects the golden values of a golden folder whose tensors and config are changed.
+void expect_the_same(const std::string& name, std::string (*rename)(std::string),
+                     const std::function<void(nlohmann::json&)>& change = {}) {
+  const GoldenFolder golden = read_golden(golden_root() / "models" / name);
   const TempFolder folder;
   for (const auto& entry : std::filesystem::directory_iterator(golden.path)) {
     std::filesystem::copy(entry.path(), folder.path() / entry.path().filename());
   }
   const std::string weights = read_file(golden.path / "model.safetensors", 64 << 20);
-  folder.write("model.safetensors", renamed(weights));
+  folder.write("model.safetensors", renamed(weights, rename));
+  nlohmann::json config = Json::load(golden.path / "config.json").raw();
+  if (change) change(config);
+  folder.write("config.json", config.dump());
   LoadOptions options;
   options.dtype = "float32";
   Model model = Model::load(folder.path(), options);
   EXPECT_EQ(first_divergence(stage_errors(model, golden.cases[0]), 1e-4), "");
+}
+
+class CheckpointNames : public ::testing::TestWithParam<std::string> {};
+
+TEST_P(CheckpointNames, OfTransformers5AreFoundToo) {
+  expect_the_same(GetParam(), as_transformers_5);
+}
+
+TEST(PublishedNames, OfLfm2VlAreFoundToo) {
+  expect_the_same("lfm2_vl_hybrid", as_published, [](nlohmann::json& config) {
+    config["image_token_index"] = config["image_token_id"];
+    for (const char* key : {"image_token_id", "tie_word_embeddings", "projector_use_layernorm"}) {
+      config.erase(key);
+    }
+    nlohmann::json& text = config["text_config"];
+    text["full_attn_idxs"] = {1, 3};
+    text["block_ff_dim"] = text["intermediate_size"];
+    text["rope_theta"] = text["rope_parameters"]["rope_theta"];
+    text["tie_embedding"] = true;
+    for (const char* key :
+         {"layer_types", "intermediate_size", "rope_parameters", "tie_word_embeddings"}) {
+      text.erase(key);
+    }
+  });
 }
 
 INSTANTIATE_TEST_SUITE_P(Families, CheckpointNames,
