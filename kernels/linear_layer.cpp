@@ -8,6 +8,10 @@ namespace chiasm::kernels {
 
 namespace {
 
+/// So few rows stream the weights, and an activation amid the stream holds it up (3 % of the
+/// product): they are gated when all is there. What they take from the arena is too little to plan.
+constexpr std::int64_t kFewGatedRows = 4;
+
 /// One part as float32 rows in their right order.
 void widen(const Context& ctx, const TensorEntry& entry, std::int64_t in, float* out) {
   const std::int64_t rows = entry.shape[0];
@@ -164,7 +168,7 @@ void LinearLayer::operator()(const Context& ctx, TensorView<const float> x, Tens
 void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activation activation,
                         Arena& arena, TensorView<float> y) const {
   const float* const bias = bias_.empty() ? nullptr : bias_.data();
-  if (gate_scratch(out() / 2) == 0) {
+  if (gate_scratch(out() / 2) == 0 && x.rows() > kFewGatedRows) {
     return linear(ctx, x, weight_, {bias, activation, false, true}, y);
   }
   Arena::Frame frame(arena);

@@ -7,11 +7,11 @@ namespace chiasm::kernels::cpu {
 namespace {
 
 template <class V>
-inline V finish_lanes(const Finish& f, V sum, V scale, V bias, V factor, V old, Activation act) {
+inline V finish_lanes(const Finish& f, V sum, V scale, V bias, V old, Activation act) {
   if (f.scale != nullptr) sum = sum * scale;
   if (f.bias != nullptr) sum = sum + bias;
   sum = activation(act, sum);
-  if (f.factor != nullptr) sum = factor * sum;
+  if (f.multiply) return old * sum;
   return f.accumulate ? old + sum : sum;
 }
 
@@ -19,23 +19,20 @@ template <class V>
 inline void finish_with(const Finish& f, Activation act) {
   for (int r = 0; r < f.rows; r++) {
     const float* src = f.src + r * kPanel;
-    const float* factors = f.factor != nullptr ? f.factor + r * kPanel : nullptr;
     float* dst = f.dst + r * f.dst_stride;
     int j = 0;
     for (; j + V::kLanes <= f.cols; j += V::kLanes) {
       const V scale = f.scale != nullptr ? V::load(f.scale + j) : V::zero();
       const V bias = f.bias != nullptr ? V::load(f.bias + j) : V::zero();
-      const V factor = factors != nullptr ? V::load(factors + j) : V::zero();
-      const V old = f.accumulate ? V::load(dst + j) : V::zero();
-      finish_lanes(f, V::load(src + j), scale, bias, factor, old, act).store(dst + j);
+      const V old = f.accumulate || f.multiply ? V::load(dst + j) : V::zero();
+      finish_lanes(f, V::load(src + j), scale, bias, old, act).store(dst + j);
     }
     const int rest = f.cols - j;
     if (rest > 0) {
       const V scale = f.scale != nullptr ? V::load_first(f.scale + j, rest) : V::zero();
       const V bias = f.bias != nullptr ? V::load_first(f.bias + j, rest) : V::zero();
-      const V factor = factors != nullptr ? V::load_first(factors + j, rest) : V::zero();
-      const V old = f.accumulate ? V::load_first(dst + j, rest) : V::zero();
-      finish_lanes(f, V::load_first(src + j, rest), scale, bias, factor, old, act)
+      const V old = f.accumulate || f.multiply ? V::load_first(dst + j, rest) : V::zero();
+      finish_lanes(f, V::load_first(src + j, rest), scale, bias, old, act)
           .store_first(dst + j, rest);
     }
   }

@@ -25,6 +25,8 @@ constexpr std::int64_t kMinPackedPerPiece = 16 * 1024;
 constexpr std::int64_t kPieces = 2, kMinPiecePanels = 32;
 // Shares of the panels in which threads help each other at the end.
 constexpr std::int64_t kShares = 12;
+// Panels of a gate between those of its partner, where many rows pass by.
+constexpr std::int64_t kGatesTogether = 4;
 
 struct Job {
   const GemmKernel& kernel;
@@ -88,38 +90,22 @@ void prefetch_tile(const Job& job, std::int64_t row, int rows, std::int64_t pane
   }
 }
 
-// Panels of weights in the order of their turns: of a gated product, each of the gate is followed
-// by its partner.
-std::int64_t panel_of(const Job& job, std::int64_t turn) {
-  return job.epilogue.gated ? turn / 2 + turn % 2 * (job.w.panels() / 2) : turn;
+// The panel of y that a panel of weights goes into: a gate's and its partner's are one.
+std::int64_t column_of(const Job& job, std::int64_t panel) {
+  return job.epilogue.gated ? panel % (job.w.panels() / 2) : panel;
 }
 
-// The sums of one tile become rows of y. Those of a gate stay where they are, as factors of their
-// partner's, which lie `partner` floats behind.
-void finish_tile(const Job& job, float* sums, std::int64_t partner, std::int64_t row, int rows,
-                 std::int64_t turn) {
-  const std::int64_t panel = panel_of(job, turn), first = panel * kPanel;
+// The sums of one tile become rows of y. Those of a gate stand there until their partner's are
+// multiplied with them.
+void finish_tile(const Job& job, const float* sums, std::int64_t row, int rows,
+                 std::int64_t panel) {
+  const std::int64_t first = panel * kPanel, column = column_of(job, panel);
+  const int cols = int(std::min<std::int64_t>(kPanel, job.w.out - first));
   const Epilogue& e = job.epilogue;
-  Finish f{sums,
-           job.w.scales(panel),
-           e.bias != nullptr ? e.bias + first : nullptr,
-           nullptr,
-           sums,
-           kPanel,
-           rows,
-           int(std::min<std::int64_t>(kPanel, job.w.out - first)),
-           e.accumulate,
-           e.activation};
-  const bool gate = e.gated && turn % 2 == 0;
-  if (!gate) {
-    f.dst = job.y.row(row) + (e.gated ? turn / 2 * kPanel : first);
-    f.dst_stride = job.y.row_stride();
-    if (e.gated) {
-      f.factor = sums - partner;
-      f.activation = Activation::none;
-    }
-  }
-  job.kernel.finish(f);
+  const bool partner = column != panel;
+  job.kernel.finish({sums, job.w.scales(panel), e.bias != nullptr ? e.bias + first : nullptr,
+                     job.y.row(row) + column * kPanel, job.y.row_stride(), rows, cols, e.accumulate,
+                     partner, partner ? Activation::none : e.activation});
 }
 
 // Rows cut into tiles of nearly equal height: the first ones are a row higher. Divisions are made
@@ -164,50 +150,60 @@ void pack_tiles(const Job& job, const Block& block, std::int64_t begin, std::int
   }
 }
 
-// A block times the panels of turns [turn, turn_end). Each tile after the first asks for a share of
-// the weights that come next.
-void multiply_block(const Job& job, const Block& block, std::int64_t turn, std::int64_t turn_end) {
+// A block times the panels [panel, panel_end). Each tile after the first asks for a share of the
+// weights that come next.
+void multiply_block(const Job& job, const Block& block, std::int64_t panel,
+                    std::int64_t panel_end) {
   static thread_local Scratch scratch;
   const GemmKernel& kernel = job.kernel;
   const std::int64_t in = job.w.in, block_in = block_inputs(job);
   const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
   const std::int64_t first = block.row(), later_tiles = block.end - block.begin - 1;
-  const std::int64_t partner = job.epilogue.gated ? block.rows() * kPanel : 0;
-  float* const memory = reinterpret_cast<float*>(
-      scratch.get(std::size_t(block.rows() * kPanel + partner) * sizeof(float)));
-  for (; turn < turn_end; turn++) {
-    const std::int64_t panel = panel_of(job, turn), width = job.w.width(panel);
-    float* const sums = memory + turn % 2 * partner;
-    const bool stores = partner == 0 || turn % 2 == 1;
+  float* const sums = reinterpret_cast<float*>(
+      scratch.get(std::size_t(block.rows() * kPanel * std::int64_t(sizeof(float)))));
+  for (; panel < panel_end; panel++) {
+    const std::int64_t width = job.w.width(panel);
     for (std::int64_t k = 0; k < in; k += block_in) {
       const std::int64_t inputs = std::min(block_in, in - k), skipped = packed_bytes(job, k);
       const std::byte* const b = job.w.panel(panel) + job.w.panel_bytes(width, k);
       const std::int64_t bytes = job.w.panel_bytes(width, inputs);
-      const bool last = k + block_in >= in, next = !last || turn + 1 < turn_end;
+      const bool last = k + block_in >= in, next = !last || panel + 1 < panel_end;
       const std::int64_t share = later_tiles > 0 && next ? bytes / later_tiles : 0;
-      const std::byte* const wanted =
-          last && next ? job.w.panel(panel_of(job, turn + 1)) : b + bytes;
-      Fetch fetch{wanted, 0};
+      Fetch fetch{b + bytes, 0};
       for (std::int64_t t = block.begin; t < block.end; t++) {
         const std::int64_t row = block.cut.first(t), r = row - first;
         const int height = int(block.cut.height(t));
-        if (last && stores) prefetch_tile(job, row, height, partner > 0 ? turn / 2 : panel);
+        if (last) prefetch_tile(job, row, height, column_of(job, panel));
         // The first tile brings the weights in, the others find them in the cache.
         const auto multiply = t == block.begin ? kernel.stream : kernel.tile;
         const std::byte* const a =
             block.packed + r * row_bytes + height * skipped + (t - block.begin) * kPackSlack;
         multiply({a, b, inputs, sums + r * kPanel, height, int(width), k > 0, fetch});
-        if (last) finish_tile(job, sums + r * kPanel, partner, row, height, turn);
-        fetch = {wanted + (t - block.begin) * share, share};
+        if (last) finish_tile(job, sums + r * kPanel, row, height, panel);
+        fetch = {b + bytes + (t - block.begin) * share, share};
       }
     }
+  }
+}
+
+// A block times what goes into the panels [column, column_end) of y. Of a gated product `together`
+// panels of the gate come before their partners, so that weights stream in long runs and y is still
+// in a cache.
+void multiply_columns(const Job& job, const Block& block, std::int64_t column,
+                      std::int64_t column_end, std::int64_t together) {
+  if (!job.epilogue.gated) return multiply_block(job, block, column, column_end);
+  const std::int64_t partners = job.w.panels() / 2;
+  for (; column < column_end; column += together) {
+    const std::int64_t end = std::min(column + together, column_end);
+    multiply_block(job, block, column, end);
+    multiply_block(job, block, partners + column, partners + end);
   }
 }
 
 // A block of rows on its way through the panels.
 struct Piece {
   std::atomic<const std::byte*> packed = nullptr;
-  std::atomic<std::int64_t> next = 0;  // the first turn that nobody has taken
+  std::atomic<std::int64_t> next = 0;  // the first panel of y that nobody has taken
 };
 
 // Many rows: a thread packs a block of rows, as large as the cache allows, and takes it through all
@@ -220,9 +216,8 @@ void multiply_by_rows(const Context& ctx, const Job& job, std::int64_t threads) 
       1, kBlockBytes / (job.kernel.tile_rows * packed_bytes(job, job.w.padded_in())));
   const std::int64_t blocks = (cut.tiles() + most - 1) / most;
   const std::int64_t pieces = (blocks + threads - 1) / threads * threads;
-  const std::int64_t turns = job.w.panels(), together = job.epilogue.gated ? 2 : 1;
-  const std::int64_t step =
-      threads > 1 ? std::max<std::int64_t>(1, turns / together / kShares) * together : turns;
+  const std::int64_t columns = job.w.panels() / (job.epilogue.gated ? 2 : 1);
+  const std::int64_t step = threads > 1 ? std::max<std::int64_t>(1, columns / kShares) : columns;
   while (std::ssize(memory) < pieces) memory.emplace_back();
   std::deque<Piece>& all = memory;  // the caller's, whoever works on it
   for (std::int64_t i = 0; i < pieces; i++) {
@@ -235,8 +230,8 @@ void multiply_by_rows(const Context& ctx, const Job& job, std::int64_t threads) 
   const auto advance = [&](Piece& piece, Block block) {
     block.packed = piece.packed;
     if (block.packed == nullptr) return;  // its thread has only just begun
-    for (std::int64_t turn; (turn = piece.next.fetch_add(step)) < turns;) {
-      multiply_block(job, block, turn, std::min(turn + step, turns));
+    for (std::int64_t column; (column = piece.next.fetch_add(step)) < columns;) {
+      multiply_columns(job, block, column, std::min(column + step, columns), kGatesTogether);
     }
   };
   std::atomic<std::int64_t> unpacked = 0;
@@ -271,16 +266,15 @@ void multiply_by_panels(const Context& ctx, const Job& job, std::int64_t threads
     });
     block.packed = memory;
   }
-  const std::int64_t together = job.epilogue.gated ? 2 : 1, columns = panels / together;
+  const std::int64_t columns = panels / (job.epilogue.gated ? 2 : 1);
   const std::int64_t pieces =
       std::min(columns, threads * (panels >= kMinPiecePanels * threads ? kPieces : 1));
-  ctx.pool->parallel_for(pieces, threads > 1 ? 1 : pieces,
-                         [&](std::int64_t begin, std::int64_t end) {
-                           for (std::int64_t i = begin; i < end; i++) {
-                             multiply_block(job, block, columns * i / pieces * together,
-                                            columns * (i + 1) / pieces * together);
-                           }
-                         });
+  ctx.pool->parallel_for(
+      pieces, threads > 1 ? 1 : pieces, [&](std::int64_t begin, std::int64_t end) {
+        for (std::int64_t i = begin; i < end; i++) {
+          multiply_columns(job, block, columns * i / pieces, columns * (i + 1) / pieces, columns);
+        }
+      });
 }
 
 }  // namespace

@@ -31,16 +31,15 @@ struct Tile {
   Fetch fetch = {};  // on the way, evenly spread; a kernel may leave it out
 };
 
-/// dst[r, j] = act(src[r, j] * scale[j] + bias[j]) (* factor[r, j]) (+ dst[r, j]).
+/// dst[r, j] = act(src[r, j] * scale[j] + bias[j]), or dst[r, j] += that, or *= that.
 struct Finish {
-  const float* src;     // [rows][kPanel]
-  const float* scale;   // [cols] or null
-  const float* bias;    // [cols] or null
-  const float* factor;  // [rows][kPanel] or null
-  float* dst;           // may be src
+  const float* src;    // [rows][kPanel]
+  const float* scale;  // [cols] or null
+  const float* bias;   // [cols] or null
+  float* dst;
   std::int64_t dst_stride;
   int rows, cols;
-  bool accumulate;
+  bool accumulate, multiply;
   Activation activation;
 };
 
