@@ -12,9 +12,12 @@ constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kSmallestBlock = std::size_t(1) << 20;
 constexpr std::size_t kHugePage = std::size_t(2) << 20;
 
+}  // namespace
+
 // A block that asks for huge pages where it fills them: operators step through activations in
 // strides of more than a small page, and would look up an address for every row.
-Tensor make_block(std::size_t size) {
+Tensor Arena::make_block(std::size_t size) const {
+  if (device_ != nullptr) return Tensor(DType::u8, Shape{std::int64_t(size)}, *device_);
   Tensor block(DType::u8, Shape{std::int64_t(size)});
   const auto address = reinterpret_cast<std::uintptr_t>(block.data());
   const std::size_t skip = (kHugePage - address % kHugePage) % kHugePage;
@@ -23,8 +26,6 @@ Tensor make_block(std::size_t size) {
   }
   return block;
 }
-
-}  // namespace
 
 TensorView<float> Arena::floats(const Shape& shape, std::string_view name) {
   const std::size_t bytes =

@@ -12,6 +12,9 @@ namespace chiasm {
 /// nothing is allocated any more. Not thread-safe: one pass at a time.
 class Arena {
  public:
+  Arena() = default;
+  /// In the memory of a device, which must outlive it.
+  explicit Arena(Device& device) : device_(&device) {}
   /// An uninitialised array, valid until the enclosing Frame ends. Throws RequestError when memory
   /// is refused.
   TensorView<float> floats(const Shape& shape, std::string_view name = "scratch");
@@ -36,7 +39,9 @@ class Arena {
 
  private:
   void rewind(std::size_t block, std::size_t used);
+  Tensor make_block(std::size_t size) const;
 
+  Device* device_ = nullptr;
   std::vector<Tensor> blocks_;
   std::size_t block_ = 0;  // the one in use
   std::size_t used_ = 0;   // bytes of it

@@ -11,10 +11,14 @@
 
 namespace chiasm {
 
+class Device;
+
 /// Passed by const reference down every forward pass. Cheap to copy; owns nothing.
 struct Context {
   ThreadPool* pool = nullptr;  // never null once made by the runtime
   Isa isa = Isa::portable;
+  /// Where operators run, with their rows in its memory (core/device.h). Null: the CPU.
+  Device* device = nullptr;
   /// A debug tap: called with the name and values of intermediates, outermost module first
   /// ("vision.layers.3.out"). Null means none. Used by parity tests to name the first stage that
   /// departs from the reference.
@@ -24,9 +28,7 @@ struct Context {
   /// Polled between layers and tiles; returning true makes the operation throw Interrupted.
   const std::function<bool()>* interrupted = nullptr;
 
-  void show(std::string_view stage, TensorView<const float> values) const {
-    if (tap != nullptr) (*tap)(stage, values);
-  }
+  void show(std::string_view stage, TensorView<const float> values) const;
   void poll() const {
     if (interrupted != nullptr && (*interrupted)()) fail<Interrupted>("interrupted by the caller");
   }

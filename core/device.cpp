@@ -2,8 +2,10 @@
 
 #include <dlfcn.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <vector>
 
@@ -93,7 +95,7 @@ DeviceReport report_of(const Plugin& plugin, int index) {
 
 DeviceReport device_report(int index) { return report_of(find_plugin(), index); }
 
-Device::Device(int index) {
+Device::Device(int index) : arena_(*this) {
   const Plugin plugin = find_plugin();
   report_ = report_of(plugin, index);
   if (!report_.usable()) {
@@ -104,7 +106,12 @@ Device::Device(int index) {
   check(table_->open(index, &session_), "opening the device");
 }
 
-Device::~Device() { table_->close(session_); }
+Device::~Device() {
+  if (session_ == nullptr) return;
+  arena_ = Arena();
+  while (!taken_.empty()) release(const_cast<std::byte*>(taken_.begin()->first));
+  table_->close(session_);
+}
 
 void Device::check(device::Status status, std::string_view what) const {
   switch (status) {
@@ -119,26 +126,75 @@ void Device::check(device::Status status, std::string_view what) const {
   fail<DeviceError>(what, ": ", table_->error());
 }
 
-std::byte* Device::allocate(std::size_t bytes) const {
+std::byte* Device::allocate(std::size_t bytes) {
+  const Lock held = lock();
   void* memory = nullptr;
   const device::Status status = table_->allocate(session_, bytes, &memory);
   if (status != device::Status::ok) check(status, std::to_string(bytes) + " bytes");
+  taken_[static_cast<std::byte*>(memory)] = bytes;
   return static_cast<std::byte*>(memory);
 }
 
-void Device::release(std::byte* memory) const noexcept {
-  if (memory != nullptr) table_->release(session_, memory);
+void Device::release(std::byte* memory) noexcept {
+  const Lock held = lock();
+  if (taken_.erase(memory) > 0) table_->release(session_, memory);
+}
+
+bool Device::owns(const void* address) const {
+  const Lock held = lock();
+  const auto* const at = static_cast<const std::byte*>(address);
+  const auto after = taken_.upper_bound(at);
+  if (after == taken_.begin()) return false;
+  const auto& [begin, bytes] = *std::prev(after);
+  return at < begin + std::max<std::size_t>(bytes, 1);
+}
+
+const std::byte* Device::known_constant(const void* host) const {
+  const Lock held = lock();
+  const auto known = constants_.find(host);
+  return known != constants_.end() ? known->second : nullptr;
+}
+
+const std::byte* Device::constant(const void* host, std::span<const std::byte> as) {
+  const Lock held = lock();
+  if (const std::byte* known = known_constant(host); known != nullptr) return known;
+  std::byte* const memory = allocate(as.size());
+  upload(memory, as);
+  return constants_[host] = memory;
+}
+
+const std::byte* Device::resident(std::span<const std::byte> numbers) {
+  const Lock held = lock();
+  for (Resident& r : residents_) {
+    if (!std::ranges::equal(r.numbers, numbers)) continue;
+    r.used = ++uses_;
+    return r.memory;
+  }
+  if (residents_.size() < kRemembered) residents_.emplace_back();
+  Resident& oldest = *std::ranges::min_element(residents_, {}, &Resident::used);
+  if (oldest.capacity < numbers.size()) {
+    release(oldest.memory);
+    oldest.memory = allocate(numbers.size());
+    oldest.capacity = numbers.size();
+  }
+  oldest.numbers.assign(numbers.begin(), numbers.end());
+  oldest.used = ++uses_;
+  upload(oldest.memory, numbers);
+  return oldest.memory;
 }
 
 void Device::upload(std::byte* to, std::span<const std::byte> from) const {
+  const Lock held = lock();
   check(table_->upload(session_, to, from.data(), from.size()), "copying to the device");
 }
 
 void Device::download(std::span<std::byte> to, const std::byte* from) const {
+  const Lock held = lock();
   check(table_->download(session_, to.data(), from, to.size()), "copying from the device");
 }
 
 void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) const {
+  const Lock held = lock();
   check(table_->copy(session_, to, from, bytes), "copying inside the device");
 }
 

@@ -2,11 +2,16 @@
 /// A device of a plug-in (core/device_table.h): found, opened, and its memory.
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "core/arena.h"
+#include "core/context.h"
 #include "core/device_table.h"
 
 namespace chiasm {
@@ -28,7 +33,8 @@ struct DeviceReport {
 /// or program that this code is part of, else one that the loader finds.
 DeviceReport device_report(int index = 0);
 
-/// An open device. Not thread-safe: one model's loop owns it.
+/// An open device. Each function may be called by any thread; a forward pass keeps the lock, so
+/// that what its operators are given stays valid.
 class Device {
  public:
   /// DeviceError that says what is missing.
@@ -37,24 +43,60 @@ class Device {
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
+  using Lock = std::unique_lock<std::recursive_mutex>;
+  Lock lock() const { return Lock(mutex_); }
+
   const device::Table& table() const { return *table_; }
   device::Session* session() const { return session_; }
   const DeviceReport& report() const { return report_; }
 
   /// RequestError with the size where memory is refused.
-  std::byte* allocate(std::size_t bytes) const;
-  void release(std::byte* memory) const noexcept;
+  std::byte* allocate(std::size_t bytes);
+  void release(std::byte* memory) noexcept;
+  /// Whether the address lies in memory of this device.
+  bool owns(const void* address) const;
   void upload(std::byte* to, std::span<const std::byte> from) const;
   void download(std::span<std::byte> to, const std::byte* from) const;
   void copy(std::byte* to, const std::byte* from, std::size_t bytes) const;
+
+  /// Scratch memory of a forward pass.
+  Arena& arena() { return arena_; }
+
+  /// The device's copy of weights that lie in the host's memory, made at the first call. They are
+  /// told by their address: they must never change or move while this device is open.
+  const std::byte* constant(const void* host, std::size_t bytes) {
+    return constant(host, {static_cast<const std::byte*>(host), bytes});
+  }
+  /// Likewise for weights that another layout stands for on the device.
+  const std::byte* constant(const void* host, std::span<const std::byte> as);
+  /// Null where there is none yet.
+  const std::byte* known_constant(const void* host) const;
+  /// The device's copy of a few numbers, valid until kRemembered other ones were asked for. What
+  /// was uploaded before is found by its contents: the layers of a step share one copy.
+  const std::byte* resident(std::span<const std::byte> numbers);
+  static constexpr std::size_t kRemembered = 64;
 
   /// Throws what a failed call means: RequestError for memory, else DeviceError; `what` was asked.
   void check(device::Status status, std::string_view what) const;
 
  private:
+  /// Numbers that were uploaded, and where to.
+  struct Resident {
+    std::vector<std::byte> numbers;
+    std::byte* memory = nullptr;
+    std::size_t capacity = 0;
+    std::uint64_t used = 0;  // the larger the later
+  };
+
+  mutable std::recursive_mutex mutex_;
   const device::Table* table_ = nullptr;
   device::Session* session_ = nullptr;
   DeviceReport report_;
+  std::map<const std::byte*, std::size_t> taken_;  // bytes
+  std::map<const void*, const std::byte*> constants_;
+  std::vector<Resident> residents_;
+  std::uint64_t uses_ = 0;
+  Arena arena_;  // after all that giving memory back needs
 };
 
 /// What `device=` of load options means: null for the CPU. "auto": the first device, or the CPU

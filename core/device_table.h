@@ -8,6 +8,8 @@
 /// `download` and `synchronize` wait for it, everything else may return before it is done.
 #include <cstdint>
 
+#include "core/device_calls.h"
+
 namespace chiasm::device {
 
 /// Another number, another table or other meanings: plug-in and program must agree.
@@ -49,6 +51,19 @@ struct Table {
   /// Inside the device.
   Status (*copy)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
   Status (*synchronize)(Session* session) = nullptr;
+
+  // Operators. `unsupported` for shapes that the plug-in has no kernel for.
+  Status (*norm)(Session* session, const NormCall* call) = nullptr;
+  Status (*turn)(Session* session, const TurnCall* call) = nullptr;
+  Status (*pointwise)(Session* session, const PointwiseCall* call) = nullptr;
+  Status (*rows)(Session* session, const RowsCall* call) = nullptr;
+  Status (*embed)(Session* session, const EmbedCall* call) = nullptr;
+  Status (*patches)(Session* session, const PatchesCall* call) = nullptr;
+  Status (*shuffle)(Session* session, const ShuffleCall* call) = nullptr;
+  Status (*picture)(Session* session, const PictureCall* call) = nullptr;
+  Status (*linear)(Session* session, const LinearCall* call) = nullptr;
+  Status (*attention)(Session* session, const AttentionCall* call) = nullptr;
+  Status (*sample)(Session* session, const SampleCall* call) = nullptr;
 };
 
 using TableFunction = const Table* (*)(std::uint32_t version);

@@ -12,6 +12,8 @@
 
 namespace chiasm {
 
+class Device;
+
 /// Row-major view of elements that somebody else owns and must keep alive.
 /// The last dimension is contiguous; `row_stride()` elements lie between the starts of consecutive
 /// rows (a row being the last dimension), so a view may select columns of a wider matrix.
@@ -82,6 +84,9 @@ class Tensor {
   Tensor() = default;
   /// Throws RequestError with the size when memory is refused.
   Tensor(DType dtype, Shape shape);
+  /// In the memory of a device (core/device.h), which must outlive it: for operators alone, the
+  /// host cannot read it.
+  Tensor(DType dtype, Shape shape, Device& device);
 
   DType dtype() const { return dtype_; }
   const Shape& shape() const { return shape_; }
@@ -103,8 +108,12 @@ class Tensor {
 
  private:
   struct Free {
+    Free() : device(nullptr) {}
+    explicit Free(Device& of) : device(&of) {}
+    Device* device;  // null: the host
     void operator()(std::byte* p) const;
   };
+  std::size_t set_sizes(DType dtype, const Shape& shape);
   void check(DType wanted, std::string_view name) const;
 
   std::unique_ptr<std::byte, Free> data_;

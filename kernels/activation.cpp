@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 #include "kernels/reference/rows.h"
 
 namespace chiasm::kernels {
@@ -37,6 +38,7 @@ Activation activation_from_name(std::string_view name) {
 }
 
 void activate(const Context& ctx, Activation act, TensorView<float> x) {
+  if (ctx.device != nullptr) return on_device::activate(*ctx.device, act, x);
   if (ctx.isa == Isa::reference) return reference::activate(act, x);
   const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
   // A contiguous tensor is one long row: cuts need not fall between rows.
@@ -60,6 +62,7 @@ void gated_activation(const Context& ctx, Activation act, TensorView<const float
   in_context("gated_activation", [&] {
     const std::int64_t rows = y.rows(), n = y.cols();
     gate_up.expect({rows, 2 * n});
+    if (ctx.device != nullptr) return on_device::gated_activation(*ctx.device, act, gate_up, y);
     if (ctx.isa == Isa::reference) return reference::gated_activation(act, gate_up, y);
     const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
     const std::int64_t grain = cpu::rows_per_piece(n);
@@ -75,6 +78,7 @@ void add(const Context& ctx, TensorView<const float> x, TensorView<float> y) {
   const Timed timed(ctx.profile, "add");
   in_context("add", [&] {
     x.expect(y.shape());
+    if (ctx.device != nullptr) return on_device::add(*ctx.device, x, y);
     const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);
     ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; r++) {
@@ -93,6 +97,7 @@ void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const 
     x.expect(y.shape());
     const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);
     scale.expect({cols});
+    if (ctx.device != nullptr) return on_device::add_scaled(*ctx.device, x, scale, y);
     ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t r = begin; r < end; r++) {
         const float *from = x.row(r), *factor = scale.data();
@@ -105,6 +110,7 @@ void add_scaled(const Context& ctx, TensorView<const float> x, TensorView<const 
 
 void scale(const Context& ctx, float factor, TensorView<float> x) {
   const Timed timed(ctx.profile, "scale");
+  if (ctx.device != nullptr) return on_device::scale(*ctx.device, factor, x);
   const std::int64_t cols = x.cols(), grain = cpu::rows_per_piece(cols);
   ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t r = begin; r < end; r++) {
@@ -115,6 +121,7 @@ void scale(const Context& ctx, float factor, TensorView<float> x) {
 }
 
 void softcap(const Context& ctx, float cap, TensorView<float> x) {
+  if (ctx.device != nullptr) return on_device::softcap(*ctx.device, cap, x);
   scale(ctx, 1 / cap, x);
   activate(ctx, Activation::tanh, x);
   scale(ctx, cap, x);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 #include "kernels/reference/attention.h"
 
 namespace chiasm::kernels {
@@ -219,6 +220,9 @@ void attention(const Context& ctx, const AttentionShape& asked, TensorView<const
       in_context("sequence " + std::to_string(i),
                  [&] { check_sequence(kv, sequences[i], rows, first_key, last_key); });
     }
+    if (ctx.device != nullptr) {
+      return on_device::attention(*ctx.device, asked, q, kv, sequences, first_key, last_key, out);
+    }
     if (ctx.isa == Isa::reference) {
       return reference::attention(shape, q, kv, sequences, first_key, last_key, out);
     }
@@ -253,6 +257,9 @@ void write_pages(const Context& ctx, TensorView<const float> x, std::int64_t kv_
     x.expect({std::int64_t(slot.size()), kv_heads * head_dim});
     if (page_dtype != DType::f32 && page_dtype != DType::bf16) {
       fail<ShapeError>("pages of ", name(page_dtype), ", expected float32 or bfloat16");
+    }
+    if (ctx.device != nullptr) {
+      return on_device::write_pages(*ctx.device, x, kv_heads, head_dim, slot, pages, page_dtype);
     }
     const std::int64_t grain = cpu::rows_per_piece(x.cols());
     ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 
 namespace chiasm::kernels {
 
@@ -30,6 +31,7 @@ void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t
   in_context("embed", [&] {
     y.expect({std::int64_t(ids.size()), table.in()});
     check_ids(ids, table.out());
+    if (ctx.device != nullptr) return on_device::embed(*ctx.device, table, ids, y);
     const std::int64_t grain = cpu::rows_per_piece(table.in());
     ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; i++) table.row(ids[std::size_t(i)], y.row(i));
@@ -43,6 +45,7 @@ void add_rows(const Context& ctx, TensorView<const float> table, std::span<const
   in_context("add_rows", [&] {
     y.expect({std::int64_t(ids.size()), table.cols()});
     check_ids(ids, table.rows());
+    if (ctx.device != nullptr) return on_device::add_rows(*ctx.device, table, ids, y);
     const std::int64_t cols = y.cols(), grain = cpu::rows_per_piece(cols);
     ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; i++) {
@@ -51,6 +54,22 @@ void add_rows(const Context& ctx, TensorView<const float> table, std::span<const
         for (std::int64_t j = 0; j < cols; j++) to[j] += from[j];
       }
     });
+  });
+}
+
+void move_rows(const Context& ctx, TensorView<const float> x, std::span<const std::int32_t> from,
+               TensorView<float> y) {
+  in_context("move_rows", [&] {
+    if (!from.empty()) {
+      check_ids(from, x.rows());
+      y.expect({std::int64_t(from.size()), x.cols()});
+    } else {
+      y.expect(x.shape());
+    }
+    if (ctx.device != nullptr) return on_device::move_rows(*ctx.device, x, from, y);
+    for (std::int64_t i = 0; i < y.rows(); i++) {
+      copy(x.row(from.empty() ? i : from[std::size_t(i)]), y.cols(), y.row(i));
+    }
   });
 }
 
@@ -65,6 +84,7 @@ void extract_patches(const Context& ctx, TensorView<const float> pixels, std::in
     }
     const std::int64_t channels = s[0], height = s[1], down = s[1] / patch, across = s[2] / patch;
     y.expect({down * across, channels * patch * patch});
+    if (ctx.device != nullptr) return on_device::extract_patches(*ctx.device, pixels, patch, y);
     const std::int64_t grain = cpu::rows_per_piece(y.cols());
     ctx.pool->parallel_for(down * across, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; p++) {
@@ -90,6 +110,7 @@ void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64
                        " at stride ", stride, " and padding ", padding);
     }
     y.expect({(frames + 2 * padding - kernel) / stride + 1, channels * kernel});
+    on_device::refuse(ctx, "extract_stretches");
     const std::int64_t grain = cpu::rows_per_piece(y.cols());
     ctx.pool->parallel_for(y.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t i = begin; i < end; i++) {
@@ -117,6 +138,9 @@ void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t h
     const std::int64_t dim = x.cols(), down = height / factor, across = width / factor;
     x.expect({height * width, dim});
     y.expect({down * across, dim * factor * factor});
+    if (ctx.device != nullptr) {
+      return on_device::pixel_shuffle(*ctx.device, x, height, width, factor, y);
+    }
     const std::int64_t grain = cpu::rows_per_piece(y.cols());
     ctx.pool->parallel_for(down * across, grain, [&](std::int64_t begin, std::int64_t end) {
       for (std::int64_t p = begin; p < end; p++) {

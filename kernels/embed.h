@@ -17,6 +17,11 @@ void embed(const Context& ctx, const Matrix& table, std::span<const std::int32_t
 void add_rows(const Context& ctx, TensorView<const float> table, std::span<const std::int32_t> ids,
               TensorView<float> y);
 
+/// y[i, :] = x[from[i], :]; x itself where `from` is empty. x: [n, dim]; y: [from, dim]. They do
+/// not overlap. Throws RequestError for an index outside x.
+void move_rows(const Context& ctx, TensorView<const float> x, std::span<const std::int32_t> from,
+               TensorView<float> y);
+
 /// Non-overlapping patches as rows for a matrix product with a convolution weight
 /// [dim, channels, patch, patch]: y[i * (width / patch) + j, (c * patch + u) * patch + v] =
 /// pixels[c, i * patch + u, j * patch + v]. pixels: [channels, height, width]; y: [patches,

@@ -13,6 +13,7 @@
 #include "kernels/cpu/gemm_driver.h"
 #include "kernels/cpu/pack_quant.h"
 #include "kernels/cpu/packed.h"
+#include "kernels/on_device.h"
 #include "kernels/reference/linear.h"
 
 namespace chiasm::kernels {
@@ -290,6 +291,7 @@ void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
     x.expect({rows, w.in()});
     y.expect({rows, outputs_of(w, epilogue)});
     if (rows == 0 || w.out() == 0) return;
+    if (ctx.device != nullptr) return on_device::linear(*ctx.device, x, w, epilogue, y);
     const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.format());
     if (kernel == nullptr) return reference::linear(x, w, epilogue, y);
     cpu::gemm(ctx, *kernel, w.packed(), x, epilogue, y);

@@ -1,6 +1,7 @@
 #include "kernels/norm.h"
 
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 #include "kernels/reference/rows.h"
 
 namespace chiasm::kernels {
@@ -28,6 +29,7 @@ void layer_norm(const Context& ctx, TensorView<const float> x, TensorView<const 
     check_rows(x, y);
     weight.expect({x.cols()});
     bias.expect({x.cols()});
+    if (ctx.device != nullptr) return on_device::norm(*ctx.device, x, 1, weight, bias, eps, y);
     if (ctx.isa == Isa::reference) return reference::layer_norm(x, weight, bias, eps, y);
     run(ctx, cpu::ops_for(ctx.isa).layer_norm,
         {x.data(), x.row_stride(), y.data(), y.row_stride(), weight.data(), bias.data(), x.cols(),
@@ -42,6 +44,7 @@ void rms_norm(const Context& ctx, TensorView<const float> x, TensorView<const fl
   in_context("rms_norm", [&] {
     check_rows(x, y);
     weight.expect({x.cols()});
+    if (ctx.device != nullptr) return on_device::norm(*ctx.device, x, 1, weight, {}, eps, y);
     if (ctx.isa == Isa::reference) return reference::rms_norm(x, weight, eps, y);
     run(ctx, cpu::ops_for(ctx.isa).rms_norm,
         {x.data(), x.row_stride(), y.data(), y.row_stride(), weight.data(), nullptr, x.cols(), eps},
@@ -55,6 +58,7 @@ void rms_norm_heads(const Context& ctx, TensorView<float> x, std::int64_t heads,
   in_context("rms_norm_heads", [&] {
     const std::int64_t dim = weight.cols();
     x.expect({x.rows(), heads * dim});
+    if (ctx.device != nullptr) return on_device::norm(*ctx.device, x, heads, weight, {}, eps, x);
     const auto head_rows = [&](std::int64_t r) {
       return TensorView<float>(x.row(r), {heads, dim}, x.name());
     };

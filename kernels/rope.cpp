@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/staged.h"
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 #include "kernels/reference/rows.h"
 
 namespace chiasm::kernels {
@@ -18,6 +20,9 @@ void rotate_half(const Context& ctx, TensorView<float> x, std::int64_t heads, st
     if (cosine.shape().rank() != 2 || 2 * half > head_dim) {
       fail<ShapeError>(cosine.name(), ": shape ", cosine.shape(),
                        ", expected [rows, half] with 2 * half <= head size ", head_dim);
+    }
+    if (ctx.device != nullptr) {
+      return on_device::rotate_half(*ctx.device, x, heads, head_dim, cosine, sine);
     }
     if (ctx.isa == Isa::reference) return reference::rotate_half(x, heads, head_dim, cosine, sine);
     const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
@@ -47,6 +52,16 @@ void rotary_table(const Context& ctx, std::span<const std::int32_t> position,
         (!axis.empty() && std::int64_t(axis.size()) != half)) {
       fail<ShapeError>(position.size(), " positions on ", axes, " axes of ", rows, " rows, and ",
                        axis.size(), " axes of ", half, " pairs");
+    }
+    if (ctx.device != nullptr) {  // few numbers, and as exact as the CPU's
+      const std::size_t count = std::size_t(rows * half);
+      std::vector<float> c(count), s(count);
+      Context host = ctx;
+      host.device = nullptr;
+      const TensorView<float> on_host[] = {{c.data(), cosine.shape()}, {s.data(), sine.shape()}};
+      rotary_table(host, position, inv_freq, axis, attention_scaling, on_host[0], on_host[1]);
+      upload(*ctx.device, on_host[0], cosine);
+      return upload(*ctx.device, on_host[1], sine);
     }
     // A sine takes some 20 ns, a hundred times a plain operation.
     const std::int64_t grain = cpu::rows_per_piece(100 * half);

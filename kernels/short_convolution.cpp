@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 
 namespace chiasm::kernels {
 
@@ -16,6 +17,7 @@ void gated_short_convolution(const Context& ctx, TensorView<const float> bgx,
     bgx.expect({rows, 3 * dim});
     weight.expect({past + 1, dim});
     history.expect({past, dim});
+    on_device::refuse(ctx, "a short convolution");
     // y[c] += w[c] * p[r, c]
     const auto add_tap = [&](std::int64_t r, const float* w, float* to) {
       if (r < 0) {

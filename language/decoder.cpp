@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/staged.h"
 #include "kernels/activation.h"
 #include "kernels/embed.h"
 
@@ -151,14 +152,21 @@ std::size_t Decoder::bytes() const {
 
 void Decoder::embed(const Context& ctx, std::span<const std::int32_t> ids,
                     TensorView<float> x) const {
-  kernels::embed(ctx, embedding_, ids, x);
-  if (config_.embedding_scale != 1) kernels::scale(ctx, config_.embedding_scale, x);
+  Context host = ctx;  // few rows of a large table: they are looked up where they lie
+  host.device = nullptr;
+  kernels::embed(host, embedding_, ids, x);
+  if (config_.embedding_scale != 1) kernels::scale(host, config_.embedding_scale, x);
 }
 
 void Decoder::logits(const Context& ctx, TensorView<const float> features,
                      TensorView<float> out) const {
-  kernels::linear(ctx, features, tied_ ? embedding_ : head_, {}, out);
-  if (config_.logit_softcap > 0) kernels::softcap(ctx, config_.logit_softcap, out);
+  Arena unused;
+  const Pass pass(ctx, unused);
+  const auto x = staged(ctx, features, pass.arena());
+  const auto y = unwritten(ctx, out, pass.arena());
+  kernels::linear(ctx, x, tied_ ? embedding_ : head_, {}, y);
+  if (config_.logit_softcap > 0) kernels::softcap(ctx, config_.logit_softcap, y);
+  bring_back(ctx, y, out);
   ctx.show("logits", out);
 }
 
@@ -205,9 +213,15 @@ void Decoder::add_positions(const Context& ctx, const DecoderBatch& batch,
 }
 
 void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
-                      Arena& arena, TensorView<float> x, const DeepRows* deep) const {
-  if (deep != nullptr) check_deep(*deep, x);
-  Arena::Frame frame(arena);
+                      Arena& host, TensorView<float> rows, const DeepRows* deep_rows) const {
+  if (deep_rows != nullptr) check_deep(*deep_rows, rows);
+  const Pass pass(ctx, host);
+  Arena& arena = pass.arena();
+  const TensorView<float> x = staged(ctx, rows, arena);
+  std::optional<DeepRows> deep;
+  if (deep_rows != nullptr) {
+    deep.emplace(DeepRows{deep_rows->rows, staged(ctx, deep_rows->features, arena)});
+  }
   const DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
   add_positions(ctx, batch, x);
   ctx.show("decoder.embed", x);
@@ -215,10 +229,11 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
     mix(ctx, layers_[i], std::int64_t(i), pages, batch, arena, x);
     layers_[i].mlp->forward(ctx, arena, x);
     if (ctx.tap != nullptr) ctx.show("decoder.layers." + std::to_string(i), x);
-    if (deep != nullptr) add_deep(ctx, *deep, std::int64_t(i), x);
+    if (deep) add_deep(ctx, *deep, std::int64_t(i), x);
   }
   (*norm_)(ctx, x, x);
   ctx.show("decoder.norm", x);
+  bring_back(ctx, x, rows);
   for (const BatchPart& part : parts) part.state->advance(part.rows);
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <utility>
 
+#include "core/device.h"
 #include "core/error.h"
 
 namespace chiasm::language {
@@ -19,6 +20,16 @@ std::size_t pages_for(std::int64_t tokens) {
 }
 
 }  // namespace
+
+KvPages::KvPages(const KvShape& shape, std::int64_t capacity, Device& device)
+    : shape_(shape),
+      capacity_(capacity),
+      layer_bytes_(std::size_t(capacity) * shape.page_bytes()),
+      device_(&device),
+      references_(std::size_t(capacity), 0) {
+  memory_ = device.allocate(2 * std::size_t(shape.layers) * layer_bytes_);
+  for (std::int64_t i = capacity - 1; i >= 0; i--) free_.push_back(std::int32_t(i));
+}
 
 KvPages::KvPages(const KvShape& shape, std::int64_t capacity)
     : shape_(shape),
@@ -36,7 +47,13 @@ KvPages::KvPages(const KvShape& shape, std::int64_t capacity)
   for (std::int64_t i = capacity - 1; i >= 0; i--) free_.push_back(std::int32_t(i));
 }
 
-KvPages::~KvPages() { munmap(memory_, 2 * std::size_t(shape_.layers) * layer_bytes_); }
+KvPages::~KvPages() {
+  if (device_ != nullptr) {
+    device_->release(memory_);
+  } else {
+    munmap(memory_, 2 * std::size_t(shape_.layers) * layer_bytes_);
+  }
+}
 
 std::int32_t KvPages::acquire() {
   if (free_.empty()) {
@@ -67,7 +84,13 @@ void KvPages::copy(std::int32_t from, std::int32_t to) const {
   const std::size_t bytes = shape_.page_bytes();
   for (std::int64_t layer = 0; layer < shape_.layers; layer++) {
     for (std::byte* base : {keys(layer), values(layer)}) {
-      std::memcpy(base + std::size_t(to) * bytes, base + std::size_t(from) * bytes, bytes);
+      std::byte* const target = base + std::size_t(to) * bytes;
+      const std::byte* const source = base + std::size_t(from) * bytes;
+      if (device_ != nullptr) {
+        device_->copy(target, source, bytes);
+      } else {
+        std::memcpy(target, source, bytes);
+      }
     }
   }
 }

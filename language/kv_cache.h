@@ -27,12 +27,14 @@ struct KvShape {
 };
 
 /// All pages of one model: `[layer][page][kv_head][64][head_dim]`, K and V apart. The address space
-/// of `capacity` pages is reserved at once; memory is taken when a page is first written.
-/// Not thread-safe: the engine's loop owns it.
+/// of `capacity` pages is reserved at once; on the CPU, memory is taken when a page is first
+/// written. Not thread-safe: the engine's loop owns it.
 class KvPages {
  public:
   /// RequestError when the address space is refused.
   KvPages(const KvShape& shape, std::int64_t capacity);
+  /// All of it in the memory of a device, which must outlive it, at once. RequestError likewise.
+  KvPages(const KvShape& shape, std::int64_t capacity, Device& device);
   ~KvPages();
   KvPages(const KvPages&) = delete;
   KvPages& operator=(const KvPages&) = delete;
@@ -58,6 +60,7 @@ class KvPages {
   std::int64_t capacity_, used_ = 0;
   std::size_t layer_bytes_;
   std::byte* memory_ = nullptr;
+  Device* device_ = nullptr;
   std::vector<std::int32_t> free_;  // last freed first taken: its memory is already there
   std::vector<std::int32_t> references_;
 };

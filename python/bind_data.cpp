@@ -89,6 +89,7 @@ void bind_data(py::module_& m) {
       .def_property_readonly("bos_token", text_of(&ModelInfo::bos_token))
       .def_property_readonly("eos_token", text_of(&ModelInfo::eos_token))
       .def_property_readonly("isa", text_of(&ModelInfo::isa))
+      .def_property_readonly("device", text_of(&ModelInfo::device))
       .def_property_readonly("image_token", text_of(&ModelInfo::image_token))
       .def_property_readonly("audio_token", text_of(&ModelInfo::audio_token))
       .def_readonly("parameters", &ModelInfo::parameters)

@@ -11,6 +11,12 @@ std::int64_t pages_for(std::int64_t tokens) {
   return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
 }
 
+language::KvPages make_pages(const language::KvShape& shape, std::int64_t capacity,
+                             const Context& ctx) {
+  if (ctx.device != nullptr) return {shape, capacity, *ctx.device};
+  return {shape, capacity};
+}
+
 }  // namespace
 
 Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
@@ -19,7 +25,7 @@ Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const
       tokenizer_(tokenizer),
       ctx_(ctx),
       options_(std::move(options)),
-      pages_(family.decoder().kv_shape(options_.kv_dtype), options_.kv_pages),
+      pages_(make_pages(family.decoder().kv_shape(options_.kv_dtype), options_.kv_pages, ctx)),
       prefixes_(options_.remembered_prefixes) {}
 
 void Engine::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {

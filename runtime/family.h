@@ -86,6 +86,8 @@ class Family {
   /// Fills in the family's own part of `info`.
   virtual void describe(ModelInfo& info) const = 0;
   virtual std::size_t weight_bytes() const = 0;
+  /// Whether `encode` keeps to operators on rows in the device's memory.
+  virtual bool runs_on_device() const { return false; }
 
   /// The text that stands for one picture in a prompt ("<image>"), and the token that one row of
   /// features replaces. Empty and none for families without pictures.

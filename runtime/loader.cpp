@@ -94,13 +94,6 @@ DType kv_dtype(const LoadOptions& options, kernels::WeightFormat format) {
                      "\" is not known; use auto, float32 or bfloat16");
 }
 
-/// No model runs on a device yet: "auto" is the CPU, and a device that is asked for by name is an
-/// error, whether it is there or not.
-void check_device(const std::string& device) {
-  if (device == "auto" || choose_device(device) == nullptr) return;
-  fail<DeviceError>("device \"", device, "\": models do not run on a device yet; use \"cpu\"");
-}
-
 void check_threads(const LoadOptions& options) {
   if (options.threads < 0 || options.threads > 1024) {
     fail<RequestError>("threads is ", options.threads, ", expected between 0 (all) and 1024");
@@ -116,10 +109,13 @@ std::int64_t context_length(const LoadOptions& options, std::int64_t trained) {
 }
 
 /// Room for eight full contexts, but never over a quarter of the machine's memory unless one
-/// context alone needs more. Only pages that are used take memory.
-std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_context) {
+/// context alone needs more. On the CPU, only pages that are used take memory.
+std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_context,
+                         const Device* device) {
   const std::int64_t one = (max_context + kernels::kPageTokens - 1) / kernels::kPageTokens + 1;
-  const auto memory = std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  const auto memory = device != nullptr
+                          ? std::int64_t(device->report().memory_bytes)
+                          : std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   const auto page = std::int64_t(shape.token_bytes()) * kernels::kPageTokens;
   return std::max(one, std::min(8 * one, memory / 4 / page));
 }
@@ -132,6 +128,35 @@ struct Source {
   WeightFormats formats;
   std::string quantize, packed_layout, chat_template;
 };
+
+/// No embedder runs on a device yet: "auto" is the CPU, and a device that is asked for by name is
+/// an error, whether it is there or not.
+void check_embedders_device(const std::string& device) {
+  if (device == "auto" || choose_device(device) == nullptr) return;
+  fail<DeviceError>("device \"", device, "\": embedders do not run on a device yet; use \"cpu\"");
+}
+
+/// What keeps a model from running on a device; empty where nothing does.
+std::string unfit_for_device(const Family& family, const Source& source) {
+  const auto& decoder = family.decoder();
+  if (!family.runs_on_device()) return "this family does not run on a device yet";
+  if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
+  if (decoder.needs_whole_prefix()) return "short convolutions do not run on a device yet";
+  if (source.quantize == "int8" || source.quantize == "int4") {
+    return "quantized weights do not run on a device yet";
+  }
+  return {};
+}
+
+/// The device that the options ask for, where the model can run on it. "auto" falls back to the
+/// CPU.
+std::unique_ptr<Device> device_for(const LoadOptions& options, const Family& family,
+                                   const Source& source) {
+  const std::string why = unfit_for_device(family, source);
+  if (why.empty()) return choose_device(options.device);
+  if (options.device == "auto" || choose_device(options.device) == nullptr) return nullptr;
+  fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");
+}
 
 /// A folder of `chiasm quantize`: number formats are the file's.
 Source open_packed_folder(const std::filesystem::path& folder, const LoadOptions& options) {
@@ -234,6 +259,7 @@ void describe(LoadedModel& model, const std::filesystem::path& path, const Sourc
   info.dtype = name(source.formats.plain);
   info.kv_dtype = chiasm::name(model.engine_options.kv_dtype);
   info.isa = chiasm::name(best_isa());
+  info.device = model.device ? model.device->report().name : "cpu";
   info.threads = model.pool->threads();
   info.vocab_size = c.vocab_size;
   info.hidden_size = c.hidden_size;
@@ -273,7 +299,7 @@ void check_path(const std::filesystem::path& path, bool gguf) {
 
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
                        const PackSink& packed) {
-  check_device(options.device);
+  if (options.device != "auto") choose_device(options.device);  // before the long work of loading
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
   check_threads(options);
@@ -294,7 +320,9 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
-    engine.kv_pages = cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context);
+    model.device = device_for(options, *model.family, source);
+    engine.kv_pages =
+        cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.limits.max_pixels = options.max_image_pixels;
     engine.sound_limits.max_seconds = options.max_audio_seconds;
     // A GGUF file has no such file beside it: the config alone counts.
@@ -315,7 +343,7 @@ LoadedEmbedder load_embedder(const std::filesystem::path& folder, const Embedder
   settings.dtype = options.dtype;
   settings.quantize = options.quantize;
   settings.threads = options.threads;
-  check_device(settings.device);
+  check_embedders_device(settings.device);
   check_path(folder, /*gguf=*/false);
   check_threads(settings);
   return as_model_error(folder.string(), [&] {

@@ -4,6 +4,7 @@
 #include <set>
 #include <string>
 
+#include "core/device.h"
 #include "core/safetensors.h"
 #include "runtime/embedder.h"
 #include "runtime/embedder_family.h"
@@ -13,15 +14,17 @@
 
 namespace chiasm {
 
-inline Context context_of(ThreadPool& pool) {
+inline Context context_of(ThreadPool& pool, Device* device = nullptr) {
   Context ctx;
   ctx.pool = &pool;
   ctx.isa = best_isa();
+  ctx.device = device;
   return ctx;
 }
 
 struct LoadedModel {
   std::unique_ptr<ThreadPool> pool;
+  std::unique_ptr<Device> device;          // null: the CPU
   std::unique_ptr<Checkpoint> checkpoint;  // matrices of a packed file lie in it
   std::unique_ptr<language::Tokenizer> tokenizer;
   std::unique_ptr<Family> family;
@@ -29,7 +32,7 @@ struct LoadedModel {
   ModelInfo info;
   std::set<std::string, std::less<>> tensors_read;
 
-  Context context() const { return context_of(*pool); }
+  Context context() const { return context_of(*pool, device.get()); }
 };
 
 struct LoadedEmbedder {

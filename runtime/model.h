@@ -45,6 +45,7 @@ struct ModelInfo {
   std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
   std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token, audio_token;
+  std::string device;         // "cpu", or the name of the device that runs it
   std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t fixed_bytes = 0;  // tokenizer, tables and program, measured while loading

@@ -169,6 +169,7 @@ void quantize(const fs::path& source, const fs::path& destination, const Quantiz
   check_out(out, options.force);
 
   LoadOptions load;
+  load.device = "cpu";  // it packs what the CPU reads
   load.quantize = options.to;
   load.dtype = options.dtype;
   load.threads = options.threads;

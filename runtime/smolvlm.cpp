@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "core/staged.h"
 #include "projector/pixel_shuffle.h"
 #include "runtime/family.h"
 #include "vision/idefics3_processor.h"
@@ -99,24 +100,29 @@ class SmolVlm : public Family {
     return out;
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
     const auto count = std::int64_t(pieces.size());
-    Arena::Frame frame(arena);
+    const Pass pass(ctx, host);
+    Arena& arena = pass.arena();
+    const auto rows = unwritten(ctx, out, arena);
     const auto features =
         arena.floats({count * side_ * side_, encoder_.config().hidden_size}, "features");
     {
-      Arena::Frame inner(arena);
+      Arena::Frame inner(host);
       std::vector<vision::EncoderTile> inputs;
       for (const PieceRef& ref : pieces) {
         const vision::Tile& tile = ref.medium->tile(ref.index);
-        const auto pixels = arena.floats({3, tile.height, tile.width}, "pixels");
+        const auto pixels = host.floats({3, tile.height, tile.width}, "pixels");
         ref.medium->pixel_values(ref.index, pixels.data());
         inputs.push_back({pixels, tile.valid.height, tile.valid.width});
       }
       encoder_.forward(ctx, inputs, arena, features);
     }
-    projector_.forward(ctx, features, count, side_, arena, out);
+    projector_.forward(ctx, features, count, side_, arena, rows);
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

@@ -19,6 +19,7 @@ class TextModel : public Family {
 
   const language::Decoder& decoder() const override { return decoder_; }
   std::size_t weight_bytes() const override { return decoder_.bytes(); }
+  bool runs_on_device() const override { return true; }
   void describe(ModelInfo& info) const override { info.family = name_; }
 
  private:

@@ -115,7 +115,7 @@ struct SiglipEncoder::Packed {
   AttentionPattern pattern;
   // Row of each patch: patches of a padded tile are packed real ones first, so that the visible
   // keys are one range. Empty when no tile is padded.
-  std::vector<std::int64_t> row_of_patch;
+  std::vector<std::int32_t> row_of_patch, patch_of_row;
 };
 
 SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const EncoderTile> tiles,
@@ -126,7 +126,7 @@ SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const E
   const TensorView<float> patches = arena.floats({x.rows(), width}, "patches");
   std::vector<std::int32_t> positions;
   Packed packed;
-  std::vector<std::int64_t> order;
+  std::vector<std::int32_t> order;
   bool padded = false;
   std::int64_t begin = 0;
   for (const EncoderTile& tile : tiles) {
@@ -144,13 +144,18 @@ SiglipEncoder::Packed SiglipEncoder::embed(const Context& ctx, std::span<const E
     std::int64_t real = begin, padding = begin + valid;
     for (std::int64_t i = 0; i < count; i++) {
       const bool is_real = i / cols < valid_rows && i % cols < valid_cols;
-      order.push_back(is_real ? real++ : padding++);
+      order.push_back(std::int32_t(is_real ? real++ : padding++));
     }
     begin += count;
   }
   patch_embedding_(ctx, patches, x);
   kernels::add_rows(ctx, position_embedding_.view<float>(), positions, x);
-  if (padded) packed.row_of_patch = std::move(order);
+  if (!padded) return packed;
+  packed.patch_of_row.resize(order.size());
+  for (std::size_t i = 0; i < order.size(); i++) {
+    packed.patch_of_row[std::size_t(order[i])] = std::int32_t(i);
+  }
+  packed.row_of_patch = std::move(order);
   return packed;
 }
 
@@ -178,20 +183,14 @@ void SiglipEncoder::forward(const Context& ctx, std::span<const EncoderTile> til
   Packed packed = embed(ctx, tiles, arena, x);
   ctx.show("vision.embed", x);
   if (!packed.row_of_patch.empty()) {
-    for (std::int64_t i = 0; i < count; i++) {  // `out` serves as the copy
-      const float* from = x.row(i);
-      std::copy_n(from, x.cols(), out.row(packed.row_of_patch[std::size_t(i)]));
-    }
-    for (std::int64_t i = 0; i < count; i++) std::copy_n(out.row(i), x.cols(), x.row(i));
+    kernels::move_rows(ctx, x, packed.patch_of_row, out);  // `out` serves as the copy
+    kernels::move_rows(ctx, out, {}, x);
   }
   TransformerInput input;
   input.pattern = [&](std::int64_t) -> const AttentionPattern& { return packed.pattern; };
   layers_.forward(ctx, input, arena, x);
   norm_(ctx, x, x);
-  for (std::int64_t i = 0; i < count; i++) {
-    const std::int64_t from = packed.row_of_patch.empty() ? i : packed.row_of_patch[std::size_t(i)];
-    std::copy_n(x.row(from), x.cols(), out.row(i));
-  }
+  kernels::move_rows(ctx, x, packed.row_of_patch, out);
   ctx.show("vision.out", out);
 }
 

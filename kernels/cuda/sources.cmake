@@ -1,4 +1,17 @@
-# Files that the plug-in and its emulation share; paths from this folder.
+# Files that the plug-in and its emulation share; paths from this folder. Kernels (.cu) are compiled
+# by nvcc for the plug-in and by the host's compiler for its emulation.
 set(cuda_shared_sources
+  attention.cpp
   table.cpp
+)
+set(cuda_kernels
+  attention_rows.cu
+  attention_tiles.cu
+  gather.cu
+  gemv.cu
+  linear.cu
+  norm.cu
+  pointwise.cu
+  sample.cu
+  turn.cu
 )

@@ -1,5 +1,5 @@
 // The plug-in's one symbol: its table.
-#include "kernels/cuda/session.h"
+#include "kernels/cuda/operators.h"
 
 namespace chiasm::device {
 
@@ -50,6 +50,12 @@ Status synchronize(Session* session) {
   return guarded(session, [&] { backend::synchronize(*session); });
 }
 
+/// An operator behind a function of the table.
+template <class Call, void (*operation)(Session&, const Call&)>
+Status entry(Session* session, const Call* call) {
+  return guarded(session, [&] { operation(*session, *call); });
+}
+
 Table make_table() {
   Table t;
   t.build = backend::build();
@@ -64,6 +70,17 @@ Table make_table() {
   t.download = download;
   t.copy = copy;
   t.synchronize = synchronize;
+  t.norm = entry<NormCall, norm>;
+  t.turn = entry<TurnCall, turn>;
+  t.pointwise = entry<PointwiseCall, pointwise>;
+  t.rows = entry<RowsCall, rows>;
+  t.embed = entry<EmbedCall, embed>;
+  t.patches = entry<PatchesCall, patches>;
+  t.shuffle = entry<ShuffleCall, shuffle>;
+  t.picture = entry<PictureCall, picture>;
+  t.linear = entry<LinearCall, linear>;
+  t.attention = entry<AttentionCall, attention>;
+  t.sample = entry<SampleCall, sample>;
   return t;
 }
 

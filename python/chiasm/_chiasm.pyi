@@ -182,6 +182,9 @@ class ModelInfo:
     def chat_template(self) -> str:
         ...
     @property
+    def device(self) -> str:
+        ...
+    @property
     def dtype(self) -> str:
         ...
     @property

@@ -116,6 +116,8 @@ class ModelInfo:
     kv_dtype: str
     isa: str
     """The instruction set in use."""
+    device: str
+    """"cpu", or the name of the device that runs the model."""
     image_token: str
     """The placeholder of a picture in a prompt; empty where the model reads none."""
     audio_token: str

@@ -266,7 +266,7 @@ def test_info(model, text_model):
 @pytest.mark.parametrize("kv_cache", ["auto", "float32", "bfloat16"])
 def test_number_formats(dtype, kv_cache, picture):
     model = chiasm.load(MODELS / "smolvlm_2x2", dtype=dtype, kv_cache=kv_cache, threads=1)
-    assert model.info.threads == 1
+    assert model.info.threads == 1 and model.info.device
     assert model.info.dtype == ("bfloat16" if dtype == "auto" else dtype)
     assert model.generate("<image>a", images=[picture], max_tokens=3).usage.completion_tokens > 0
 

@@ -20,6 +20,7 @@ void probe(int index, Probe& out) {
     return;
   }
   std::snprintf(out.name, sizeof out.name, "emulated device");
+  out.memory_bytes = Memory::kBytes;
 }
 
 Session* open(int index) {

@@ -10,7 +10,6 @@
 namespace chiasm::device::emulation {
 
 namespace {
-constexpr std::uint64_t kBytes = std::uint64_t(1) << 30;  // of addresses; pages come when touched
 constexpr std::uint64_t kGuard = 256;  // also the alignment that CUDA's allocator promises
 }  // namespace
 

@@ -11,6 +11,7 @@ namespace chiasm::device::emulation {
 
 class Memory {
  public:
+  static constexpr std::uint64_t kBytes = std::uint64_t(1) << 30;  // pages come when touched
   static Memory& instance();
 
   /// Filled with 0xFF (NaN), between guards. Null when all is taken.

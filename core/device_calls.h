@@ -1,0 +1,183 @@
+#pragma once
+/// Arguments of the table's operators: plain data, pointers into the device's memory unless said
+/// otherwise. Rows are float32 and `stride` floats apart. The formulas are those of the headers in
+/// kernels/ that are named.
+#include <cstdint>
+
+namespace chiasm::device {
+
+/// How a weight lies on the device, row by row [out][padded], rows padded with zeros to a multiple
+/// of 8 inputs (32 for the quantized formats).
+///   f32, bf16, f16: plain numbers
+///   q8: int8, w = scale * q; one float16 scale for each 32 inputs, [out][padded / 32]
+///   q4: two numbers a byte, the lower nibble first, w = scale * q + min; scales and minima
+///   likewise
+enum class Format : std::int32_t { f32, bf16, f16, q8, q4 };
+
+struct MatrixRef {
+  const void* data = nullptr;
+  const std::uint16_t* scales = nullptr;
+  const std::uint16_t* minima = nullptr;
+  std::int64_t out = 0, in = 0, padded = 0;
+  Format format = Format::f32;
+};
+
+/// As kernels::Activation, in its order.
+enum class Function : std::int32_t { none, relu, silu, gelu, gelu_tanh, quick_gelu, tanh };
+
+/// kernels/norm.h: `heads` vectors of `dim` in each row, each normed on its own. Without `centred`
+/// an RMS norm, and `bias` is null. y may be x.
+struct NormCall {
+  const float* x;
+  std::int64_t x_stride;
+  float* y;
+  std::int64_t y_stride;
+  const float* weight;
+  const float* bias;
+  std::int64_t rows, heads, dim;
+  float eps;
+  bool centred;
+};
+
+/// What happens to rows between the product that makes q, k and v and attention, in one pass: q and
+/// k are turned in place (kernels/rope.h; not where `cosine` is null), and k and v are written to
+/// `slot` of their pages (kernels/attention.h; not where `slot` is null). Each of q, k and the two
+/// pages may be null: it is left out.
+struct TurnCall {
+  float* q;
+  float* k;
+  const float* v;
+  std::int64_t q_stride, k_stride, v_stride;
+  std::int64_t rows, heads, kv_heads, head_dim, half;
+  const float* cosine;  // [rows, half]
+  const float* sine;
+  const std::int64_t* slot;  // [rows]
+  void* k_pages;
+  void* v_pages;
+  bool bf16_pages;
+};
+
+/// kernels/activation.h.
+struct PointwiseCall {
+  enum Kind : std::int32_t {
+    activate,    // y = f(y)
+    gated,       // y = f(x[:, :cols]) * x[:, cols:2 cols]
+    add,         // y += x
+    add_scaled,  // y += scale * x
+    scale_by,    // y *= factor
+    softcap,     // y = factor * tanh(y / factor)
+  } kind;
+  Function function;
+  const float* x;
+  std::int64_t x_stride;
+  float* y;
+  std::int64_t y_stride;
+  const float* scale;  // [cols]
+  float factor;
+  std::int64_t rows, cols;
+};
+
+/// y[to[i], :] = x[from[i], :], or += with `add`. Null indices: i itself.
+struct RowsCall {
+  const float* x;
+  std::int64_t x_stride;
+  const std::int32_t* from;
+  float* y;
+  std::int64_t y_stride;
+  const std::int32_t* to;
+  std::int64_t rows, cols;
+  bool add;
+};
+
+/// y[i, :] = row ids[i] of a matrix (kernels/embed.h).
+struct EmbedCall {
+  MatrixRef table;
+  const std::int32_t* ids;
+  std::int64_t rows;
+  float* y;
+  std::int64_t y_stride;
+};
+
+/// kernels/embed.h: pixels [channels, height, width].
+struct PatchesCall {
+  const float* pixels;
+  std::int64_t channels, height, width, patch;
+  float* y;
+  std::int64_t y_stride;
+};
+
+/// kernels/embed.h.
+struct ShuffleCall {
+  const float* x;
+  std::int64_t x_stride, height, width, factor, dim;
+  float* y;
+  std::int64_t y_stride;
+};
+
+/// A picture's bytes to normalised patches, as vision::PreparedPicture::pixel_values and then
+/// PatchesCall: rgb [height, width, 3]; y = levels[channel][byte], 0 outside the valid part.
+struct PictureCall {
+  const std::uint8_t* rgb;
+  const float* levels;  // [3, 256]
+  std::int64_t height, width, valid_height, valid_width, patch;
+  float* y;
+  std::int64_t y_stride;
+};
+
+/// kernels/matrix.h: y = f(x w^T + bias), or y += that.
+struct LinearCall {
+  MatrixRef w;
+  const float* x;
+  std::int64_t x_stride;
+  float* y;
+  std::int64_t y_stride;
+  std::int64_t rows;
+  const float* bias;
+  Function function;
+  bool accumulate;
+};
+
+/// One sequence of a packed batch, as kernels::AttentionSequence; `pages` counts from the table's
+/// first page number.
+struct Sequence {
+  std::int32_t q_begin, q_count, key_count, k_begin, pages;
+};
+
+/// kernels/attention.h. Keys and values are contiguous float32 rows, or pages.
+struct AttentionCall {
+  const float* q;
+  std::int64_t q_stride;
+  float* out;
+  std::int64_t out_stride;
+  std::int64_t rows, heads, kv_heads, head_dim;
+  float scale, softcap;
+  const void* k;
+  const void* v;
+  std::int64_t k_stride, v_stride;  // of contiguous keys
+  std::int64_t key_rows;            // of contiguous keys, of all sequences
+  bool paged, bf16_pages;
+  /// Whether q, k, v and the weights may be narrowed to bfloat16 before they are multiplied.
+  bool bf16_products;
+  const Sequence* sequences;
+  const std::int32_t* pages;
+  const std::int32_t* first_key;     // [rows]
+  const std::int32_t* last_key;      // [rows]
+  const std::int32_t* row_sequence;  // [rows], the sequence of each row
+  /// Tiles of kTileRows rows, none across sequences: (sequence, its first row there), [tiles, 2].
+  const std::int32_t* tiles;
+  std::int64_t tile_count;
+  std::int64_t most_keys;  // of any sequence
+};
+inline constexpr std::int32_t kTileRows = 64;
+
+/// kernels/sample.h for rows of logits: temperature 0 takes the largest value, the lowest index
+/// among equals; else the first token whose cumulative probability exceeds `uniform`.
+struct SampleCall {
+  const float* logits;
+  std::int64_t stride, rows, vocab;
+  const float* temperature;  // [rows]
+  const float* uniform;      // [rows], in [0, 1)
+  std::int32_t* token;       // [rows]; -1 where no logit is finite
+};
+
+}  // namespace chiasm::device

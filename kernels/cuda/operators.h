@@ -1,0 +1,47 @@
+#pragma once
+/// The operators behind the table (core/device_calls.h says what each does). They throw Failure.
+#include "core/device_calls.h"
+#include "kernels/cuda/session.h"
+
+namespace chiasm::device {
+
+void norm(Session& session, const NormCall& call);
+void turn(Session& session, const TurnCall& call);
+void pointwise(Session& session, const PointwiseCall& call);
+void rows(Session& session, const RowsCall& call);
+void embed(Session& session, const EmbedCall& call);
+void patches(Session& session, const PatchesCall& call);
+void shuffle(Session& session, const ShuffleCall& call);
+void picture(Session& session, const PictureCall& call);
+void linear(Session& session, const LinearCall& call);
+void attention(Session& session, const AttentionCall& call);
+void sample(Session& session, const SampleCall& call);
+
+/// y = x w^T over few rows, whatever the format (gemv.cu).
+void multiply_few_rows(Session& session, const LinearCall& call);
+inline constexpr std::int64_t kFewRows = 8;
+
+/// y = x w^T (+ y with `accumulate`) over many rows of plain numbers: x [rows, in] and w [out, in]
+/// both float32 or both bfloat16. Of the backend: cuBLASLt on the card.
+struct Product {
+  const void* x;
+  std::int64_t x_stride;
+  const void* w;
+  std::int64_t w_stride;
+  float* y;
+  std::int64_t y_stride;
+  std::int64_t rows, out, in;
+  bool bf16, accumulate;
+};
+void multiply(Session& session, const Product& product);
+
+/// Attention in bfloat16 on tensor cores, 64 rows a block (attention_tiles.cu); head sizes that are
+/// multiples of 8. Contiguous keys and values are narrowed first, into scratch memory.
+void attention_tiles(Session& session, const AttentionCall& call);
+/// Attention in float32, each row's keys cut into parts of kPartKeys that blocks share
+/// (attention_rows.cu); any head size, fastest for multiples of 4.
+void attention_rows(Session& session, const AttentionCall& call);
+/// Fixed, so that a row's arithmetic depends on its own sequence alone.
+inline constexpr std::int64_t kPartKeys = 256;
+
+}  // namespace chiasm::device

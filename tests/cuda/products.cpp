@@ -1,0 +1,127 @@
+// Matrix products and look-ups, in every format a device reads.
+#include "kernels/embed.h"
+#include "kernels/matrix.h"
+#include "tests/cuda/harness.h"
+
+namespace chiasm::cuda_check {
+
+using namespace chiasm::testing;
+using kernels::Activation;
+using kernels::Matrix;
+using kernels::WeightFormat;
+
+namespace {
+
+Matrix random_matrix(const Context& ctx, std::int64_t out, std::int64_t in, WeightFormat format) {
+  const Floats w = random_floats(out * in, 21, 0.1f);
+  const kernels::WeightRows part{reinterpret_cast<const std::byte*>(w.data()), DType::f32, out};
+  return Matrix::pack(ctx, {&part, 1}, in, format);
+}
+
+/// The weights as they are kept, in double arithmetic whatever the format.
+Floats expected(const Matrix& w, const Floats& x, const Floats& bias, Activation act,
+                const Floats& before) {
+  const std::int64_t in = w.in(), out = w.out(), rows = std::int64_t(x.size()) / in;
+  Floats y(std::size_t(rows * out)), row(static_cast<std::size_t>(in));
+  for (std::int64_t o = 0; o < out; o++) {
+    w.row(o, row.data());
+    for (std::int64_t r = 0; r < rows; r++) {
+      double sum = bias.empty() ? 0 : double(bias[std::size_t(o)]);
+      for (std::int64_t i = 0; i < in; i++) {
+        sum += double(row[std::size_t(i)]) * double(x[std::size_t(r * in + i)]);
+      }
+      y[std::size_t(r * out + o)] = float(sum);
+    }
+  }
+  if (act != Activation::none) {
+    kernels::activate(context(Isa::reference), act, view(y, {rows, out}));
+  }
+  for (std::size_t i = 0; i < before.size(); i++) y[i] += before[i];
+  return y;
+}
+
+struct Case {
+  std::int64_t rows, out, in;
+  bool bias = false;
+  Activation act = Activation::none;
+  bool accumulate = false;
+};
+
+void check_linear(Harness& h, WeightFormat format, const Case& c) {
+  const auto w = std::make_shared<Matrix>(random_matrix(context(best_isa()), c.out, c.in, format));
+  const Floats x = random_floats(c.rows * c.in, 22), bias = random_floats(c.bias ? c.out : 0, 23),
+               before = random_floats(c.accumulate ? c.rows * c.out : 0, 24);
+  // Few rows multiply in float32. Many are narrowed to bfloat16, weights of other formats too: x
+  // and w are each wrong by 2^-9 at most, a sum of random signs by about as much of its own size,
+  // and a short row whose sums cancel by twice that (measured: up to 5.5e-3).
+  constexpr std::int64_t kFewRows = 8;
+  const bool exact = c.rows <= kFewRows || format == WeightFormat::f32;
+  const double bound = exact ? double(c.in + 16) * 0x1p-24 * 8 : 0x1p-7;
+  const std::string name = "linear " + std::string(kernels::format_name(format)) + " " +
+                           std::to_string(c.rows) + " x " + std::to_string(c.in) + " to " +
+                           std::to_string(c.out) + (c.bias ? " bias" : "") +
+                           (c.accumulate ? " +=" : "");
+  h.check(
+      name, c.out, bound,
+      [=](Bench& bench) {
+        const auto in = bench.rows(x, c.in);
+        const auto y = c.accumulate ? bench.rows(before, c.out) : bench.rows(c.rows, c.out);
+        kernels::linear(bench.on_device, in, *w,
+                        {bias.empty() ? nullptr : bias.data(), c.act, c.accumulate}, y);
+        return bench.read(y);
+      },
+      [=](Bench&) { return expected(*w, x, bias, c.act, before); });
+}
+
+void check_gated(Harness& h) {
+  constexpr std::int64_t kRows = 3, kIn = 40, kOut = 128;
+  const auto w =
+      std::make_shared<Matrix>(random_matrix(context(best_isa()), kOut, kIn, WeightFormat::f32));
+  const Floats x = random_floats(kRows * kIn, 25), bias = random_floats(kOut, 26);
+  const auto run = [=](const Context& ctx, TensorView<const float> in, TensorView<float> y) {
+    kernels::linear(ctx, in, *w, {bias.data(), Activation::silu, false, true}, y);
+  };
+  h.check(
+      "linear f32 gated", kOut / 2, double(kIn + 16) * 0x1p-24 * 8,
+      [=](Bench& bench) {
+        const auto in = bench.rows(x, kIn), y = bench.rows(kRows, kOut / 2);
+        run(bench.on_device, in, y);
+        return bench.read(y);
+      },
+      [=](Bench& bench) {
+        Floats y(std::size_t(kRows * kOut / 2));
+        run(bench.reference, view(x, {kRows, kIn}), view(y, {kRows, kOut / 2}));
+        return y;
+      });
+}
+
+}  // namespace
+
+void check_products(Harness& h) {
+  check_gated(h);
+  for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16,
+                                    WeightFormat::q8, WeightFormat::q4}) {
+    check_linear(h, format, {1, 5, 64});
+    check_linear(h, format, {1, 33, 544, true, Activation::silu});
+    check_linear(h, format, {7, 17, 300, true});  // 4 + 2 + 1 rows, padded inputs
+    check_linear(h, format, {8, 9, 37, false, Activation::none, true});
+    check_linear(h, format, {19, 40, 96, true, Activation::gelu_tanh});
+    check_linear(h, format, {9, 11, 43, true, Activation::none, true});
+    const auto table = std::make_shared<Matrix>(random_matrix(context(best_isa()), 12, 70, format));
+    const std::vector<std::int32_t> ids{11, 0, 3, 3};
+    h.check(
+        "embed " + std::string(kernels::format_name(format)), 70, 0x1p-23,
+        [=](Bench& bench) {
+          const auto y = bench.rows(4, 70);
+          kernels::embed(bench.on_device, *table, ids, y);
+          return bench.read(y);
+        },
+        [=](Bench& bench) {
+          Floats y(4 * 70);
+          kernels::embed(bench.reference, *table, ids, view(y, {4, 70}));
+          return y;
+        });
+  }
+}
+
+}  // namespace chiasm::cuda_check
