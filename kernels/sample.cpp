@@ -114,6 +114,36 @@ void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> 
   }
 }
 
+void add_bias(std::span<float> logits, std::span<const std::pair<std::int32_t, float>> bias) {
+  for (const auto& [id, value] : bias) {
+    if (id >= 0 && std::size_t(id) < logits.size()) logits[std::size_t(id)] += value;
+  }
+}
+
+void penalize_counts(std::span<float> logits, std::span<const std::int32_t> tokens, float presence,
+                     float frequency) {
+  if (presence == 0 && frequency == 0) return;
+  std::vector<std::int32_t> sorted(tokens.begin(), tokens.end());
+  std::sort(sorted.begin(), sorted.end());
+  for (auto first = sorted.begin(); first != sorted.end();) {
+    const auto last = std::upper_bound(first, sorted.end(), *first);
+    if (*first >= 0 && std::size_t(*first) < logits.size()) {
+      logits[std::size_t(*first)] -= presence + frequency * float(last - first);
+    }
+    first = last;
+  }
+}
+
+bool keep_allowed(std::span<float> logits, std::span<const std::uint32_t> allowed) {
+  bool any = false;
+  for (std::size_t i = 0; i < logits.size(); i++) {
+    const bool set = i / 32 < allowed.size() && ((allowed[i / 32] >> (i % 32)) & 1u) != 0;
+    if (!set) logits[i] = kRemoved;
+    any = any || logits[i] > kRemoved;
+  }
+  return any;
+}
+
 std::int32_t argmax(const Context& ctx, std::span<const float> logits) {
   const std::int64_t at = ops_of(ctx).argmax(logits.data(), std::int64_t(logits.size()));
   if (at < 0) {

@@ -26,6 +26,20 @@ struct SampleOptions {
 void penalize_repetition(std::span<float> logits, std::span<const std::int32_t> seen,
                          float penalty);
 
+/// logits[id] += bias for each (id, bias) (OpenAI's logit_bias); ids outside the vocabulary are
+/// passed over.
+void add_bias(std::span<float> logits, std::span<const std::pair<std::int32_t, float>> bias);
+
+/// logits[id] -= presence + frequency * (how often id is in `tokens`), for each id that is there at
+/// all; ids outside the vocabulary are passed over. OpenAI's presence_penalty and
+/// frequency_penalty, where `tokens` is the answer so far.
+void penalize_counts(std::span<float> logits, std::span<const std::int32_t> tokens, float presence,
+                     float frequency);
+
+/// Leaves the tokens whose bit is set, all others become -infinity. Token i has bit i % 32 of word
+/// i / 32; tokens beyond the words are not allowed. Whether any token is left that may be drawn.
+bool keep_allowed(std::span<float> logits, std::span<const std::uint32_t> allowed);
+
 /// The index of the largest value; the lowest index among equals. NaN is never chosen; all-NaN
 /// (a broken model) is a RequestError.
 std::int32_t argmax(const Context& ctx, std::span<const float> logits);

@@ -78,6 +78,15 @@ void bind_data(py::module_& m) {
       .def_readonly("activation_bytes", &Plan::activation_bytes)
       .def_readonly("peak_bytes", &Plan::peak_bytes);
 
+  py::class_<EngineStats>(m, "EngineStats", "How busy an engine is.")
+      .def_readonly("waiting", &EngineStats::waiting)
+      .def_readonly("running", &EngineStats::running)
+      .def_readonly("pages", &EngineStats::pages)
+      .def_readonly("pages_in_use", &EngineStats::pages_in_use)
+      .def_readonly("encoder_hits", &EngineStats::encoder_hits)
+      .def_readonly("encoder_misses", &EngineStats::encoder_misses)
+      .def_readonly("encoder_bytes", &EngineStats::encoder_bytes);
+
   py::class_<ModelInfo>(m, "ModelInfo", "What a loaded model is.")
       .def_property_readonly("family", text_of(&ModelInfo::family))
       .def_property_readonly("path", text_of(&ModelInfo::path))

@@ -14,12 +14,13 @@ using Floats = py::array_t<float>;
 
 std::unique_ptr<Embedder> load(const std::string& folder, const std::string& device,
                                const std::string& dtype, const std::string& quantize, int threads,
-                               const Progress& progress) {
+                               std::int64_t max_image_pixels, const Progress& progress) {
   EmbedderOptions o;
   o.device = device;
   o.dtype = dtype;
   o.quantize = quantize;
   o.threads = threads;
+  o.max_image_pixels = max_image_pixels;
   o.progress = heard(progress);
   py::gil_scoped_release unlock;
   return std::make_unique<Embedder>(Embedder::load(folder, o));
@@ -49,6 +50,7 @@ void bind_embedder(py::module_& m) {
   py::class_<Embedder>(m, "Embedder", "A loaded embedder. Thread-safe.")
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
                   py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("threads") = 0,
+                  py::arg("max_image_pixels") = EmbedderOptions().max_image_pixels,
                   py::arg("progress") = py::none(),
                   "Loads a Hugging Face folder. `progress` hears the fraction read.")
       .def(

@@ -14,6 +14,7 @@ namespace {
 using Progress = std::optional<std::function<void(double)>>;
 using Done = std::optional<std::function<void(std::size_t)>>;
 using Receive = std::optional<std::function<bool(py::str)>>;
+using ReceiveChoice = std::optional<std::function<bool(std::size_t, py::str)>>;
 using Arrays = py::typing::Dict<py::str, py::array>;
 using Floats = py::array_t<float>;
 
@@ -46,6 +47,19 @@ Result generate(Model& model, const Request& request, const Receive& on_text,
     };
   }
   return unlocked([&](const Poll& poll) { return model.generate(request, receive, poll); },
+                  cancel.value_or(nullptr));
+}
+
+std::vector<Result> choices(Model& model, const Request& request, std::int64_t count,
+                            const ReceiveChoice& on_text, std::optional<const CancelFlag*> cancel) {
+  OnChoice receive;
+  if (on_text) {
+    receive = [&](std::size_t choice, std::string_view piece) {
+      py::gil_scoped_acquire lock;
+      return (*on_text)(choice, text(piece));
+    };
+  }
+  return unlocked([&](const Poll& poll) { return model.choices(request, count, receive, poll); },
                   cancel.value_or(nullptr));
 }
 
@@ -93,6 +107,10 @@ void bind_model(py::module_& m) {
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
            py::arg("cancel") = py::none(),
            "Runs a request. `on_text` hears each piece; False from it ends the answer.")
+      .def("choices", &choices, py::arg("request"), py::arg("count"),
+           py::arg("on_text") = py::none(), py::arg("cancel") = py::none(),
+           "Several answers to one request. `on_text` hears (choice, piece); False from it ends "
+           "all.")
       .def("generate_all", &generate_all, py::arg("requests"), py::arg("on_done") = py::none(),
            "Runs several requests as one batch. `on_done` hears how many are done.")
       .def(
@@ -153,6 +171,15 @@ void bind_model(py::module_& m) {
             return tokens;
           },
           "Texts that stand for structure, never for a user's words.")
+      .def(
+          "token_bytes",
+          [](const Model& self) {
+            std::vector<py::bytes> tokens;
+            for (const std::string& token : self.token_bytes()) tokens.emplace_back(token);
+            return tokens;
+          },
+          "What each token stands for in the midst of a text; nothing for structure tokens.")
+      .def("stats", &Model::stats, "How busy the engine is, as of its last step.")
       .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
   bind_speech(model);
 }

@@ -1,7 +1,9 @@
 /// Plain data that goes into the runtime.
+#include <pybind11/functional.h>
 #include <pybind11/stl.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "python/bind.h"
 
@@ -29,10 +31,39 @@ ImageInput from_pixels(const py::array& pixels, std::string name) {
   return ImageInput::from_pixels(std::move(image), std::move(name));
 }
 
+/// What makes the mask of one answer, in Python: a function without arguments whose result takes
+/// the answer's token ids and gives the mask's words as bytes.
+using PythonMask = std::function<std::string(std::vector<std::int32_t>)>;
+using Constraint = std::optional<std::function<PythonMask()>>;
+
+/// What Python raises becomes a RequestError: it may pass through threads that know no Python.
+template <class Call>
+auto as_request_error(const Call& call) {
+  try {
+    return call();
+  } catch (const py::error_already_set& e) {
+    fail<RequestError>("the constraint fails: ", e.what());
+  } catch (const py::cast_error&) {
+    fail<RequestError>("the constraint fails: expected a function that returns bytes");
+  }
+}
+
+TokenMask mask_of(PythonMask python) {
+  return [python = std::move(python)](std::span<const std::int32_t> tokens,
+                                      std::span<std::uint32_t> allowed) {
+    const std::string words = as_request_error([&] {
+      return python({tokens.begin(), tokens.end()});
+    });
+    std::memcpy(allowed.data(), words.data(), std::min(words.size(), allowed.size_bytes()));
+  };
+}
+
 GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_t top_k,
                         double top_p, double min_p, double repetition_penalty,
                         std::optional<std::uint64_t> seed, std::vector<std::string> stop,
-                        int logprobs, bool ignore_eos) {
+                        int logprobs, std::vector<std::pair<std::int32_t, float>> logit_bias,
+                        double presence_penalty, double frequency_penalty,
+                        const Constraint& constraint, std::int64_t priority, bool ignore_eos) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.temperature = temperature;
@@ -43,6 +74,13 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
   o.seed = seed;
   o.stop = std::move(stop);
   o.logprobs = logprobs;
+  o.logit_bias = std::move(logit_bias);
+  o.presence_penalty = presence_penalty;
+  o.frequency_penalty = frequency_penalty;
+  o.priority = priority;
+  if (constraint) {
+    o.constraint = [make = *constraint] { return mask_of(as_request_error(make)); };
+  }
   o.ignore_eos = ignore_eos;
   return o;
 }
@@ -89,7 +127,10 @@ void bind_request(py::module_& m) {
            py::arg("top_p") = d.top_p, py::arg("min_p") = d.min_p,
            py::arg("repetition_penalty") = d.repetition_penalty, py::arg("seed") = py::none(),
            py::arg("stop") = d.stop, py::arg("logprobs") = d.logprobs,
-           py::arg("ignore_eos") = d.ignore_eos);
+           py::arg("logit_bias") = d.logit_bias, py::arg("presence_penalty") = d.presence_penalty,
+           py::arg("frequency_penalty") = d.frequency_penalty, py::arg("constraint") = py::none(),
+           py::arg("priority") = d.priority, py::arg("ignore_eos") = d.ignore_eos)
+      .def_readwrite("max_tokens", &GenerateOptions::max_tokens);
 
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")
       .def(py::init(&request), py::arg("spans"), py::kw_only(),

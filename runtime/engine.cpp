@@ -26,7 +26,13 @@ Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const
       ctx_(ctx),
       options_(std::move(options)),
       pages_(make_pages(family.decoder().kv_shape(options_.kv_dtype), options_.kv_pages, ctx)),
-      prefixes_(options_.remembered_prefixes) {}
+      prefixes_(options_.remembered_prefixes),
+      encoded_(options_.encoder_cache_bytes) {}
+
+EngineStats Engine::stats() const {
+  const std::scoped_lock lock(mutex_);
+  return stats_;
+}
 
 void Engine::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
   const std::scoped_lock lock(mutex_);
@@ -54,8 +60,9 @@ void Engine::check(const Sequence& sequence) const {
         "; shorten the prompt, lower max_tokens or load with a ", "larger max_context");
   }
   // One page more: the last shared page of a reused prefix is copied before it is written.
-  if (pages_for(longest) + 1 > options_.kv_pages) {
-    fail<RequestError>("the request needs ", pages_for(longest) * kernels::kPageTokens,
+  const auto answers = std::int64_t(1 + sequence.followers.size());
+  if ((pages_for(longest) + 1) * answers > options_.kv_pages) {
+    fail<RequestError>("the request needs ", pages_for(longest) * kernels::kPageTokens * answers,
                        " tokens of KV cache, the model has ",
                        options_.kv_pages * kernels::kPageTokens);
   }
@@ -63,7 +70,7 @@ void Engine::check(const Sequence& sequence) const {
 
 void Engine::cancel(Sequence& sequence) { sequence.cancelled = true; }
 
-void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnText& on_text,
+void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnChoice& on_text,
                   const Poll& poll, const OnDone& on_done) {
   bool stop = false;
   std::size_t told = 0;  // sequences that `on_done` knows of
@@ -79,16 +86,21 @@ void Engine::wait(std::span<const std::shared_ptr<Sequence>> sequences, const On
   };
   std::unique_lock lock(mutex_);
   for (;;) {
-    std::string text;
+    std::vector<std::pair<std::size_t, std::string>> texts;
     std::size_t done = 0;
     for (const auto& sequence : sequences) {
       done += sequence->done ? 1 : 0;
       if (sequence->error && !error) error = sequence->error;
     }
-    if (!sequences.empty()) text = std::exchange(sequences.front()->pending, {});
+    for (std::size_t i = 0; on_text && i < sequences.size(); i++) {
+      if (sequences[i]->pending.empty()) continue;
+      texts.emplace_back(i, std::exchange(sequences[i]->pending, {}));
+    }
     lock.unlock();
     try {
-      if (!text.empty() && on_text && !error && !stop && !on_text(text)) cancel_all();
+      for (const auto& [i, text] : texts) {
+        if (!error && !stop && !on_text(i, text)) cancel_all();
+      }
       if (on_done && !error && !stop && done > told) on_done(told = done);
       if (interrupted() && !error) {
         error = std::make_exception_ptr(Interrupted("interrupted by the caller"));
@@ -135,6 +147,14 @@ void Engine::step(const Poll& interrupted) {
   encode_some(interrupted);
   run_batch();
   std::erase_if(running_, [](const auto& s) { return s->done; });
+  const std::scoped_lock lock(mutex_);
+  stats_ = {std::int64_t(waiting_.size()),
+            std::int64_t(running_.size()),
+            options_.kv_pages,
+            options_.kv_pages - pages_.available(),
+            encoded_.hits(),
+            encoded_.misses(),
+            std::int64_t(encoded_.bytes())};
 }
 
 /// Times a whole stage, and has the operators inside count for it.
@@ -150,8 +170,10 @@ void Engine::drop_cancelled(List& list) {
   std::erase_if(list, [](const auto& s) { return s->done; });
 }
 
-/// First come, first served: a large request is never overtaken for ever by small ones.
+/// First come, first served among those of one priority: a large request is never overtaken for
+/// ever by small ones.
 void Engine::admit() {
+  std::ranges::stable_sort(waiting_, {}, [](const auto& s) { return s->options.priority; });
   while (!waiting_.empty() && std::int64_t(running_.size()) < options_.max_batch) {
     const std::shared_ptr<Sequence> next = waiting_.front();
     while (!fits(*next) && prefixes_.forget_one()) {
@@ -165,9 +187,11 @@ void Engine::admit() {
 
 /// Whether the pages that `sequence` may come to need are there besides those promised to others.
 bool Engine::fits(const Sequence& sequence) const {
-  std::int64_t promised = pages_for(sequence.longest()) + 1;
+  const auto answers = [](const Sequence& s) { return std::int64_t(1 + s.followers.size()); };
+  std::int64_t promised = (pages_for(sequence.longest()) + 1) * answers(sequence);
   for (const auto& other : running_) {
-    promised += pages_for(other->longest()) + 1 - std::int64_t(other->state->pages().size());
+    promised += (pages_for(other->longest()) + 1) * answers(*other) -
+                std::int64_t(other->state->pages().size());
   }
   return promised <= pages_.available();
 }
@@ -192,6 +216,9 @@ void Engine::start(Sequence& s) {
     if (taken) continue;
     s.media.emplace_back();
     s.media.back().index = i;
+    if (medium.rows.empty() || medium.window) continue;  // features that no key stands for
+    s.media.back().rows = encoded_.find({medium.hash, medium.layout.tokens});
+    s.media.back().ready = s.media.back().rows != nullptr;
   }
   if (s.options.repetition_penalty != 1) {
     s.seen = s.prompt.ids;
@@ -221,12 +248,16 @@ void Engine::finish(Sequence& s, std::string reason) {
   }
   s.state.reset();
   s.media.clear();
+  for (const auto& follower : std::exchange(s.followers, {})) {
+    finish(*follower, s.result.finish_reason);  // it never began
+  }
   const std::scoped_lock lock(mutex_);
   s.done = true;
 }
 
 void Engine::abandon(Sequence& s, std::exception_ptr error) {
   s.state.reset();
+  for (const auto& follower : std::exchange(s.followers, {})) abandon(*follower, error);
   const std::scoped_lock lock(mutex_);
   if (!s.done) s.error = std::move(error);
   s.done = true;

@@ -8,6 +8,7 @@
 
 #include "core/arena.h"
 #include "core/context.h"
+#include "runtime/encoder_cache.h"
 #include "runtime/prefix_cache.h"
 #include "runtime/sequence.h"
 
@@ -23,6 +24,7 @@ struct EngineOptions {
   std::int64_t patches_per_step = 2048;
   std::int64_t max_batch = 64;  // sequences that run at once
   std::size_t remembered_prefixes = 8;
+  std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
   vision::MediaLimits limits;
   audio::SoundLimits sound_limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
@@ -44,13 +46,15 @@ class Engine {
   void submit(std::span<const std::shared_ptr<Sequence>> sequences);
   /// Asks for an end; the sequence finishes at the next step with finish_reason "cancelled".
   void cancel(Sequence& sequence);
-  /// Drives or waits until all of `sequences` are done. `on_text` gets the first one's text on the
-  /// calling thread, `on_done` how many are done whenever that grows. Throws the first error, after
-  /// cancelling the rest; Interrupted by `poll`.
-  void wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnText& on_text,
+  /// Drives or waits until all of `sequences` are done. `on_text` gets their text, with the index
+  /// of the sequence, on the calling thread; `on_done` how many are done whenever that grows.
+  /// Throws the first error, after cancelling the rest; Interrupted by `poll`.
+  void wait(std::span<const std::shared_ptr<Sequence>> sequences, const OnChoice& on_text,
             const Poll& poll, const OnDone& on_done = {});
 
   const EngineOptions& options() const { return options_; }
+  /// As it stood after the last step.
+  EngineStats stats() const;
   /// Scratch bytes of a step that makes such a call, then one of the decoder with so many rows.
   std::size_t step_bytes(const EncoderLoad& load, std::int64_t rows) const;
   /// The largest call of the encoder and the most rows in a step that a prompt can lead to.
@@ -82,7 +86,10 @@ class Engine {
   Batch gather() const;
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   void use_logits(const Batch& batch, TensorView<const float> features);
+  void choose_or_abandon(Sequence& sequence, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);
+  void shape(Sequence& sequence, std::span<float> logits) const;
+  void branch(Sequence& leader, std::span<const float> logits);
   void accept(Sequence& sequence, std::int32_t token);
   void show(Sequence& sequence, const std::string& text);
   void finish(Sequence& sequence, std::string reason);
@@ -96,13 +103,15 @@ class Engine {
   // The loop's own; touched by whoever drives.
   language::KvPages pages_;
   PrefixCache prefixes_;  // after pages_: gives its pages back first
+  EncoderCache encoded_;
   Arena arena_;
   List waiting_, running_;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable changed_;
   bool driving_ = false;
   List incoming_;
+  EngineStats stats_;
   std::function<void(std::string_view, TensorView<const float>)> tap_, tap_in_use_;
   std::shared_ptr<Profile> profile_, profile_in_use_;
 };

@@ -1,6 +1,7 @@
 // The engine's decoder side: one batch of prompt rows and new tokens in each step.
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "runtime/engine.h"
 
@@ -113,7 +114,7 @@ language::DeepRows Engine::fill_rows(const Batch& batch, TensorView<float> x, Te
       const auto& rows = part.sequence->prompt.media[medium.index].rows;
       auto at = std::lower_bound(rows.begin(), rows.end(), part.first);
       for (; at != rows.end() && *at < part.first + part.count; ++at) {
-        const float* feature = medium.features.view<float>().row(at - rows.begin());
+        const float* feature = medium.rows->view<float>().row(at - rows.begin());
         const std::int64_t row = begin + *at - part.first;
         std::copy_n(feature, x.cols(), x.row(row));
         extra.rows.push_back(row);
@@ -163,6 +164,7 @@ void Engine::run_batch() {
   const double seconds = seconds_now() - start;
   for (const Batch::Part& part : batch.parts) {
     Sequence& s = *part.sequence;
+    if (s.done) continue;  // its own failure
     const bool prompt = part.of_prompt();
     (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
     if (prompt) s.prefilled += part.count;
@@ -171,7 +173,9 @@ void Engine::run_batch() {
       return m.ready && (rows.empty() || rows.back() < s.prefilled);
     });
     if (s.on_logits && s.prefilled == s.prompt_length()) finish(s, "length");
-    if (!s.result.finish_reason.empty()) finish(s, s.result.finish_reason);
+  }
+  for (const auto& s : running_) {
+    if (!s->done && !s->result.finish_reason.empty()) finish(*s, s->result.finish_reason);
   }
 }
 
@@ -208,9 +212,37 @@ void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
       if (row.sequence->on_logits) {
         row.sequence->on_logits(row.prompt_row, values);
       } else {
-        choose(*row.sequence, values);
+        branch(*row.sequence, values);
+        choose_or_abandon(*row.sequence, values);
       }
     }
+  }
+}
+
+/// The leader's prompt is in: its followers go on from there on their own.
+void Engine::branch(Sequence& leader, std::span<const float> logits) {
+  for (const auto& follower : std::exchange(leader.followers, {})) {
+    Sequence& s = *follower;
+    s.state = leader.state->fork(leader.prompt_length());
+    s.prefilled = leader.prompt_length();
+    s.cross = leader.cross;
+    s.seen = leader.seen;
+    s.stream.emplace(tokenizer_, s.options.stop);
+    s.result.usage = leader.result.usage;
+    s.result.timings = leader.result.timings;
+    running_.push_back(follower);
+    std::vector<float> own(logits.begin(), logits.end());
+    choose_or_abandon(s, own);
+  }
+}
+
+/// What goes wrong with one sequence's token is its own: a mask that throws, logits without a
+/// number.
+void Engine::choose_or_abandon(Sequence& s, std::span<float> logits) {
+  try {
+    choose(s, logits);
+  } catch (...) {
+    abandon(s, std::current_exception());
   }
 }
 
@@ -226,15 +258,7 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   }
   std::vector<float> raw;
   if (log_sum) raw.assign(logits.begin(), logits.end());
-  if (o.repetition_penalty != 1) {
-    kernels::penalize_repetition(logits, s.seen, float(o.repetition_penalty));
-  }
-  constexpr float kNever = -std::numeric_limits<float>::infinity();
-  for (const std::int32_t id : options_.suppressed) logits[std::size_t(id)] = kNever;
-  if (s.tokens.empty()) {
-    for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
-  }
-  if (s.adjust) s.adjust(s.tokens, logits);
+  shape(s, logits);
   const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k), o.top_p,
                                         float(o.min_p), s.seed};
   const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());
@@ -245,6 +269,30 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
     s.result.logprobs.push_back(std::move(report));
   }
   accept(s, token);
+}
+
+/// From the model's logits to those that a token is drawn from.
+void Engine::shape(Sequence& s, std::span<float> logits) const {
+  const GenerateOptions& o = s.options;
+  if (o.repetition_penalty != 1) {
+    kernels::penalize_repetition(logits, s.seen, float(o.repetition_penalty));
+  }
+  kernels::penalize_counts(logits, s.tokens, float(o.presence_penalty), float(o.frequency_penalty));
+  kernels::add_bias(logits, o.logit_bias);
+  constexpr float kNever = -std::numeric_limits<float>::infinity();
+  for (const std::int32_t id : options_.suppressed) logits[std::size_t(id)] = kNever;
+  if (s.tokens.empty()) {
+    for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
+  }
+  if (s.adjust) s.adjust(s.tokens, logits);
+  if (s.mask) {
+    std::vector<std::uint32_t> allowed((logits.size() + 31) / 32);
+    s.mask(s.tokens, allowed);
+    if (!kernels::keep_allowed(logits, allowed)) {
+      fail<RequestError>("no token may follow the ", s.tokens.size(),
+                         " that the answer has: its form allows none that the model can say");
+    }
+  }
 }
 
 void Engine::accept(Sequence& s, std::int32_t token) {

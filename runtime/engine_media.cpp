@@ -115,8 +115,12 @@ void Engine::count_encoded(const EncoderPart& part) {
         family_.decoder().remember(ctx_, medium.features.view<float>(), options_.kv_dtype, arena_));
     medium.features = {};
   } else {
-    medium.features = family_.assemble(ctx_, placed, std::move(medium.features));
-    medium.features.view<float>().expect({placed.layout.tokens, family_.feature_width()});
+    auto rows =
+        std::make_shared<const Tensor>(family_.assemble(ctx_, placed, std::move(medium.features)));
+    rows->view<float>().expect({placed.layout.tokens, family_.feature_width()});
+    medium.features = {};
+    if (!placed.window) encoded_.put({placed.hash, placed.layout.tokens}, rows);
+    medium.rows = std::move(rows);
   }
   medium.prepared.reset();
   medium.sound.reset();

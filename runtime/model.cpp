@@ -40,6 +40,14 @@ void check_options(const GenerateOptions& o, std::int64_t vocab_size) {
   check(o.min_p >= 0 && o.min_p <= 1, "min_p", o.min_p, "a number in [0, 1]");
   check(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty), "repetition_penalty",
         o.repetition_penalty, "a finite number over 0");
+  check(std::isfinite(o.presence_penalty), "presence_penalty", o.presence_penalty,
+        "a finite number");
+  check(std::isfinite(o.frequency_penalty), "frequency_penalty", o.frequency_penalty,
+        "a finite number");
+  for (const auto& [id, bias] : o.logit_bias) {
+    check(id >= 0 && id < vocab_size, "logit_bias: a token id", id, "one of the vocabulary");
+    check(std::isfinite(bias), "logit_bias: a value", bias, "a finite number");
+  }
   check(o.logprobs >= 0 && o.logprobs <= vocab_size, "logprobs", o.logprobs,
         "between 0 and the vocabulary's size");
   for (const std::string& stop : o.stop) {
@@ -62,6 +70,7 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   s->options.top_k = std::min(s->options.top_k, family().decoder().config().vocab_size);
   s->seed = request.options.seed ? *request.options.seed : random_seed();
   s->first_logits = s->prompt_length() - 1;
+  if (s->options.constraint) s->mask = s->options.constraint();
   return s;
 }
 
@@ -81,10 +90,31 @@ Model Model::load(const std::filesystem::path& folder, const LoadOptions& option
 }
 
 Result Model::generate(const Request& request, const OnText& on_text, const Poll& interrupted) {
-  const std::shared_ptr<Sequence> s = impl_->sequence(request);
-  impl_->engine->submit({&s, 1});
-  impl_->engine->wait({&s, 1}, on_text, interrupted);
-  return std::move(s->result);
+  OnChoice receive;
+  if (on_text) receive = [&](std::size_t, std::string_view piece) { return on_text(piece); };
+  return std::move(choices(request, 1, receive, interrupted).front());
+}
+
+std::vector<Result> Model::choices(const Request& request, std::int64_t count,
+                                   const OnChoice& on_text, const Poll& interrupted) {
+  if (count < 1) fail<RequestError>("n is ", count, ", expected at least 1");
+  std::vector<std::shared_ptr<Sequence>> all{impl_->sequence(request)};
+  Sequence& leader = *all.front();
+  for (std::int64_t i = 1; i < count; i++) {
+    auto s = std::make_shared<Sequence>();
+    s->prompt = leader.prompt;
+    s->options = leader.options;
+    s->seed = leader.seed + std::uint64_t(i);
+    s->first_logits = leader.first_logits;
+    if (s->options.constraint) s->mask = s->options.constraint();
+    leader.followers.push_back(s);
+    all.push_back(std::move(s));
+  }
+  impl_->engine->submit(std::span(all).first(1));
+  impl_->engine->wait(all, on_text, interrupted);
+  std::vector<Result> results;
+  for (const auto& s : all) results.push_back(std::move(s->result));
+  return results;
 }
 
 std::vector<Result> Model::generate_all(std::vector<Request> requests, const Poll& interrupted,
@@ -326,6 +356,18 @@ std::vector<std::string> Model::special_tokens() const {
   return out;
 }
 
+std::vector<std::string> Model::token_bytes() const {
+  const language::Tokenizer& tokenizer = impl_->tokenizer();
+  std::vector<std::string> out(std::size_t(impl_->family().decoder().config().vocab_size));
+  const auto known = std::min(std::int64_t(out.size()), tokenizer.vocab_size());
+  for (std::int32_t id = 0; id < known; id++) {
+    if (!tokenizer.is_structure(id)) out[std::size_t(id)] = tokenizer.token_bytes(id);
+  }
+  return out;
+}
+
 const ModelInfo& Model::info() const { return impl_->loaded.info; }
+
+EngineStats Model::stats() const { return impl_->engine->stats(); }
 
 }  // namespace chiasm

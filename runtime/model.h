@@ -85,6 +85,10 @@ class Model {
 
   /// Runs one request to its end. RequestError, MediaError; the model stays usable after any error.
   Result generate(const Request& request, const OnText& on_text = {}, const Poll& interrupted = {});
+  /// Several answers to one request, which share its prompt: `count` of them, at least 1, the i-th
+  /// with the seed `options.seed` + i. `on_text` gets their text as it comes.
+  std::vector<Result> choices(const Request& request, std::int64_t count,
+                              const OnChoice& on_text = {}, const Poll& interrupted = {});
   /// Runs several as one batch; results in order. The first error cancels the others and is thrown.
   std::vector<Result> generate_all(std::vector<Request> requests, const Poll& interrupted = {},
                                    const OnDone& on_done = {});
@@ -135,7 +139,12 @@ class Model {
                          bool skip_special_tokens = true) const;
   /// Text of the special tokens: what a chat template's user contents must not smuggle in.
   std::vector<std::string> special_tokens() const;
+  /// What each token stands for in the midst of a text; nothing for structure tokens, which no
+  /// text holds, and for rows without a token. [vocab_size] of the model.
+  std::vector<std::string> token_bytes() const;
   const ModelInfo& info() const;
+  /// How busy the engine is, as of its last step.
+  EngineStats stats() const;
 
  private:
   struct Impl;

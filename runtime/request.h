@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -47,6 +48,12 @@ struct PromptSpan {
   bool trusted = true;
 };
 
+/// Says which tokens may follow `tokens`, the answer so far: sets the bits of those in `allowed`
+/// (token i: bit i % 32 of word i / 32), which come cleared. Called once for each token of an
+/// answer, in order, from whichever thread drives the engine. What it throws fails its own request.
+using TokenMask =
+    std::function<void(std::span<const std::int32_t> tokens, std::span<std::uint32_t> allowed)>;
+
 struct GenerateOptions {
   std::int64_t max_tokens = 128;
   double temperature = 0;  // 0: greedy
@@ -57,7 +64,14 @@ struct GenerateOptions {
   std::optional<std::uint64_t> seed;  // none: drawn anew for each request
   std::vector<std::string> stop;      // text that ends the answer; not part of it
   int logprobs = 0;                   // alternatives to report per token; 0: no log-probabilities
-  bool ignore_eos = false;            // end tokens are tokens like any other (benchmarks)
+  // Added to logits, by token id.
+  std::vector<std::pair<std::int32_t, float>> logit_bias;
+  double presence_penalty = 0;   // taken from the logits of tokens that the answer has
+  double frequency_penalty = 0;  // likewise, times how often
+  /// Makes the mask of one answer, for answers of a given form; none: any token may follow.
+  std::function<TokenMask()> constraint;
+  std::int64_t priority = 0;  // lower ones are admitted first
+  bool ignore_eos = false;    // end tokens are tokens like any other (benchmarks)
 };
 
 struct Request {
@@ -116,8 +130,18 @@ struct Plan {
   std::int64_t peak_bytes = 0;  // the sum
 };
 
+/// How busy an engine is.
+struct EngineStats {
+  std::int64_t waiting = 0, running = 0;     // requests
+  std::int64_t pages = 0, pages_in_use = 0;  // of the KV cache, those kept for prefixes included
+  /// Media whose features were still at hand, those that were encoded, and the bytes kept.
+  std::int64_t encoder_hits = 0, encoder_misses = 0, encoder_bytes = 0;
+};
+
 /// Receives each piece of text as it is ready; returning false cancels the request.
 using OnText = std::function<bool(std::string_view piece)>;
+/// Likewise, with the number of the answer that it belongs to.
+using OnChoice = std::function<bool(std::size_t choice, std::string_view piece)>;
 /// Receives how many requests of a batch are done, whenever that grows.
 using OnDone = std::function<void(std::size_t done)>;
 /// Polled between pieces of work; returning true makes the call throw Interrupted.

@@ -24,7 +24,8 @@ struct EncodingMedium {
   std::optional<Prepared> prepared;           // a picture
   std::optional<audio::PreparedSound> sound;  // or a sound
   std::int64_t pieces_done = 0, rows_done = 0;
-  Tensor features;  // [rows of all pieces, then tokens, feature_width]
+  Tensor features;                     // [rows of all pieces, feature_width]
+  std::shared_ptr<const Tensor> rows;  // [tokens, feature_width], once ready
   bool ready = false;
 };
 
@@ -45,6 +46,11 @@ struct Sequence {
   /// What the decoder's cross-attention looks at. Where the caller sets it, from an earlier
   /// sequence, the prompt's sound is not encoded again.
   std::shared_ptr<const language::CrossMemory> cross;
+
+  /// Other answers to the same prompt: they go on from its keys, values and last logits. The
+  /// caller waits for them too.
+  std::vector<std::shared_ptr<Sequence>> followers;
+  TokenMask mask;  // where set, says which tokens may follow
 
   // The loop's.
   std::optional<language::SequenceState> state;

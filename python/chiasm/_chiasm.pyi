@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -167,6 +167,31 @@ class Plan:
         ...
     @property
     def weight_bytes(self) -> int:
+        ...
+class EngineStats:
+    """
+    How busy an engine is.
+    """
+    @property
+    def encoder_bytes(self) -> int:
+        ...
+    @property
+    def encoder_hits(self) -> int:
+        ...
+    @property
+    def encoder_misses(self) -> int:
+        ...
+    @property
+    def pages(self) -> int:
+        ...
+    @property
+    def pages_in_use(self) -> int:
+        ...
+    @property
+    def running(self) -> int:
+        ...
+    @property
+    def waiting(self) -> int:
         ...
 class ModelInfo:
     """
@@ -367,7 +392,13 @@ class GenerateOptions:
     """
     Checked when a request is submitted.
     """
-    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False) -> None:
+    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False) -> None:
+        ...
+    @property
+    def max_tokens(self) -> int:
+        ...
+    @max_tokens.setter
+    def max_tokens(self, arg0: typing.SupportsInt | typing.SupportsIndex) -> None:
         ...
 class Request:
     """
@@ -387,6 +418,10 @@ class Model:
     def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
+        """
+    def choices(self, request: Request, count: typing.SupportsInt | typing.SupportsIndex, on_text: collections.abc.Callable[[int, str], bool] | None = None, cancel: CancelFlag | None = None) -> list[Result]:
+        """
+        Several answers to one request. `on_text` hears (choice, piece); False from it ends all.
         """
     def detokenize(self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], skip_special_tokens: bool = True) -> str:
         ...
@@ -450,6 +485,14 @@ class Model:
         """
         Texts that stand for structure, never for a user's words.
         """
+    def stats(self) -> EngineStats:
+        """
+        How busy the engine is, as of its last step.
+        """
+    def token_bytes(self) -> list[bytes]:
+        """
+        What each token stands for in the midst of a text; nothing for structure tokens.
+        """
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         ...
     def transcribe(self, sound: AudioInput, options: TranscribeOptions, on_segment: collections.abc.Callable[[TranscriptSegment, float], None] | None = None, cancel: CancelFlag | None = None) -> Transcript:
@@ -505,7 +548,7 @@ class Embedder:
     A loaded embedder. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Embedder:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, progress: collections.abc.Callable[[float], None] | None = None) -> Embedder:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
         """

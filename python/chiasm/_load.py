@@ -100,6 +100,7 @@ def load_embedder(
     dtype: str = "auto",
     quantize: str | None = None,
     threads: int | None = None,
+    max_image_pixels: int | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -109,7 +110,8 @@ def load_embedder(
 
     Args:
         name_or_path: A folder or hub id, as for `load`. None: the bundled model and its search head.
-        device, dtype, threads, revision, token, offline, progress: As for `load`.
+        device, dtype, threads, max_image_pixels, revision, token, offline, progress: As for
+            `load`.
         quantize: None; "int8": all large matrices in 8 bits; "int4": MLPs of text layers in 4 bits,
             the rest in 8.
 
@@ -118,12 +120,14 @@ def load_embedder(
         RequestError: A setting is out of range.
         DeviceError: The device cannot be used; says what is missing.
     """
-    settings = {
+    settings: dict[str, Any] = {
         "device": utf8("device", device),
         "dtype": utf8("dtype", dtype),
         "quantize": "" if quantize is None else utf8("quantize", quantize),
         "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
     }
+    if max_image_pixels is not None:
+        settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
-        return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))  # type: ignore[arg-type]
+        return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))

@@ -119,6 +119,19 @@ def fit_template(messages: list[dict[str, Any]], template: ChatTemplate) -> list
     return out
 
 
+def plain_tools(tools: Any) -> list[dict[str, Any]] | None:
+    """Functions that the model may call, as plain JSON data: [{"type": "function", "function": {...}}]."""
+    if not tools:
+        return None
+    if isinstance(tools, (str, bytes, Mapping)) or not isinstance(tools, Sequence):
+        raise RequestError("tools: expected a list of {'type': 'function', 'function': ...}")
+    for i, tool in enumerate(tools):
+        function = tool.get("function") if isinstance(tool, Mapping) else None
+        if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+            raise RequestError(f"tools[{i}]: expected {{'type': 'function', 'function': {{'name'}}}}")
+    return [_plain(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
+
+
 def _message(message: Any, where: str, found: Media) -> dict[str, Any]:
     if not isinstance(message, Mapping):
         raise RequestError(f"{where}: expected {{'role', 'content'}}, got {type(message).__name__}")

@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Union, overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
 from chiasm import _chiasm, _media
 from chiasm._boxes import Box, Point, Sizes, check_family, read_places
-from chiasm._marks import WordGuard
 from chiasm._media import Image, Sound
-from chiasm._messages import fit_template, plain_turn, read_messages, turn
-from chiasm._options import generate_options, token_ids, transcribe_options, utf8
-from chiasm._results import ModelInfo, Plan, Result, info_of, plan_of, result_of
+from chiasm._messages import fit_template, read_messages, turn
+from chiasm._options import generate_options, integer, token_ids, transcribe_options, utf8
+from chiasm._requests import Messages, Prompt, RequestMaker
+from chiasm._results import Plan, Result, plan_of, result_of
 from chiasm._stream import Stream
-from chiasm._templates import ChatTemplate
 from chiasm._transcript import Segment, Transcript, segment_of, transcript_of
 from chiasm.errors import RequestError
 
-Messages = Sequence[dict[str, Any]]
-Prompt = Union[str, Messages]
 FloatArray = npt.NDArray[np.float32]
 
 _CAPTION = "Describe this image."
 
 
-class Model:
+class Model(RequestMaker):
     """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
     loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.
@@ -40,16 +37,9 @@ class Model:
     In messages the words are never structure, whatever they spell.
 
     Settings that calls take by keyword, as in `generate`: `max_tokens`, `temperature`, `top_k`,
-    `top_p`, `min_p`, `repetition_penalty`, `seed`, `stop`, `logprobs`.
+    `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`, `frequency_penalty`, `logit_bias`,
+    `seed`, `stop`, `logprobs`, `json_schema`, `regex`, `choices`, `priority`.
     """
-
-    def __init__(self, native: _chiasm.Model, template: ChatTemplate | None):
-        self._native = native
-        self._template = template
-        self.info: ModelInfo = info_of(native.info)
-        structure = native.special_tokens()
-        structure += [t for t in (self.info.image_token, self.info.audio_token) if t]
-        self._guard = WordGuard(structure)
 
     def __repr__(self) -> str:
         return f"<chiasm.Model {self.info.family} {self.info.path} {self.info.dtype}>"
@@ -103,7 +93,7 @@ class Model:
         how many of them are done, whenever that grows."""
         pictures = _listed(images)
         words = [questions] * len(pictures) if isinstance(questions, str) else list(questions)
-        options = generate_options(**settings)
+        options = self._options(**settings)
         if len(words) != len(pictures):
             raise RequestError(f"{len(pictures)} pictures and {len(words)} questions do not pair")
         requests = [
@@ -129,6 +119,7 @@ class Model:
         stop: str | Sequence[str] = (),
         logprobs: int = 0,
         json_schema: Any = None,
+        tools: Sequence[dict[str, Any]] | None = None,
         **others: Any,
     ) -> Result:
         """Continues a prompt or answers messages.
@@ -148,9 +139,13 @@ class Model:
             seed: The same seed gives the same answer; None: another one each time.
             stop: Texts that end the answer and are no part of it.
             logprobs: How many alternatives to report for each token; 0: no log-probabilities.
-            json_schema: Not supported yet by this version, like `logit_bias`, `presence_penalty`,
-                `frequency_penalty`, `regex`, `choices`, `tools`, `num_beams`, `n`, `draft_model`
-                and `lora`.
+            json_schema: The answer is JSON of this schema (a dict, or its text).
+            others: `regex` (the answer matches it) and `choices` (it is one of them), as
+                `json_schema` by llguidance; `logit_bias` (a dict: added to the logits of tokens by
+                id), `presence_penalty` and `frequency_penalty` (taken from the logits of tokens
+                that the answer has, once or each time: OpenAI's); `priority` (lower ones are
+                admitted first); `tools` (what the chat template shows as functions). Not supported
+                yet: `num_beams`, `draft_model` and `lora`.
 
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or
@@ -158,7 +153,7 @@ class Model:
             MediaError: A picture cannot be read.
         """
         _media.no_videos(videos)
-        options = generate_options(
+        options = self._options(
             max_tokens=max_tokens,
             temperature=temperature,
             top_k=top_k,
@@ -171,8 +166,21 @@ class Model:
             json_schema=json_schema,
             **others,
         )
-        request = self._request(prompt, images, options, audio=audio)
+        request = self._request(prompt, images, options, audio=audio, tools=tools)
         return result_of(self._native.generate(request))
+
+    def choices(
+        self,
+        prompt: Prompt,
+        n: int,
+        *,
+        images: Sequence[Image] | None = None,
+        audio: Sequence[Sound] | None = None,
+        **settings: Any,
+    ) -> list[Result]:
+        """`n` answers to one prompt, which is computed once; the i-th has the seed `seed` + i."""
+        request = self._request(prompt, images, self._options(**settings), audio=audio)
+        return [result_of(r) for r in self._native.choices(request, integer("n", n, 1, 1024))]
 
     def generate_all(
         self,
@@ -186,7 +194,7 @@ class Model:
         pictures = [None] * len(prompts) if images is None else list(images)
         if len(pictures) != len(prompts):
             raise RequestError(f"{len(prompts)} prompts and {len(pictures)} lists of images")
-        options = generate_options(**settings)
+        options = self._options(**settings)
         requests = [self._request(p, i, options) for p, i in zip(prompts, pictures)]
         return [result_of(native) for native in self._native.generate_all(requests)]
 
@@ -199,7 +207,7 @@ class Model:
         **settings: Any,
     ) -> Stream:
         """The pieces of an answer as they are ready. Closing the stream cancels the request."""
-        request = self._request(prompt, images, generate_options(**settings), audio=audio)
+        request = self._request(prompt, images, self._options(**settings), audio=audio)
         native = self._native
         return Stream(lambda receive, cancel: native.generate(request, receive, cancel))
 
@@ -394,85 +402,6 @@ class Model:
             on_segment=heard,
         )
         return transcript_of(native)
-
-    def _needs_hearing(self) -> None:
-        if self.info.sound_rate == 0:
-            raise RequestError(f"family {self.info.family}: this model hears no sound")
-
-    def _chat_template(self) -> ChatTemplate:
-        if self._template is None:
-            raise RequestError(
-                f"{self.info.path}: this model has no chat template; give the prompt as a str"
-            )
-        return self._template
-
-    def _request(
-        self,
-        prompt: Prompt,
-        images: Sequence[Image] | None,
-        options: _chiasm.GenerateOptions | None = None,
-        name: str | None = None,
-        *,
-        audio: Sequence[Sound] | None = None,
-    ) -> _chiasm.Request:
-        """`name` stands for a single picture in errors, where it has no path."""
-        options = options or _chiasm.GenerateOptions()
-        if audio:
-            self._needs_hearing()
-        if isinstance(prompt, str):
-            return _chiasm.Request(
-                [(utf8("the prompt", prompt), True)],
-                images=_media.image_inputs(images),
-                audio=_media.sound_inputs(audio),
-                options=options,
-            )
-        data, media = read_messages(prompt, images, audio)
-        if media.images and not self.info.image_token:
-            raise RequestError(f"family {self.info.family}: this model sees no pictures")
-        if media.sounds:
-            self._needs_hearing()
-            if not self.info.audio_token:
-                raise RequestError(
-                    f"family {self.info.family}: this model answers no messages about sounds; "
-                    "`transcribe` writes them down"
-                )
-        pictures = [
-            _media.image_input(p, name or f"image {i + 1}") for i, p in enumerate(media.images)
-        ]
-        sounds = [
-            _media.sound_input(s, name=name or f"sound {i + 1}") for i, s in enumerate(media.sounds)
-        ]
-        words = plain_turn(data)
-        if self._template is None and words is not None:  # the family's own format
-            if sounds:
-                request = self._native.sound_turn(words, sounds)
-            else:
-                request = self._native.turn(words, pictures)
-            request.options = options
-            return request
-        return self._chat(data, pictures, sounds, options)
-
-    def _chat(
-        self,
-        messages: list[dict[str, Any]],
-        images: list[_chiasm.ImageInput],
-        sounds: list[_chiasm.AudioInput],
-        options: _chiasm.GenerateOptions,
-    ) -> _chiasm.Request:
-        template = self._chat_template()
-        spans = self._guard.spans(template.render, fit_template(messages, template))
-        # transformers: tokenizers add nothing around a rendered chat, processors what the template
-        # has not already begun with.
-        begun = bool(template.bos_token) and "".join(text for text, _ in spans[:1]).startswith(
-            template.bos_token
-        )
-        return _chiasm.Request(
-            spans,
-            images=images,
-            audio=sounds,
-            add_special_tokens=bool(self.info.image_token or self.info.audio_token) and not begun,
-            options=options,
-        )
 
 
 def _listed(images: Any) -> list[Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from chiasm import _chiasm
@@ -12,13 +12,6 @@ from chiasm.errors import RequestError
 
 # Documented settings that this version does not carry out, with the value that asks for nothing.
 _NOT_BUILT: dict[str, Any] = {
-    "json_schema": None,
-    "logit_bias": None,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "regex": None,
-    "choices": None,
-    "tools": None,
     "num_beams": 1,
     "n": 1,
     "draft_model": None,
@@ -60,7 +53,9 @@ def utf8(name: str, value: Any) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as e:
-        raise RequestError(f"{name} is not UTF-8 text: a lone surrogate at character {e.start}") from None
+        raise RequestError(
+            f"{name} is not UTF-8 text: a lone surrogate at character {e.start}"
+        ) from None
     return str(value)
 
 
@@ -89,6 +84,11 @@ def generate_options(
     seed: int | None = None,
     stop: Any = (),
     logprobs: int = 0,
+    logit_bias: Mapping[int, float] | None = None,
+    presence_penalty: float = 0.0,
+    frequency_penalty: float = 0.0,
+    constraint: Callable[[], Any] | None = None,
+    priority: int = 0,
     ignore_eos: bool = False,
     **others: Any,
 ) -> _chiasm.GenerateOptions:
@@ -97,7 +97,8 @@ def generate_options(
         if name not in _NOT_BUILT:
             raise RequestError(f"{name} is not a setting of generate")
         if value is not None and value != _NOT_BUILT[name]:
-            raise RequestError(f"{name} is not supported yet by this version")
+            how = "; Model.choices gives several answers" if name == "n" else ""
+            raise RequestError(f"{name} is not supported yet by this version{how}")
     return _chiasm.GenerateOptions(
         max_tokens=integer("max_tokens", max_tokens, 1),
         temperature=number("temperature", temperature),
@@ -108,6 +109,11 @@ def generate_options(
         seed=None if seed is None else integer("seed", seed, 0, 2**64 - 1),
         stop=stop_texts(stop),
         logprobs=integer("logprobs", logprobs, 0, 2**31 - 1),
+        logit_bias=_bias(logit_bias),
+        presence_penalty=number("presence_penalty", presence_penalty),
+        frequency_penalty=number("frequency_penalty", frequency_penalty),
+        constraint=constraint,
+        priority=integer("priority", priority, -(2**31), 2**31 - 1),
         ignore_eos=bool(ignore_eos),
     )
 
@@ -134,8 +140,21 @@ def transcribe_options(
         translate=translate,
         timestamps=timestamps,
         temperatures=[number(f"temperatures[{i}]", t) for i, t in enumerate(temperatures)],
-        compression_threshold=0 if packed is None else number("compression_ratio_threshold", packed),
+        compression_threshold=0
+        if packed is None
+        else number("compression_ratio_threshold", packed),
         logprob_threshold=number("logprob_threshold", logprob_threshold),
         no_speech_threshold=number("no_speech_threshold", no_speech_threshold),
         seed=integer("seed", seed, 0, 2**64 - 1),
     )
+
+
+def _bias(values: Any) -> list[tuple[int, float]]:
+    if values is None:
+        return []
+    if not isinstance(values, Mapping):
+        raise RequestError("logit_bias: expected a dict from token ids to numbers")
+    return [
+        (integer("logit_bias: a token id", id, 0, 2**31 - 1), number(f"logit_bias[{id}]", value))
+        for id, value in values.items()
+    ]

@@ -50,7 +50,13 @@ class ChatTemplate:
         source, where = found
         return cls(source, _named_tokens(folder), where)
 
-    def render(self, messages: list[dict[str, Any]], *, add_generation_prompt: bool = True) -> str:
+    def render(
+        self,
+        messages: list[dict[str, Any]],
+        *,
+        add_generation_prompt: bool = True,
+        tools: list[dict[str, Any]] | None = None,
+    ) -> str:
         """The prompt. RequestError when the template refuses the messages."""
         import jinja2
 
@@ -58,7 +64,7 @@ class ChatTemplate:
         try:
             return template.render(
                 messages=messages,
-                tools=None,
+                tools=tools,
                 documents=None,
                 add_generation_prompt=add_generation_prompt,
                 **self.tokens,
@@ -71,6 +77,11 @@ class ChatTemplate:
             raise RequestError(
                 f"the chat template fails on the messages: {type(e).__name__}: {e}"
             ) from e
+
+    @property
+    def takes_tools(self) -> bool:
+        """Whether the template shows functions that the model may call."""
+        return "tools" in self.source
 
     @functools.cached_property
     def _shapes(self) -> dict[tuple[str, bool], bool]:

@@ -268,17 +268,15 @@ def test_one_bad_picture_in_a_batch(model, picture):
         ({"videos": ["a.mp4"]}, "sees no video"),
         ({"images": "a.png"}, "images: expected a list"),
         ({"volume": 11}, "volume is not a setting"),
+        ({"logit_bias": {"a": 1}}, "logit_bias: a token id is 'a'"),
+        ({"presence_penalty": "x"}, "presence_penalty is 'x'"),
+        ({"frequency_penalty": float("inf")}, "frequency_penalty is inf"),
+        ({"priority": 0.5}, "priority is 0.5"),
+        ({"tools": [{}]}, "tools need messages"),
     ]
     + [
         ({name: value}, f"{name} is not supported yet")
         for name, value in {
-            "json_schema": {"type": "object"},
-            "logit_bias": {5: 1.0},
-            "presence_penalty": 0.5,
-            "frequency_penalty": 0.5,
-            "regex": "a+",
-            "choices": ["a"],
-            "tools": [{}],
             "num_beams": 2,
             "n": 2,
             "draft_model": "x",

@@ -286,3 +286,167 @@ def test_health_readiness_and_metrics(server, client):
     assert float(values['chiasm_tokens_total{kind="completion"}']) >= 1
     assert float(values["chiasm_time_to_first_token_seconds_count"]) >= 1
     assert float(values["process_resident_memory_bytes"]) > 1e7
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "legs": {"type": "integer", "minimum": 0, "maximum": 99},
+        "kind": {"enum": ["dog", "cat"]},
+    },
+    "required": ["legs", "kind"],
+    "additionalProperties": False,
+}
+
+
+def ask(client, **settings):
+    messages = [{"role": "user", "content": "What is a dog?"}]
+    return client.chat.completions.create(
+        **{"model": "mini", "messages": messages, "max_tokens": 100} | settings
+    )
+
+
+def test_answers_in_json(client):
+    form = {"type": "json_schema", "json_schema": {"name": "animal", "schema": SCHEMA}}
+    for seed in range(4):
+        got = ask(client, response_format=form, temperature=1.5, seed=seed)
+        said = json.loads(got.choices[0].message.content)
+        assert set(said) == {"legs", "kind"} and said["kind"] in ("dog", "cat")
+    pieces = ask(client, response_format=form, temperature=0, stream=True)
+    text = "".join(c.choices[0].delta.content or "" for c in pieces)
+    assert text == ask(client, response_format=form, temperature=0).choices[0].message.content
+    bad = {"type": "json_schema", "json_schema": {"name": "a", "schema": {"type": "nonsense"}}}
+    with pytest.raises(openai.BadRequestError, match="not valid"):
+        ask(client, response_format=bad)
+
+
+def test_several_choices(client, model):
+    got = ask(client, n=3, seed=4, temperature=1.2, max_tokens=12)
+    messages = [{"role": "user", "content": "What is a dog?"}]
+    want = model.choices(messages, 3, seed=4, temperature=1.2, max_tokens=12)
+    assert [c.message.content for c in got.choices] == [r.text.strip() for r in want]
+    assert got.usage.completion_tokens == sum(r.usage.completion_tokens for r in want)
+    texts = {0: "", 1: "", 2: ""}
+    for chunk in ask(client, n=3, seed=4, temperature=1.2, max_tokens=12, stream=True):
+        for choice in chunk.choices:
+            texts[choice.index] += choice.delta.content or ""
+    assert list(texts.values()) == [r.text.strip() for r in want]
+
+
+def test_biases_and_penalties(client, model):
+    token = model.tokenize(" dog", False)[0]
+    got = client.completions.create(
+        model="mini", prompt="A", max_tokens=4, temperature=0, logit_bias={str(token): 100}
+    )
+    assert got.choices[0].text == model.detokenize([token] * 4)
+    settings = {"presence_penalty": 1.5, "frequency_penalty": 0.5}
+    want = model.generate("A dog", max_tokens=20, **settings)
+    got = client.completions.create(
+        model="mini", prompt="A dog", max_tokens=20, temperature=0, **settings
+    )
+    assert got.choices[0].text == want.text
+
+
+WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "Tells the weather. <end_of_utterance>",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"enum": ["Bern", "Rom"]}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+CLOCK = {"type": "function", "function": {"name": "clock"}}
+HERMES = """{% for t in tools or [] %}{{ t | tojson }}{% endfor %}
+{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}
+</tool_call>{% endfor %}{% endfor %}"""
+
+
+def test_forced_calls_of_tools(client):
+    for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
+        got = ask(client, tools=[WEATHER], tool_choice=choice, temperature=1.5, seed=2)
+        (call,) = got.choices[0].message.tool_calls
+        assert got.choices[0].finish_reason == "tool_calls" and call.function.name == "weather"
+        assert json.loads(call.function.arguments)["city"] in ("Bern", "Rom")
+    chunks = list(ask(client, tools=[WEATHER], tool_choice="required", temperature=0, stream=True))
+    calls = [c for chunk in chunks for c in chunk.choices[0].delta.tool_calls or []]
+    assert len(calls) == 1 and json.loads(calls[0].function.arguments)["city"] in ("Bern", "Rom")
+    assert not any(chunk.choices[0].delta.content for chunk in chunks)
+    with pytest.raises(openai.BadRequestError, match="no tools"):
+        ask(client, tools=[WEATHER])
+
+
+def test_calls_that_a_model_writes_on_its_own(server, client, model, monkeypatch):
+    """The model is held to what one trained for it would say."""
+    from chiasm._templates import ChatTemplate
+
+    monkeypatch.setattr(model, "_template", ChatTemplate(HERMES))
+    said = 'Let me see. <tool_call>{"name": "weather", "arguments": {"city": "Bern"}}</tool_call>'
+    options = model._options
+    monkeypatch.setattr(
+        model,
+        "_options",
+        lambda **settings: options(**settings | {"json_schema": None, "choices": [said]}),
+    )
+    tools = [WEATHER, CLOCK]
+    got = ask(client, tools=tools)
+    assert got.choices[0].message.content == "Let me see."
+    (call,) = got.choices[0].message.tool_calls
+    assert json.loads(call.function.arguments) == {"city": "Bern"}
+    text, calls = "", []
+    for chunk in ask(client, tools=tools, stream=True):
+        text += chunk.choices[0].delta.content or ""
+        calls += chunk.choices[0].delta.tool_calls or []
+    assert text == "Let me see." and [c.function.name for c in calls] == ["weather"]
+    assert ask(client, tools=[CLOCK]).choices[0].message.content == said, "no tool that is there"
+    assert ask(client, tools=tools, tool_choice="none").choices[0].message.content == said
+    history = [
+        {"role": "user", "content": "Weather?"},
+        got.choices[0].message.model_dump(exclude_none=True),
+        {"role": "tool", "tool_call_id": call.id, "content": "Sun"},
+    ]
+    again = ask(client, tools=tools, messages=history)
+    assert again.usage.prompt_tokens > got.usage.prompt_tokens
+    plain = model.prompt_ids([{"role": "user", "content": "x"}])
+    ends = model.info.eos_token_ids
+    shown = model._request([{"role": "user", "content": "x"}], None, None, tools=tools)
+    assert "<end_of_utterance>" in "".join(t for t, trusted in shown.spans if not trusted)
+    assert not set(ends) & set(plain)
+
+
+def test_speech(client, server):
+    import io
+    import wave
+
+    from spoken import sound
+
+    buffer = io.BytesIO()
+    with wave.open(buffer, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((sound(3.0, 5) * 20000).astype("<i2").tobytes())
+    buffer.name = "speech.wav"
+    ears = server.state.models.speech
+    want = ears.transcribe(buffer.getvalue())
+    got = client.audio.transcriptions.create(model="ears", file=buffer)
+    assert got.text == want.text
+    for shape, text in (("text", want.text + "\n"), ("srt", want.srt()), ("vtt", want.vtt())):
+        buffer.seek(0)
+        assert (
+            client.audio.transcriptions.create(model="ears", file=buffer, response_format=shape)
+            == text
+        )
+    buffer.seek(0)
+    long = client.audio.transcriptions.create(
+        model="ears", file=buffer, response_format="verbose_json"
+    )
+    assert long.language == want.language and len(long.segments) == len(want.segments)
+    with pytest.raises(openai.BadRequestError, match="sound"):
+        client.audio.transcriptions.create(model="ears", file=("a.wav", b"no sound at all"))
+    with pytest.raises(openai.NotFoundError, match="no model that|not here"):
+        client.audio.transcriptions.create(model="mini", file=("a.wav", b"x"))

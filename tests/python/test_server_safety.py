@@ -131,6 +131,8 @@ HOSTILE = [
     ),
     chat(tools=[{"type": "function", "function": {"name": "f"}}]),
     chat(tools=[{"type": "function", "function": {"name": "bad name"}}]),
+    chat(tool_choice="required"),
+    chat(tool_choice={"type": "function", "function": {"name": "f"}}),
     chat("word " * 5_000),
 ]
 

@@ -54,6 +54,9 @@ def serve(
     max_body_mb: Annotated[
         float, typer.Option("--max-body-mb", min=0.01, help="Largest request body.")
     ] = 32.0,
+    max_memory_mb: Annotated[
+        float, typer.Option("--max-memory-mb", min=1, help="Of one request, besides its KV cache.")
+    ] = 4096.0,
     max_images: Annotated[
         int, typer.Option("--max-images", min=0, help="Pictures of one request.")
     ] = 16,
@@ -97,6 +100,7 @@ def serve(
         default_max_tokens=max_tokens,
         max_body_bytes=int(max_body_mb * _MB),
         max_images=max_images,
+        memory_bytes=int(max_memory_mb * (1 << 20)),
         max_image_bytes=int(max_body_mb * _MB),
         grace_seconds=grace,
     )
@@ -118,7 +122,7 @@ def serve(
     hears = None if speech is None else load(speech, **shared, **limits)
     embeds = None
     if embedder is not None or model is None:
-        embeds = load_embedder(embedder, **shared)
+        embeds = load_embedder(embedder, max_image_pixels=limits["max_image_pixels"], **shared)
     if chat.info.family == "whisper":  # answers no messages
         if hears is None:
             hears = chat

@@ -6,13 +6,24 @@ import dataclasses
 from typing import Any
 
 from chiasm import _chiasm
-from chiasm._model import Model, Prompt
-from chiasm._options import generate_options, token_ids
+from chiasm._model import Model
+from chiasm._options import token_ids
+from chiasm._requests import Prompt
 from chiasm._results import Result, result_of
 from chiasm.server import schema
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
 from chiasm.server.settings import Settings
+
+
+@dataclasses.dataclass(frozen=True)
+class Call:
+    """What a request asks of the runtime besides its prompt."""
+
+    settings: dict[str, Any]
+    max_tokens: int | None
+    n: int = 1
+    tools: list[dict[str, Any]] | None = None
 
 
 def sampling(body: schema.Sampling) -> dict[str, Any]:
@@ -29,10 +40,7 @@ def sampling(body: schema.Sampling) -> dict[str, Any]:
     if body.top_p == 0:  # the likeliest token alone
         out |= {"top_p": 1.0, "top_k": 1}
     for name in ("presence_penalty", "frequency_penalty"):
-        if value := getattr(body, name):
-            out[name] = value
-    if body.n is not None and body.n != 1:
-        out["n"] = body.n
+        out[name] = getattr(body, name) or 0.0
     if body.logit_bias:
         out["logit_bias"] = _bias(body.logit_bias)
     return out
@@ -41,8 +49,7 @@ def sampling(body: schema.Sampling) -> dict[str, Any]:
 def answer(
     model: Model,
     prompt: Prompt | list[int],
-    max_tokens: int | None,
-    settings: dict[str, Any],
+    call: Call,
     server: Settings,
     receive: Receive,
     flag: _chiasm.CancelFlag,
@@ -52,9 +59,13 @@ def answer(
     Raises:
         ApiError: The prompt and the answer asked for are over the context.
     """
-    request = _request(model, prompt, settings | {"max_tokens": 1})
-    room = model.info.max_context - model._native.plan(request).tokens
-    wanted = min(server.default_max_tokens, room) if max_tokens is None else max_tokens
+    options = model._options(**call.settings, max_tokens=1)
+    request = _request(model, prompt, options, call.tools)
+    plan = model._native.plan(request)
+    room = model.info.max_context - plan.tokens
+    wanted = call.max_tokens
+    if wanted is None:
+        wanted = min(server.default_max_tokens, room)
     if room < 1 or wanted > room:
         raise ApiError(
             400,
@@ -64,15 +75,31 @@ def answer(
             param="messages",
             code="context_length_exceeded",
         )
-    request.options = generate_options(**settings | {"max_tokens": wanted})
-    return [result_of(model._native.generate(request, lambda piece: receive((0, piece)), flag))]
+    options.max_tokens = wanted
+    request.options = options
+    needed = model._native.plan(request).activation_bytes
+    if needed > server.memory_bytes:
+        raise ApiError(
+            400,
+            f"the request needs {needed >> 20} MB besides keys and values, over the limit of "
+            f"{server.memory_bytes >> 20} MB (--max-memory-mb); send fewer or smaller pictures",
+        )
+
+    def hear(choice: int, piece: str) -> bool:
+        return receive((choice, piece))
+
+    return [result_of(r) for r in model._native.choices(request, call.n, hear, flag)]
 
 
-def _request(model: Model, prompt: Prompt | list[int], settings: dict[str, Any]) -> _chiasm.Request:
-    options = generate_options(**settings)
+def _request(
+    model: Model,
+    prompt: Prompt | list[int],
+    options: _chiasm.GenerateOptions,
+    tools: list[dict[str, Any]] | None,
+) -> _chiasm.Request:
     if isinstance(prompt, list) and prompt and isinstance(prompt[0], int):
         return _chiasm.Request([], token_ids=token_ids("prompt", prompt), options=options)
-    return model._request(prompt, None, options)  # type: ignore[arg-type]
+    return model._request(prompt, None, options, tools=tools)  # type: ignore[arg-type]
 
 
 def usage(results: list[Result]) -> dict[str, Any]:

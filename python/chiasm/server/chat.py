@@ -14,13 +14,13 @@ from chiasm import _chiasm
 from chiasm._model import Model
 from chiasm._results import Result
 from chiasm.server import schema
-from chiasm.server.answers import answer, logprobs, sampling, timings, usage
+from chiasm.server.answers import Call, answer, logprobs, sampling, timings, usage
+from chiasm.server.calls import Reader, Tools, listed
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
 from chiasm.server.prompts import read_messages
 from chiasm.server.state import State, state_of
 from chiasm.server.stream import DONE, event, gone, opened
-from chiasm.server.text import Stripper
 
 router = APIRouter()
 
@@ -50,7 +50,8 @@ class _Call:
             self._settings["logprobs"] = max(body.top_logprobs or 0, 1)
         elif body.top_logprobs:
             raise ApiError(400, "top_logprobs needs logprobs", param="top_logprobs")
-        _refuse_unbuilt(body)
+        self._tools = Tools(self._model, body)
+        self._settings["json_schema"] = self._tools.schema or _form(body.response_format)
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
             "object": "chat.completion",
@@ -62,46 +63,53 @@ class _Call:
     def work(self, receive: Receive, flag: _chiasm.CancelFlag) -> list[Result]:
         messages = read_messages(self._body.messages, self._state.settings)
         longest = self._body.max_completion_tokens or self._body.max_tokens
-        return answer(
-            self._model, messages, longest, self._settings, self._state.settings, receive, flag
-        )
+        call = Call(self._settings, longest, self._body.n or 1, self._tools.shown)
+        return answer(self._model, messages, call, self._state.settings, receive, flag)
 
     def whole(self, results: list[Result], to_first: float | None) -> dict[str, Any]:
-        choices = [
-            {
-                "index": i,
-                "message": {
-                    "role": "assistant",
-                    "content": result.text.strip(),
-                    "refusal": None,
-                },
-                "logprobs": self._logprobs(result),
-                "finish_reason": result.finish_reason,
-            }
-            for i, result in enumerate(results)
-        ]
+        choices = [self._choice(i, result) for i, result in enumerate(results)]
         return self._head | {
             "choices": choices,
             "usage": usage(results),
             "timings": timings(results, to_first),
         }
 
+    def _choice(self, index: int, result: Result) -> dict[str, Any]:
+        words, calls = self._tools.read(result)
+        message: dict[str, Any] = {"role": "assistant", "content": words.strip(), "refusal": None}
+        if calls:
+            message |= {"content": words.strip() or None, "tool_calls": listed(calls)}
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": self._logprobs(result),
+            "finish_reason": "tool_calls" if calls else result.finish_reason,
+        }
+
     async def events(self) -> AsyncIterator[bytes]:
-        """Deltas as they come; log-probabilities in the last one."""
+        """Deltas as they come; calls and log-probabilities in the last one."""
         job = self._state.jobs.submit(self.work)
-        shown: dict[int, Stripper] = {}
+        readers: dict[int, Reader] = {}
         try:
             async for index, piece in job.pieces():
-                if index not in shown:
-                    shown[index] = Stripper()
+                if index not in readers:
+                    readers[index] = self._tools.reader()
                     yield self._chunk(index, {"role": "assistant", "content": ""})
-                if text := shown[index].push(piece):
+                if text := readers[index].push(piece):
                     yield self._chunk(index, {"content": text})
             results = job.done.result()
             self._state.metrics.answered(job, results)
             for i, result in enumerate(results):
-                delta = {} if i in shown else {"role": "assistant", "content": ""}
-                yield self._chunk(i, delta, result)
+                delta: dict[str, Any] = {}
+                if i not in readers:
+                    readers[i] = self._tools.reader()
+                    delta = {"role": "assistant", "content": ""}
+                text, calls = readers[i].end(result)
+                if text:
+                    delta["content"] = delta.get("content", "") + text
+                if calls:
+                    delta["tool_calls"] = listed(calls, indexed=True)
+                yield self._chunk(i, delta, result, bool(calls))
             options = self._body.stream_options
             if options is not None and options.include_usage:
                 tail = {"usage": usage(results), "timings": timings(results, job.to_first)}
@@ -113,12 +121,15 @@ class _Call:
     def _chunk_head(self) -> dict[str, Any]:
         return self._head | {"object": "chat.completion.chunk"}
 
-    def _chunk(self, index: int, delta: dict[str, Any], result: Result | None = None) -> bytes:
+    def _chunk(
+        self, index: int, delta: dict[str, Any], result: Result | None = None, calls: bool = False
+    ) -> bytes:
+        finish = None if result is None else result.finish_reason
         choice = {
             "index": index,
             "delta": delta,
             "logprobs": None if result is None else self._logprobs(result),
-            "finish_reason": None if result is None else result.finish_reason,
+            "finish_reason": "tool_calls" if calls else finish,
         }
         return event(self._chunk_head() | {"choices": [choice]})
 
@@ -128,12 +139,14 @@ class _Call:
         return logprobs(self._model, result, self._body.top_logprobs or 0)
 
 
-def _refuse_unbuilt(body: schema.ChatRequest) -> None:
-    if body.tools and body.tool_choice != "none":
-        raise ApiError(400, "tools are not supported yet by this version", param="tools")
-    if body.response_format is not None and body.response_format.type != "text":
+def _form(wanted: schema.ResponseFormat | None) -> dict[str, Any] | None:
+    """The JSON schema that an answer must keep to."""
+    if wanted is None or wanted.type == "text":
+        return None
+    if wanted.type == "json_object":
+        return {"type": "object"}
+    if wanted.json_schema is None or wanted.json_schema.schema_ is None:
         raise ApiError(
-            400,
-            "response_format: only text is supported yet by this version",
-            param="response_format",
+            400, "response_format.json_schema.schema is missing", param="response_format"
         )
+    return wanted.json_schema.schema_

@@ -14,7 +14,7 @@ from chiasm import _chiasm
 from chiasm._model import Model
 from chiasm._results import Result
 from chiasm.server import schema
-from chiasm.server.answers import answer, sampling, timings, token_name, usage
+from chiasm.server.answers import Call, answer, sampling, timings, token_name, usage
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
 from chiasm.server.state import State, state_of
@@ -57,9 +57,8 @@ class _Call:
 
     def work(self, receive: Receive, flag: _chiasm.CancelFlag) -> list[Result]:
         longest = self._body.max_tokens or _DEFAULT_MAX_TOKENS
-        return answer(
-            self._model, self._prompt, longest, self._settings, self._state.settings, receive, flag
-        )
+        call = Call(self._settings, longest, self._body.n or 1)
+        return answer(self._model, self._prompt, call, self._state.settings, receive, flag)
 
     def whole(self, results: list[Result], to_first: float | None) -> dict[str, Any]:
         return self._head | {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import threading
@@ -50,6 +51,7 @@ def serve(models: Models, settings: Settings) -> None:
         h11_max_incomplete_event_size=64 << 10,
         ws="none",
     )
+    logging.getLogger("asyncio").setLevel(logging.ERROR)  # clients go; that is no news
     server = _Server(config)
     server.state = app.state.chiasm
     try:

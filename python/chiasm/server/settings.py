@@ -31,9 +31,9 @@ class Settings:
     """The longest answer where a request does not say."""
     max_requests: int = 64
     """Requests that run or wait at once; one more is refused with 429."""
-    memory_bytes: int | None = None
-    """What the requests that run or wait may need together, by their plans; None: half of what is
-    free when the server starts."""
+    memory_bytes: int = 4 << 30
+    """What one request may need besides keys and values, by its plan; these have a cache of fixed
+    size, and a request waits until it has room there."""
     body_seconds: float = 30.0
     """How long a client may take to send a body."""
     fetch_seconds: float = 10.0

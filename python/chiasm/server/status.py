@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 
+from chiasm import _chiasm
 from chiasm.server.errors import ApiError
 from chiasm.server.metrics import resident_bytes
 from chiasm.server.state import State, state_of
@@ -75,6 +76,23 @@ async def metrics(request: Request) -> Response:
         "chiasm_requests_limit": ("As many are taken at once.", float(state.jobs.limit)),
         "process_resident_memory_bytes": ("Resident memory in bytes.", float(resident_bytes())),
     }
+    for role in ("chat", "speech"):
+        if (model := getattr(state.models, role)) is not None:
+            gauges |= engine_gauges(role, model._native.stats())
     return PlainTextResponse(
         state.metrics.text(gauges), media_type="text/plain; version=0.0.4; charset=utf-8"
     )
+
+
+def engine_gauges(role: str, stats: _chiasm.EngineStats) -> dict[str, tuple[str, float]]:
+    """How busy a model's engine is, by metric name."""
+    told = {
+        "waiting": ("Requests that wait for room.", stats.waiting),
+        "running": ("Requests in the batch.", stats.running),
+        "kv_pages": ("Pages of the KV cache, of 64 tokens each.", stats.pages),
+        "kv_pages_in_use": ("Those in use, remembered prefixes included.", stats.pages_in_use),
+        "encoder_hits": ("Media whose features were at hand.", stats.encoder_hits),
+        "encoder_misses": ("Media that were encoded.", stats.encoder_misses),
+        "encoder_bytes": ("Features that are kept.", stats.encoder_bytes),
+    }
+    return {f"chiasm_{role}_{name}": (help, float(v)) for name, (help, v) in told.items()}
