@@ -69,10 +69,13 @@ void bind_errors(py::module_& m);
 void bind_bench(py::module_& m);
 void bind_data(py::module_& m);
 void bind_audio_input(py::module_& m);
+void bind_video_input(py::module_& m);
 void bind_request(py::module_& m);
 void bind_model(py::module_& m);
 /// Adds what models of sound can do.
 void bind_speech(py::class_<Model>& model);
+/// Adds what models that see videos can do.
+void bind_video(py::class_<Model>& model);
 void bind_embedder(py::module_& m);
 void bind_quantize(py::module_& m);
 void bind_system(py::module_& m);

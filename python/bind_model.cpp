@@ -122,6 +122,7 @@ void bind_model(py::module_& m) {
       .def("plan", &Model::plan, py::arg("request"), py::call_guard<py::gil_scoped_release>(),
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
+           py::arg("videos") = std::vector<VideoInput>(),
            py::call_guard<py::gil_scoped_release>(), "A user turn in the family's own format.")
       .def("sound_turn", &Model::sound_turn, py::arg("words"), py::arg("sounds"),
            py::call_guard<py::gil_scoped_release>(), "The same with sounds first.")
@@ -182,6 +183,7 @@ void bind_model(py::module_& m) {
       .def("stats", &Model::stats, "How busy the engine is, as of its last step.")
       .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
   bind_speech(model);
+  bind_video(model);
 }
 
 }  // namespace chiasm::python

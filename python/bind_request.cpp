@@ -87,13 +87,15 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
 
 Request request(const std::vector<std::pair<std::string, bool>>& spans,
                 std::vector<std::int32_t> token_ids, std::vector<ImageInput> images,
-                std::vector<AudioInput> audio, bool add_special_tokens,
+                std::vector<AudioInput> audio, std::vector<VideoInput> videos,
+                bool add_special_tokens,
                 std::optional<GenerateOptions> generate_options) {
   Request r;
   for (const auto& [words, trusted] : spans) r.prompt.push_back({words, trusted});
   r.token_ids = std::move(token_ids);
   r.images = std::move(images);
   r.audio = std::move(audio);
+  r.videos = std::move(videos);
   r.add_special_tokens = add_special_tokens;
   if (generate_options) r.options = std::move(*generate_options);
   return r;
@@ -119,6 +121,7 @@ void bind_request(py::module_& m) {
       .def_static("from_pixels", &from_pixels, py::arg("pixels"), py::arg("name"),
                   "uint8 [height, width, 3], RGB, upright. MediaError for any other array.")
       .def_readonly("name", &ImageInput::name);
+  bind_video_input(m);  // after the pictures that it names, before the request that holds it
 
   const GenerateOptions d;
   py::class_<GenerateOptions>(m, "GenerateOptions", "Checked when a request is submitted.")
@@ -136,7 +139,8 @@ void bind_request(py::module_& m) {
       .def(py::init(&request), py::arg("spans"), py::kw_only(),
            py::arg("token_ids") = std::vector<std::int32_t>(),
            py::arg("images") = std::vector<ImageInput>(),
-           py::arg("audio") = std::vector<AudioInput>(), py::arg("add_special_tokens") = true,
+           py::arg("audio") = std::vector<AudioInput>(),
+           py::arg("videos") = std::vector<VideoInput>(), py::arg("add_special_tokens") = true,
            py::arg("options") = py::none())
       .def_readwrite("options", &Request::options)
       .def_property_readonly("spans", [](const Request& r) {

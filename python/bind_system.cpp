@@ -9,6 +9,7 @@
 #include "core/thread_pool.h"
 #include "python/bind.h"
 #include "runtime/embedder.h"
+#include "vision/video_file.h"
 
 namespace chiasm::python {
 
@@ -38,6 +39,7 @@ Facts system_info() {
   info["avx512_bf16"] = has_avx512_bf16();
   info["cpus"] = available_cpus();
   info["device"] = device_info();
+  info["video"] = text(vision::video_decoder());
   info["compiler"] = CHIASM_COMPILER;
   info["build_type"] = CHIASM_BUILD_TYPE;
   info["families"] = supported_families();

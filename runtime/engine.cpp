@@ -207,6 +207,7 @@ void Engine::start(Sequence& s) {
   s.stream.emplace(tokenizer_, s.options.stop);
   s.result.usage.prompt_tokens = s.prompt_length();
   s.result.usage.image_tokens = s.prompt.image_tokens;
+  s.result.usage.video_tokens = s.prompt.video_tokens;
   s.result.usage.audio_tokens = s.prompt.sound_tokens;
   s.result.usage.cached_tokens = s.prefilled;
   for (std::size_t i = 0; i < s.prompt.media.size(); i++) {

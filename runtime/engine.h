@@ -25,8 +25,7 @@ struct EngineOptions {
   std::int64_t max_batch = 64;  // sequences that run at once
   std::size_t remembered_prefixes = 8;
   std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
-  vision::MediaLimits limits;
-  audio::SoundLimits sound_limits;
+  AllLimits limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
 };
 
@@ -77,8 +76,8 @@ class Engine {
   void start(Sequence& sequence);
   void encode_some(const Poll& interrupted);
   struct EncoderPart;
-  std::vector<EncoderPart> gather_pieces(EncoderLoad& load);
-  bool prepare_medium(Sequence& sequence, EncodingMedium& medium);
+  std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
+  bool prepare_medium(Sequence& sequence, EncodingMedium& medium, const Poll& interrupted);
   void count_encoded(const EncoderPart& part);
   void run_batch();
   struct Batch;

@@ -7,18 +7,22 @@
 namespace chiasm {
 
 /// Decodes a medium and cuts it into pieces when its turn comes; false when it cannot be read.
-bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium) {
+bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium, const Poll& interrupted) {
   if (medium.prepared || medium.sound) return true;
   const PlacedMedium& placed = s.prompt.media[medium.index];
   const double start = seconds_now();
   const Timed timed = enter("preprocess");
+  Context ctx = ctx_;
+  if (interrupted) ctx.interrupted = &interrupted;
   try {
     if (placed.sound || placed.window) {
-      medium.sound = prepare_sound(family_, ctx_, placed, options_.sound_limits);
+      medium.sound = prepare_sound(family_, ctx, placed, options_.limits.sounds);
     } else {
-      medium.prepared = prepare(family_, ctx_, placed, options_.limits);
+      medium.prepared = prepare(family_, ctx, placed, options_.limits.pictures);
     }
     medium.features = float_tensor({placed.layout.rows(), family_.feature_width()});
+  } catch (const Interrupted&) {
+    return false;  // begun anew when another caller drives
   } catch (...) {
     abandon(s, std::current_exception());
     return false;
@@ -35,13 +39,13 @@ struct Engine::EncoderPart {
 };
 
 /// The next pieces of whichever media wait, as many as fit a step; one at least.
-std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load) {
+std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const Poll& interrupted) {
   std::vector<EncoderPart> parts;
   for (const auto& s : running_) {
     for (EncodingMedium& medium : s->media) {
       if (medium.ready) continue;
       if (!parts.empty() && load.patches >= options_.patches_per_step) return parts;
-      if (!prepare_medium(*s, medium)) break;
+      if (!prepare_medium(*s, medium, interrupted)) break;
       const auto& pieces = s->prompt.media[medium.index].layout.pieces;
       EncoderPart part{s.get(), &medium, 0, 0};
       for (auto i = std::size_t(medium.pieces_done); i < pieces.size(); i++) {
@@ -62,7 +66,7 @@ std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load) {
 /// One packed call of the encoder.
 void Engine::encode_some(const Poll& interrupted) {
   EncoderLoad load;
-  const std::vector<EncoderPart> parts = gather_pieces(load);
+  const std::vector<EncoderPart> parts = gather_pieces(load, interrupted);
   if (parts.empty()) return;
   std::vector<PieceRef> pieces;
   for (const EncoderPart& part : parts) {

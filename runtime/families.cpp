@@ -72,6 +72,9 @@ namespace {
 [[noreturn]] void no_pictures() {
   fail<RequestError>("this model reads no pictures; load a vision-language model");
 }
+[[noreturn]] void no_videos() {
+  fail<RequestError>("this model sees no videos; load a model that does, such as Qwen2.5-VL");
+}
 [[noreturn]] void no_sounds() {
   fail<RequestError>("this model reads no sounds; load a speech or audio-language model");
 }
@@ -107,6 +110,12 @@ void Family::encode(const Context&, std::span<const PieceRef>, Arena&, TensorVie
 }
 std::int64_t Family::piece_macs(const Piece&) const { return 0; }
 std::size_t Family::encode_bytes(std::int64_t, std::int64_t) const { return 0; }
+const vision::VideoSampler& Family::sampler() const { no_videos(); }
+MediumLayout Family::video_layout(const vision::TakenFrames&) const { no_videos(); }
+void Family::add_frame(const Context&, const vision::Image&, const MediumLayout&, Prepared&) const {
+  no_videos();
+}
+std::vector<NamedTensor> Family::video_output(const Prepared&) const { no_videos(); }
 MediumLayout Family::sound_layout(std::int64_t) const { no_sounds(); }
 audio::PreparedSound Family::preprocess_sound(const Context&, std::span<const float>) const {
   no_sounds();
@@ -119,7 +128,7 @@ Tensor Family::assemble(const Context&, const PlacedMedium&, Tensor features) co
 }
 bool Family::write_around(std::vector<PromptSpan>&) const { return true; }
 Arrangement Family::arrange(const Prompt&) const { return {}; }
-std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, std::size_t) const {
+std::optional<std::vector<PromptSpan>> Family::turn(const std::string&, const TurnMedia&) const {
   return std::nullopt;
 }
 std::optional<std::vector<PromptSpan>> Family::sound_turn(const std::string&, std::size_t) const {

@@ -22,6 +22,7 @@
 #include "runtime/speech.h"
 #include "vision/image.h"
 #include "vision/prepared.h"
+#include "vision/video_sampler.h"
 
 namespace chiasm {
 
@@ -37,8 +38,11 @@ struct MediumLayout {
   std::int64_t tokens = 0;  // rows of the prompt that its features take
   std::int64_t bytes = 0;   // of all pieces prepared
   std::string expansion;    // what the placeholder becomes in the prompt's text
-  /// Tokens along time, height and width, for families that place their rows in a grid.
+  /// Tokens along time, height and width, for families that place their rows in a grid; positions
+  /// between two steps in time; whether words stand between the steps, each a grid of its own.
   std::array<std::int64_t, 3> grid{};
+  float time_step = 1;
+  bool steps_apart = false;
   /// Pixels of the picture once it is resized, where it stays whole and may print its places in
   /// them; else 0.
   std::int64_t resized_width = 0, resized_height = 0;
@@ -52,9 +56,14 @@ using Prepared = vision::PreparedPicture;
 
 /// One piece of a prepared medium.
 struct PieceRef {
-  const Prepared* medium = nullptr;  // of a picture
+  const Prepared* medium = nullptr;  // of a picture or a video
   std::int64_t index = 0;
   const audio::PreparedSound* sound = nullptr;  // of a sound, instead
+};
+
+/// The media before the words of a turn, pictures first.
+struct TurnMedia {
+  std::size_t pictures = 0, videos = 0;
 };
 
 struct PlacedMedium;
@@ -123,6 +132,18 @@ class Family {
   /// Positions and spans of a prompt whose media are placed.
   virtual Arrangement arrange(const Prompt& prompt) const;
 
+  /// Videos: as the functions of pictures above; they share encode(), encode_bytes() and
+  /// assemble(). Only families whose video_token() has a value have the others.
+  virtual std::optional<std::int32_t> video_token() const { return std::nullopt; }
+  virtual std::string_view video_placeholder() const { return {}; }
+  virtual std::string video_text() const { return std::string(video_placeholder()); }
+  virtual const vision::VideoSampler& sampler() const;
+  virtual MediumLayout video_layout(const vision::TakenFrames& video) const;
+  /// Prepares the next of the taken frames. The first frame comes to an empty `video`.
+  virtual void add_frame(const Context& ctx, const vision::Image& frame, const MediumLayout& layout,
+                         Prepared& video) const;
+  virtual std::vector<NamedTensor> video_output(const Prepared& video) const;
+
   /// Sounds: as the functions of pictures above. `sound_token` has no value where features go to
   /// the decoder's cross-attention instead of over rows of the prompt; the layout's `tokens` is 0
   /// then. Called only where reads_sounds().
@@ -142,10 +163,10 @@ class Family {
   /// What writing down speech takes; null for families that do not.
   virtual const Speech* speech() const { return nullptr; }
 
-  /// One user turn with `pictures` placeholders before the words, ready for an answer; nothing for
-  /// families without a format of their own.
+  /// One user turn with a placeholder for each of `media` before the words, ready for an answer;
+  /// nothing for families without a format of their own.
   virtual std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                                      std::size_t pictures) const;
+                                                      const TurnMedia& media) const;
 };
 
 /// How a family's weights are kept. Norms, biases and position tables are float32 always.

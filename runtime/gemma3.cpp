@@ -160,9 +160,9 @@ class Gemma3 : public Family {
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before = begin_ + "<start_of_turn>user\n";
-    for (std::size_t i = 0; i < pictures; i++) before += placeholder_;
+    for (std::size_t i = 0; i < media.pictures; i++) before += placeholder_;
     const std::size_t first = words.find_first_not_of(kBlank);
     const std::size_t last = words.find_last_not_of(kBlank);
     const std::string trimmed =

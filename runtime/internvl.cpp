@@ -37,6 +37,9 @@ class InternVl : public VitFamily {
     const Json settings = Json::load(p.folder / "tokenizer_config.json");
     start_ = settings.str("start_image_token", "<img>");
     end_ = settings.str("end_image_token", "</img>");
+    const Json videos = vision::video_processor_settings(p.folder);
+    frames_.emplace(videos);
+    sampler_ = vision::VideoSampler::read(videos, vision::FrameSampling::internvl);
     finish(p);
   }
 
@@ -51,16 +54,46 @@ class InternVl : public VitFamily {
     return processor_(ctx, image);
   }
 
+  std::optional<std::int32_t> video_token() const override { return image_token(); }
+  std::string_view video_placeholder() const override { return "<video>"; }
+  const vision::VideoSampler& sampler() const override { return sampler_; }
+
+  /// Each frame whole, with its number before it.
+  MediumLayout video_layout(const vision::TakenFrames& video) const override {
+    const vision::PictureSize size = frames_->whole_size();
+    vision::TileLayout tiles;
+    tiles.tiles.assign(video.indices.size(), size);
+    MediumLayout out = layout_of(tiles);
+    const std::string frame = start_ + image_tokens(out.tokens / video.count()) + end_;
+    for (std::int64_t i = 1; i <= video.count(); i++) {
+      out.expansion += (i > 1 ? "\nFrame" : "Frame") + std::to_string(i) + ": " + frame;
+    }
+    return out;
+  }
+
+  void add_frame(const Context& ctx, const vision::Image& frame, const MediumLayout&,
+                 Prepared& video) const override {
+    vision::append_frame(frames_->whole(ctx, frame), video);
+  }
+
+  std::vector<NamedTensor> video_output(const Prepared& video) const override {
+    return processor_output(video);
+  }
+
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before = "<|im_start|>user\n";
-    for (std::size_t i = 0; i < pictures; i++) before += std::string(placeholder()) + "\n";
+    for (std::size_t i = 0; i < media.pictures; i++) before += std::string(placeholder()) + "\n";
+    for (std::size_t i = 0; i < media.videos; i++)
+      before += std::string(video_placeholder()) + "\n";
     return std::vector<PromptSpan>{
         {before, true}, {words, false}, {"<|im_end|>\n<|im_start|>assistant\n", true}};
   }
 
  private:
   vision::InternVlProcessor processor_;
+  std::optional<vision::InternVlProcessor> frames_;  // of videos
+  vision::VideoSampler sampler_;
   std::string start_, end_;  // around a picture's tokens
 };
 

@@ -158,9 +158,9 @@ class Lfm2Vl : public Family {
   bool write_around(std::vector<PromptSpan>&) const override { return false; }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before = begin_ + "<|im_start|>user\n";
-    for (std::size_t i = 0; i < pictures; i++) before += placeholder_;
+    for (std::size_t i = 0; i < media.pictures; i++) before += placeholder_;
     return std::vector<PromptSpan>{
         {before, true}, {words, false}, {"<|im_end|>\n<|im_start|>assistant\n", true}};
   }

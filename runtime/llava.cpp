@@ -30,9 +30,9 @@ class Llava : public VitFamily {
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before = begin() + "USER: ";
-    for (std::size_t i = 0; i < pictures; i++) before += std::string(placeholder()) + "\n";
+    for (std::size_t i = 0; i < media.pictures; i++) before += std::string(placeholder()) + "\n";
     return std::vector<PromptSpan>{{before, true}, {words, false}, {" ASSISTANT:", true}};
   }
 

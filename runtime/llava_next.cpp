@@ -11,6 +11,7 @@
 #include "vision/anyres.h"
 #include "vision/anyres_processor.h"
 #include "vision/feature_resize.h"
+#include "vision/plain_processor.h"
 
 namespace chiasm {
 
@@ -42,6 +43,13 @@ class LlavaAnyres : public VitFamily {
         decoder_type_(p.config["text_config"].str("model_type", "llama")),
         chat_markup_(p.tokenizer.find("<|im_start|>").has_value()) {
     if (kind == AnyresKind::llava_onevision) {
+      if (p.config.has("video_token_index")) {
+        video_token_ = std::int32_t(p.config["video_token_index"].integer());
+        video_placeholder_ = p.tokenizer.token_text(*video_token_);
+        const Json settings = vision::video_processor_settings(p.folder);
+        frames_.emplace(settings, vision::PlainKind::onevision_frame);
+        sampler_ = vision::VideoSampler::read(settings, vision::FrameSampling::uniform);
+      }
       most_tiles_ = vision::anyres_max_tiles(p.config.str("vision_aspect_ratio", "anyres_max_9"));
     }
     finish(p);
@@ -63,12 +71,35 @@ class LlavaAnyres : public VitFamily {
     return is_cut(layout) ? processor_(ctx, image) : processor_.whole(ctx, image);
   }
 
-  std::vector<NamedTensor> processor_output(const Prepared& picture) const override {
-    const std::int64_t n = picture.count(), h = picture.tile(0).height, w = picture.tile(0).width;
-    const NamedTensor pixels = pixel_values(picture);
+  std::optional<std::int32_t> video_token() const override { return video_token_; }
+  std::string_view video_placeholder() const override { return video_placeholder_; }
+  const vision::VideoSampler& sampler() const override { return sampler_; }
+
+  /// Each frame is one tile, whose features are halved along both sides.
+  MediumLayout video_layout(const vision::TakenFrames& video) const override {
+    const vision::TileLayout frame = frames_->layout(video.width, video.height);
+    vision::TileLayout tiles;
+    tiles.tiles.assign(video.indices.size(), frame.tiles[0]);
+    MediumLayout out = layout_of(tiles);
+    out.tokens = video.count() * pooled() * pooled() + 1;
+    for (std::int64_t i = 0; i < out.tokens; i++) out.expansion += video_placeholder_;
+    return out;
+  }
+
+  void add_frame(const Context& ctx, const vision::Image& frame, const MediumLayout&,
+                 Prepared& video) const override {
+    vision::append_frame((*frames_)(ctx, frame), video);
+  }
+
+  std::vector<NamedTensor> video_output(const Prepared& video) const override {
     std::vector<NamedTensor> out;
-    out.push_back({"pixel_values", float_tensor({1, n, 3, h, w})});
-    std::copy_n(pixels.values.data(), pixels.values.bytes(), out[0].values.data());
+    out.push_back(all_tiles(video, "pixel_values_videos"));
+    return out;
+  }
+
+  std::vector<NamedTensor> processor_output(const Prepared& picture) const override {
+    std::vector<NamedTensor> out;
+    out.push_back(all_tiles(picture, "pixel_values"));
     out.push_back(integers("image_sizes", {1, 2}, {picture.source_height, picture.source_width}));
     if (kind_ == AnyresKind::llava_onevision) {
       out.push_back(integers("batch_num_images", {1}, {1}));
@@ -77,6 +108,7 @@ class LlavaAnyres : public VitFamily {
   }
 
   Tensor assemble(const Context& ctx, const PlacedMedium& medium, Tensor features) const override {
+    if (medium.video) return assemble_video(ctx, medium, features);
     const std::int64_t dim = feature_width(), base = side() * side();
     Tensor out = float_tensor({medium.layout.tokens, dim});
     const auto from = std::as_const(features).view<float>();
@@ -92,13 +124,14 @@ class LlavaAnyres : public VitFamily {
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     const std::string image(placeholder());
     std::string images, lines;
-    for (std::size_t i = 0; i < pictures; i++) {
+    for (std::size_t i = 0; i < media.pictures; i++) {
       images += image;
       lines += image + "\n";
     }
+    for (std::size_t i = 0; i < media.videos; i++) images += video_placeholder_;
     const auto with = [&](const std::string& before, const std::string& after) {
       return std::vector<PromptSpan>{{before, true}, {words, false}, {after, true}};
     };
@@ -113,6 +146,35 @@ class LlavaAnyres : public VitFamily {
   }
 
  private:
+  /// Tokens along one side of a frame.
+  std::int64_t pooled() const { return (side() + 1) / 2; }
+
+  /// All tiles as [1, tiles, 3, height, width].
+  static NamedTensor all_tiles(const Prepared& medium, const char* name) {
+    const NamedTensor pixels = pixel_values(medium);
+    const vision::Tile& tile = medium.tile(0);
+    NamedTensor out{name, float_tensor({1, medium.count(), 3, tile.height, tile.width})};
+    std::copy_n(pixels.values.data(), pixels.values.bytes(), out.values.data());
+    return out;
+  }
+
+  /// features: [frames * side^2, dim]; returns [frames * pooled^2 + 1, dim], the newline last.
+  Tensor assemble_video(const Context& ctx, const PlacedMedium& medium,
+                        const Tensor& features) const {
+    const std::int64_t dim = feature_width(), small = pooled() * pooled();
+    Tensor out = float_tensor({medium.layout.tokens, dim});
+    const auto from = features.view<float>();
+    const auto to = out.view<float>();
+    for (std::int64_t i = 0; i < medium.video->taken.count(); i++) {
+      vision::resize_features(from.slice_rows(i * side() * side(), side() * side()),
+                              {side(), side()}, {pooled(), pooled()},
+                              to.slice_rows(i * small, small));
+    }
+    std::copy_n(newline_.view<float>().data(), dim, to.row(to.rows() - 1));
+    ctx.show("projector.out", to);
+    return out;
+  }
+
   static bool is_cut(const MediumLayout& layout) { return layout.pieces.size() > 1; }
 
   vision::AnyresGrid grid(std::int64_t width, std::int64_t height) const {
@@ -147,6 +209,10 @@ class LlavaAnyres : public VitFamily {
 
   AnyresKind kind_;
   vision::AnyresProcessor processor_;
+  std::optional<vision::PlainProcessor> frames_;  // of videos, which OneVision alone sees
+  vision::VideoSampler sampler_;
+  std::optional<std::int32_t> video_token_;
+  std::string video_placeholder_;
   Tensor newline_;  // [d_model]
   std::string decoder_type_;
   bool chat_markup_;             // the tokenizer has "<|im_start|>"

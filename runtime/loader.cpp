@@ -278,6 +278,7 @@ void describe(LoadedModel& model, const std::filesystem::path& path, const Sourc
   info.bos_token = token_text(*model.tokenizer, model.tokenizer->bos_token());
   info.eos_token = token_text(*model.tokenizer, model.tokenizer->eos_token());
   model.family->describe(info);
+  info.video_token = model.family->video_placeholder();
 }
 
 void check_path(const std::filesystem::path& path, bool gguf) {
@@ -323,8 +324,9 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     model.device = device_for(options, *model.family, source);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
-    engine.limits.max_pixels = options.max_image_pixels;
-    engine.sound_limits.max_seconds = options.max_audio_seconds;
+    engine.limits.pictures.max_pixels = options.max_image_pixels;
+    engine.limits.videos.max_taken = options.max_video_frames;
+    engine.limits.sounds.max_seconds = options.max_audio_seconds;
     // A GGUF file has no such file beside it: the config alone counts.
     const auto generation =
         GenerationConfig::load(path, source.config, decoder.config().vocab_size);

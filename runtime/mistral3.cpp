@@ -166,9 +166,9 @@ class Mistral3 : public Family {
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before = begin_ + "[INST]";
-    for (std::size_t i = 0; i < pictures; i++) before += placeholder_;
+    for (std::size_t i = 0; i < media.pictures; i++) before += placeholder_;
     return std::vector<PromptSpan>{{before, true}, {words, false}, {"[/INST]", true}};
   }
 

@@ -20,8 +20,7 @@ struct Model::Impl {
   const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
 
   Prompt prompt(const Request& request) const {
-    return make_prompt(family(), tokenizer(), request, engine->options().limits,
-                       engine->options().sound_limits);
+    return make_prompt(family(), tokenizer(), request, engine->options().limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
 };
@@ -124,6 +123,7 @@ std::vector<Result> Model::generate_all(std::vector<Request> requests, const Pol
     in_context("request " + std::to_string(i + 1),
                [&] { sequences.push_back(impl_->sequence(requests[i])); });
     requests[i].images.clear();
+    requests[i].videos.clear();
     requests[i].audio.clear();
   }
   impl_->engine->submit(sequences);
@@ -172,13 +172,19 @@ Plan Model::plan(const Request& request) const {
   plan.tokens = s->prompt_length();
   plan.image_tokens = s->prompt.image_tokens;
   plan.audio_tokens = s->prompt.sound_tokens;
+  plan.video_tokens = s->prompt.video_tokens;
   std::int64_t pixel_bytes = 0, features = 0;
   for (const PlacedMedium& m : s->prompt.media) {
     plan.tiles += std::int64_t(m.layout.pieces.size());
     for (const Piece& piece : m.layout.pieces) {
       plan.encode_macs += impl_->family().piece_macs(piece);
     }
-    pixel_bytes = std::max(pixel_bytes, m.width * m.height * 3 + m.layout.bytes);
+    std::int64_t decoder_bytes = 0;
+    if (m.video) {
+      plan.frames += m.video->taken.count();
+      if (m.video->file != nullptr) decoder_bytes = m.video->file->decoder_bytes();
+    }
+    pixel_bytes = std::max(pixel_bytes, m.width * m.height * 3 + m.layout.bytes + decoder_bytes);
     features += std::max(m.layout.rows(), m.layout.tokens) * impl_->family().feature_width() *
                 std::int64_t(sizeof(float));
   }
@@ -211,9 +217,12 @@ Request turn_request(const std::optional<std::vector<PromptSpan>>& spans, const 
 }
 }  // namespace
 
-Request Model::turn(const std::string& words, std::vector<ImageInput> images) const {
-  Request request = turn_request(impl_->family().turn(words, images.size()), info().family);
+Request Model::turn(const std::string& words, std::vector<ImageInput> images,
+                    std::vector<VideoInput> videos) const {
+  Request request =
+      turn_request(impl_->family().turn(words, {images.size(), videos.size()}), info().family);
   request.images = std::move(images);
+  request.videos = std::move(videos);
   return request;
 }
 
@@ -228,12 +237,13 @@ Request Model::caption_request(ImageInput image) const {
 }
 
 PictureSizes Model::picture_sizes(const ImageInput& image) const {
-  const PlacedMedium medium = place(impl_->family(), image, 1, impl_->engine->options().limits);
+  const PlacedMedium medium =
+      place(impl_->family(), image, 1, impl_->engine->options().limits.pictures);
   return {medium.width, medium.height, medium.layout.resized_width, medium.layout.resized_height};
 }
 
 std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
-  const auto& limits = impl_->engine->options().limits;
+  const auto& limits = impl_->engine->options().limits.pictures;
   const PlacedMedium medium = place(impl_->family(), image, 1, limits);
   return impl_->family().processor_output(prepare(impl_->family(), impl_->ctx, medium, limits));
 }
@@ -275,15 +285,32 @@ Tensor encode_medium(const Family& family, const Context& ctx, const PlacedMediu
 Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
   const EngineOptions& options = impl_->engine->options();
   const Family& family = impl_->family();
-  const PlacedMedium medium = place(family, image, 1, options.limits);
-  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits);
+  const PlacedMedium medium = place(family, image, 1, options.limits.pictures);
+  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits.pictures);
   Context ctx = impl_->ctx;
   if (interrupted) ctx.interrupted = &interrupted;
   return encode_medium(family, ctx, medium, {&prepared, 0, nullptr}, options.patches_per_step);
 }
 
+std::vector<NamedTensor> Model::preprocess_video(const VideoInput& video) const {
+  const auto& limits = impl_->engine->options().limits;
+  const Family& family = impl_->family();
+  const PlacedMedium medium = place(family, video, limits);
+  return family.video_output(prepare(family, impl_->ctx, medium, limits.pictures));
+}
+
+Tensor Model::encode_video(const VideoInput& video, const Poll& interrupted) {
+  const EngineOptions& options = impl_->engine->options();
+  const Family& family = impl_->family();
+  Context ctx = impl_->ctx;
+  if (interrupted) ctx.interrupted = &interrupted;
+  const PlacedMedium medium = place(family, video, options.limits);
+  const Prepared prepared = prepare(family, ctx, medium, options.limits.pictures);
+  return encode_medium(family, ctx, medium, {&prepared, 0, nullptr}, options.patches_per_step);
+}
+
 std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const {
-  const auto& limits = impl_->engine->options().sound_limits;
+  const auto& limits = impl_->engine->options().limits.sounds;
   const PlacedMedium medium = place(impl_->family(), sound, limits);
   return impl_->family().processor_output(
       prepare_sound(impl_->family(), impl_->ctx, medium, limits));
@@ -292,8 +319,8 @@ std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const 
 Tensor Model::encode_audio(const AudioInput& sound, const Poll& interrupted) {
   const EngineOptions& options = impl_->engine->options();
   const Family& family = impl_->family();
-  const PlacedMedium medium = place(family, sound, options.sound_limits);
-  const auto prepared = prepare_sound(family, impl_->ctx, medium, options.sound_limits);
+  const PlacedMedium medium = place(family, sound, options.limits.sounds);
+  const auto prepared = prepare_sound(family, impl_->ctx, medium, options.limits.sounds);
   Context ctx = impl_->ctx;
   if (interrupted) ctx.interrupted = &interrupted;
   return encode_medium(family, ctx, medium, {nullptr, 0, &prepared}, options.patches_per_step);

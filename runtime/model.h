@@ -27,6 +27,7 @@ struct LoadOptions {
   int threads = 0;                // 0: every CPU this process may use
   std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;
+  std::int64_t max_video_frames = vision::VideoLimits().max_taken;
   double max_audio_seconds = audio::SoundLimits().max_seconds;
   std::function<void(double fraction)> progress;
 };
@@ -50,6 +51,7 @@ struct ModelInfo {
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t fixed_bytes = 0;  // tokenizer, tables and program, measured while loading
   std::int64_t vocab_size = 0, hidden_size = 0, layers = 0, max_context = 0;
+  std::string video_token;  // what stands for a video in a prompt; empty: it sees none
   std::int64_t vision_hidden_size = 0, vision_layers = 0, image_size = 0;
   std::int64_t patches_per_tile = 0, tokens_per_tile = 0;
   std::int64_t sound_rate = 0;  // samples a second that it hears; 0: it hears no sound
@@ -103,9 +105,10 @@ class Model {
   /// Before running: lengths and bytes. Reads picture headers only.
   Plan plan(const Request& request) const;
 
-  /// The family's own plain turn format: one user turn with the pictures first, ready for an
+  /// The family's own plain turn format: one user turn with the media first, ready for an
   /// answer. The words are untrusted. RequestError for families without one.
-  Request turn(const std::string& words, std::vector<ImageInput> images = {}) const;
+  Request turn(const std::string& words, std::vector<ImageInput> images = {},
+               std::vector<VideoInput> videos = {}) const;
   /// The same with sounds first.
   Request sound_turn(const std::string& words, std::vector<AudioInput> sounds) const;
   /// The request that `caption` runs.
@@ -118,6 +121,9 @@ class Model {
   // For checking and for research.
   std::vector<NamedTensor> preprocess_image(const ImageInput& image) const;
   Tensor encode_image(const ImageInput& image,
+                      const Poll& interrupted = {});  // [tokens, d_model] f32
+  std::vector<NamedTensor> preprocess_video(const VideoInput& video) const;
+  Tensor encode_video(const VideoInput& video,
                       const Poll& interrupted = {});  // [tokens, d_model] f32
   std::vector<NamedTensor> preprocess_audio(const AudioInput& sound) const;
   Tensor encode_audio(const AudioInput& sound,

@@ -16,13 +16,18 @@ Arrangement grid_positions(const Prompt& prompt) {
   for (std::size_t row = 0; row < rows; row++) {
     std::array<std::int32_t, 3> place{at, at, at};
     if (medium != prompt.media.end() && medium->rows[inside] == std::int32_t(row)) {
-      const auto [t, h, w] = medium->layout.grid;
+      const MediumLayout& layout = medium->layout;
+      const auto [t, h, w] = layout.grid;
       const auto index = std::int64_t(inside++);
-      place[0] += std::int32_t(index / (h * w));
+      const float step = layout.steps_apart ? 0 : float(index / (h * w));
+      place[0] += std::int32_t(step * layout.time_step);
       place[1] += std::int32_t(index / w % h);
       place[2] += std::int32_t(index % w);
-      if (inside == medium->rows.size()) {
+      const bool ended = inside == medium->rows.size();
+      if (ended || (layout.steps_apart && (index + 1) % (h * w) == 0)) {
         at += std::int32_t(std::max(h, w));
+      }
+      if (ended) {
         ++medium;
         inside = 0;
       }

@@ -11,26 +11,39 @@
 #include "language/tokenizer.h"
 #include "runtime/family.h"
 #include "runtime/request.h"
+#include "vision/video_file.h"
 
 namespace chiasm {
+
+/// A video and which of its frames the model sees.
+struct PlacedVideo {
+  VideoInput input;
+  vision::TakenFrames taken;
+  std::shared_ptr<vision::VideoFile> file;  // open; null where frames are given
+};
+
+enum class MediumKind { picture, video, sound };
 
 /// A medium's place in the prompt.
 struct PlacedMedium {
   ImageInput input;
-  std::optional<AudioInput> sound;             // instead of a picture
+  std::optional<PlacedVideo> video;            // instead of a picture
+  std::optional<AudioInput> sound;             // likewise
   std::optional<audio::PreparedSound> window;  // of a sound whose features are there already
   ContentHash hash;
   MediumLayout layout;
-  std::int64_t width = 0, height = 0;  // after EXIF orientation
+  std::int64_t width = 0, height = 0;  // of a picture or a frame, after EXIF orientation
   std::vector<std::int32_t> rows;      // positions in the prompt that its features take, in order
+
+  MediumKind kind() const;
 };
 
 struct Prompt {
   std::vector<std::int32_t> ids;
-  std::vector<PlacedMedium> media;
+  std::vector<PlacedMedium> media;  // in the order of their rows
   /// What each position holds, for prefix reuse: equal keys mean equal tokens and equal pictures.
   std::vector<std::uint64_t> keys;
-  std::int64_t image_tokens = 0, sound_tokens = 0;
+  std::int64_t image_tokens = 0, video_tokens = 0, sound_tokens = 0;
   Arrangement arrangement;
 
   /// The span that has row `row` inside, after its first row; null where none has.
@@ -39,11 +52,18 @@ struct Prompt {
   void append(std::span<const std::int32_t> tokens);
 };
 
-/// Reads headers of pictures and sounds only (limits checked). RequestError when placeholders and
-/// pictures do not fit, MediaError for pictures that cannot be read.
+/// What media of each kind may cost.
+struct AllLimits {
+  vision::MediaLimits pictures;
+  vision::VideoLimits videos;
+  audio::SoundLimits sounds;
+};
+
+/// Reads headers of media only (limits checked). RequestError when placeholders and media do not
+/// fit, MediaError for media that cannot be read. Media whose features replace the same token are
+/// told apart by their placeholders; where the prompt is token ids, pictures come before videos.
 Prompt make_prompt(const Family& family, const language::Tokenizer& tokenizer,
-                   const Request& request, const vision::MediaLimits& limits,
-                   const audio::SoundLimits& sound_limits = {});
+                   const Request& request, const AllLimits& limits);
 
 /// RequestError unless every id is in [0, vocab_size). A tokenizer may know more tokens than the
 /// weights: found before it joins a batch, such a token fails its own request alone.
@@ -63,7 +83,14 @@ auto with_pixels(const ImageInput& input, const vision::MediaLimits& limits, con
 PlacedMedium place(const Family& family, const ImageInput& input, std::size_t pictures,
                    const vision::MediaLimits& limits);
 
-/// The pieces of a placed medium. MediaError.
+/// The same for videos.
+PlacedMedium place(const Family& family, const VideoInput& input, const AllLimits& limits);
+
+/// The pieces of a placed video, frame by frame. MediaError, Interrupted.
+Prepared prepare_video(const Family& family, const Context& ctx, const PlacedMedium& medium,
+                       const vision::MediaLimits& limits);
+
+/// The pieces of a placed picture or video. MediaError, Interrupted.
 Prepared prepare(const Family& family, const Context& ctx, const PlacedMedium& medium,
                  const vision::MediaLimits& limits);
 

@@ -3,12 +3,14 @@
 /// Source: transformers' Qwen2VL-, Qwen2_5_VL- and Qwen3VLForConditionalGeneration and their
 /// processors; Wang et al., 2024, arXiv:2409.12191; Bai et al., 2025, arXiv:2502.13923.
 #include <algorithm>
+#include <cstdio>
 #include <string>
 
 #include "projector/patch_merger.h"
 #include "runtime/family.h"
 #include "runtime/mrope.h"
 #include "runtime/scopes.h"
+#include "vision/qwen_video_processor.h"
 #include "vision/qwen_vision.h"
 
 namespace chiasm {
@@ -20,6 +22,13 @@ using projector::PatchMerger;
 /// The text model's settings; published folders of the second generation have them outermost.
 Json text_settings(const Json& config) {
   return config.has("text_config") ? config["text_config"] : config;
+}
+
+/// "1.5": transformers' f"{seconds:.1f}".
+std::string tenths(double seconds) {
+  char text[32];
+  const int n = std::snprintf(text, sizeof text, "%.1f", seconds);
+  return {text, std::size_t(std::clamp(n, 0, int(sizeof text) - 1))};
 }
 
 class QwenVl : public Family {
@@ -34,6 +43,10 @@ class QwenVl : public Family {
          const Weights& visual, const TextScopes& scopes)
       : family_(std::move(family)),
         processor_(vision::QwenVlProcessor::load(p.folder)),
+        videos_(vision::QwenVideoProcessor::load(p.folder, family_ == "qwen3_vl"
+                                                               ? vision::QwenVideoKind::qwen3_vl
+                                                               : vision::QwenVideoKind::qwen2_vl)),
+        sampler_(videos_.way(), videos_.rule()),
         encoder_(p.ctx, vision::QwenVisionConfig::from_json(p.config["vision_config"], family_),
                  visual, p.formats.vision, p.formats.plain),
         merger_(merger(p, visual.scope("merger"), false)),
@@ -41,7 +54,14 @@ class QwenVl : public Family {
         image_token_(std::int32_t(p.config["image_token_id"].integer())),
         placeholder_(p.tokenizer.token_text(image_token_)),
         begin_(marker(p, "vision_start_token_id")),
-        end_(marker(p, "vision_end_token_id")) {
+        end_(marker(p, "vision_end_token_id")),
+        video_placeholder_(marker(p, "video_token_id")) {
+    if (!video_placeholder_.empty()) {
+      video_token_ = std::int32_t(p.config["video_token_id"].integer());
+    }
+    if (family_ == "qwen2_5_vl") {
+      tokens_per_second_ = p.config["vision_config"].number("tokens_per_second", 4);
+    }
     const auto& c = encoder_.config();
     for (std::size_t i = 0; i < c.deep_layers.size(); i++) {
       deep_.push_back(merger(p, visual.scope("deepstack_merger_list", std::int64_t(i)), true));
@@ -57,6 +77,10 @@ class QwenVl : public Family {
   std::string_view placeholder() const override { return placeholder_; }
   std::string picture_text() const override { return begin_ + placeholder_ + end_; }
   std::optional<std::int32_t> image_token() const override { return image_token_; }
+  std::optional<std::int32_t> video_token() const override { return video_token_; }
+  std::string_view video_placeholder() const override { return video_placeholder_; }
+  std::string video_text() const override { return begin_ + video_placeholder_ + end_; }
+  const vision::VideoSampler& sampler() const override { return sampler_; }
   std::size_t weight_bytes() const override {
     std::size_t total = encoder_.bytes() + merger_.bytes() + decoder_.bytes();
     for (const PatchMerger& m : deep_) total += m.bytes();
@@ -85,22 +109,49 @@ class QwenVl : public Family {
     return out;
   }
 
+  /// One piece for each step in time, which the encoder takes whole.
+  MediumLayout video_layout(const vision::TakenFrames& video) const override {
+    const vision::PatchGrid grid = videos_.layout(video.count(), video.width, video.height);
+    const auto& patch = videos_.patch();
+    MediumLayout out;
+    out.tokens = videos_.tokens(grid);
+    out.pieces.assign(std::size_t(grid.t), Piece{grid.h * grid.w, out.tokens / grid.t});
+    out.bytes = video.count() * grid.h * grid.w * patch.size * patch.size * 3;
+    out.grid = {grid.t, grid.h / patch.merge, grid.w / patch.merge};
+    if (tokens_per_second_ > 0) {  // as float32 tensors, in the reference
+      const double seconds = double(patch.frames) / video.taken_fps();
+      out.time_step = float(tokens_per_second_) * float(seconds);
+    }
+    std::string step;
+    for (std::int64_t i = 0; i < out.pieces[0].rows; i++) step += video_placeholder_;
+    out.steps_apart = family_ == "qwen3_vl";
+    if (out.steps_apart) {
+      for (const double at : vision::group_seconds(video.indices, video.fps(), patch.frames)) {
+        out.expansion += "<" + tenths(at) + " seconds>" + begin_ + step + end_;
+      }
+    } else {
+      for (std::int64_t i = 0; i < grid.t; i++) out.expansion += step;
+    }
+    return out;
+  }
+
+  void add_frame(const Context& ctx, const vision::Image& frame, const MediumLayout& layout,
+                 Prepared& video) const override {
+    const std::int64_t token = videos_.patch().size * videos_.patch().merge;
+    videos_.add_frame(ctx, frame, {layout.grid[1] * token, layout.grid[2] * token}, video);
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);
   }
 
   std::vector<NamedTensor> processor_output(const Prepared& picture) const override {
-    const auto& patch = processor_.patch();
-    const std::int64_t h = picture.tile(0).height / patch.size;
-    const std::int64_t w = picture.tile(0).width / patch.size;
-    std::vector<NamedTensor> out;
-    out.push_back({"pixel_values", float_tensor({h * w, patch.values()})});
-    vision::write_patch_rows(picture, patch, 0, out[0].values.view<float>().data());
-    out.push_back({"image_grid_thw", Tensor(DType::i64, {1, 3})});
-    const std::array<std::int64_t, 3> grid{1, h, w};
-    std::ranges::copy(grid, out[1].values.view<std::int64_t>().data());
-    return out;
+    return patch_rows(picture, "pixel_values", "image_grid_thw");
+  }
+
+  std::vector<NamedTensor> video_output(const Prepared& video) const override {
+    return patch_rows(video, "pixel_values_videos", "video_grid_thw");
   }
 
   void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
@@ -150,18 +201,37 @@ class QwenVl : public Family {
   Arrangement arrange(const Prompt& prompt) const override { return grid_positions(prompt); }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string before;  // the third generation has no system turn of its own
     if (family_ != "qwen3_vl") {
       before = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n";
     }
     before += "<|im_start|>user\n";
-    for (std::size_t i = 0; i < pictures; i++) before += picture_text();
+    for (std::size_t i = 0; i < media.pictures; i++) before += picture_text();
+    for (std::size_t i = 0; i < media.videos; i++) before += video_text();
     return std::vector<PromptSpan>{
         {before, true}, {words, false}, {"<|im_end|>\n<|im_start|>assistant\n", true}};
   }
 
  private:
+  std::vector<NamedTensor> patch_rows(const Prepared& medium, const char* pixels,
+                                      const char* grid_name) const {
+    const auto& patch = processor_.patch();
+    const std::int64_t t = (medium.count() + patch.frames - 1) / patch.frames;
+    const std::int64_t h = medium.tile(0).height / patch.size;
+    const std::int64_t w = medium.tile(0).width / patch.size;
+    std::vector<NamedTensor> out;
+    out.push_back({pixels, float_tensor({t * h * w, patch.values()})});
+    const auto rows = out[0].values.view<float>();
+    for (std::int64_t i = 0; i < t; i++) {
+      vision::write_patch_rows(medium, patch, i, rows.row(i * h * w));
+    }
+    out.push_back({grid_name, Tensor(DType::i64, {1, 3})});
+    const std::array<std::int64_t, 3> grid{t, h, w};
+    std::ranges::copy(grid, out[1].values.view<std::int64_t>().data());
+    return out;
+  }
+
   static bool tied(const FamilyParts& p, const language::DecoderConfig& text) {
     return p.config.boolean("tie_word_embeddings", text.tied);
   }
@@ -182,6 +252,13 @@ class QwenVl : public Family {
   void check(const Json& config, std::int64_t hidden_size) const {
     const auto& c = encoder_.config();
     const auto& patch = processor_.patch();
+    const auto& cube = videos_.patch();
+    if (cube.size != patch.size || cube.frames != patch.frames || cube.merge != patch.merge) {
+      fail<ModelError>(config["vision_config"].where(), ": patches of videos are of ", cube.size,
+                       " pixels and ", cube.frames, " frames, merged by ", cube.merge,
+                       "; those of pictures of ", patch.size, ", ", patch.frames, " and ",
+                       patch.merge);
+    }
     if (patch.size != c.patch.size || patch.frames != c.patch.frames ||
         patch.merge != c.patch.merge) {
       fail<ModelError>(config["vision_config"].where(), ": patches of ", c.patch.size,
@@ -197,13 +274,17 @@ class QwenVl : public Family {
 
   std::string family_;
   vision::QwenVlProcessor processor_;
+  vision::QwenVideoProcessor videos_;
+  vision::VideoSampler sampler_;
   vision::QwenVisionEncoder encoder_;
   PatchMerger merger_;
   std::vector<PatchMerger>
       deep_;  // of the encoder layers whose rows the decoder's first layers add
   language::Decoder decoder_;
   std::int32_t image_token_;
-  std::string placeholder_, begin_, end_;
+  std::string placeholder_, begin_, end_, video_placeholder_;
+  std::optional<std::int32_t> video_token_;
+  double tokens_per_second_ = 0;  // positions in time a second; 0: one a step
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "audio/sound.h"
 #include "vision/image.h"
+#include "vision/video_sampler.h"
 
 namespace chiasm {
 
@@ -38,6 +39,26 @@ struct AudioInput {
                               std::size_t max_bytes = audio::SoundLimits().max_bytes);
   static AudioInput from_bytes(std::string bytes, std::string name = "sound");
   static AudioInput from_samples(audio::Waveform sound, std::string name = "sound");
+};
+
+/// A video as the user holds it: a file, a file's content, or frames as pictures of one size.
+struct VideoInput {
+  std::string name = "video";                  // for errors
+  std::string path;                            // of a file; it is read when its turn comes
+  std::shared_ptr<const std::string> encoded;  // or its content
+  std::vector<ImageInput> frames;              // or frames, in order
+  double fps = 0;                              // frames a second of `frames`; 0: unknown
+  vision::FrameChoice choice;                  // which frames the model sees
+
+  static VideoInput from_file(const std::string& path);
+  static VideoInput from_bytes(std::string bytes, std::string name = "video");
+
+  /// Frames that are pictures already. They are decoded one by one, those that are taken alone.
+  static VideoInput from_frames(std::vector<ImageInput> frames, double fps = 0,
+                                std::string name = "video");
+  /// The picture files of a folder, ordered by name. MediaError when it has none, or when one
+  /// cannot be read.
+  static VideoInput from_folder(const std::string& path, double fps = 0);
 };
 
 /// A stretch of prompt text. Trusted text is structure: special tokens and picture placeholders in
@@ -81,6 +102,7 @@ struct Request {
   std::vector<std::int32_t> token_ids;
   std::vector<ImageInput> images;
   std::vector<AudioInput> audio;
+  std::vector<VideoInput> videos;
   bool add_special_tokens = true;  // a beginning-of-text token where the tokenizer adds one
   GenerateOptions options;
 
@@ -90,6 +112,7 @@ struct Request {
 struct Usage {
   std::int64_t prompt_tokens = 0;  // image tokens included
   std::int64_t image_tokens = 0;
+  std::int64_t video_tokens = 0;
   std::int64_t audio_tokens = 0;
   std::int64_t cached_tokens = 0;  // prompt tokens whose keys and values were still at hand
   std::int64_t completion_tokens = 0;
@@ -118,10 +141,12 @@ struct Result {
 
 /// Memory and length of a request, told before it runs. Bytes.
 struct Plan {
-  std::int64_t tokens = 0;  // prompt tokens, image tokens included
+  std::int64_t tokens = 0;  // prompt tokens, those of pictures and videos included
   std::int64_t image_tokens = 0;
   std::int64_t audio_tokens = 0;
-  std::int64_t tiles = 0;  // pictures the vision encoder sees, windows the audio encoder hears
+  std::int64_t video_tokens = 0;
+  std::int64_t frames = 0;        // of videos, that are taken
+  std::int64_t tiles = 0;         // pieces of all media that an encoder takes whole
   std::int64_t encode_macs = 0;   // multiply-adds of the encoder and projector, all of them
   std::int64_t weight_bytes = 0;  // resident packed weights
   std::int64_t fixed_bytes = 0;   // tokenizer, tables and program

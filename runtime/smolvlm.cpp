@@ -9,6 +9,7 @@
 #include "projector/pixel_shuffle.h"
 #include "runtime/family.h"
 #include "vision/idefics3_processor.h"
+#include "vision/processor_settings.h"
 
 namespace chiasm {
 
@@ -24,6 +25,18 @@ constexpr vision::SiglipConfig kVisionDefaults{.hidden_size = 1152,
                                                .patch_size = 32,
                                                .layer_norm_eps = 1e-6f,
                                                .activation = kernels::Activation::gelu_tanh};
+
+/// Settings of the processor of frames, each of which is a whole picture without tiles. As in the
+/// reference, "size" wins over that of "video_sampling".
+Json frame_settings(const Json& video) {
+  nlohmann::json settings = video.raw();
+  settings["do_image_splitting"] = false;
+  if (!video.has("size") && video.has("video_sampling") &&
+      video["video_sampling"].has("video_size")) {
+    settings["size"] = settings["video_sampling"]["video_size"];
+  }
+  return Json::parse(settings.dump(), "settings of videos");
+}
 
 class SmolVlm : public Family {
  public:
@@ -42,6 +55,16 @@ class SmolVlm : public Family {
     const std::int64_t side = tile_side(p.config) / projector_.factor();
     tokens_per_tile_ = side * side;
     check_tokens(p.tokenizer);
+    if (name_ == "smolvlm") {
+      const Json settings = vision::video_processor_settings(p.folder);
+      frames_.emplace(frame_settings(settings));
+      sampler_ = vision::VideoSampler::read(settings, vision::FrameSampling::smolvlm);
+      if (frames_->grid_for(1, 1).tile_width != processor_.grid_for(1, 1).tile_width) {
+        fail<ModelError>(settings.where(),
+                         ".max_image_size: frames of videos are to be as large "
+                         "as tiles of pictures");
+      }
+    }
     p.weights.finish([&](std::string_view name) {
       return name.ends_with("rotary_emb.inv_freq") || name.ends_with("position_ids") ||
              name.starts_with("chiasm.embed.") || (tied_ && name == "lm_head.weight");
@@ -51,6 +74,13 @@ class SmolVlm : public Family {
   const language::Decoder& decoder() const override { return decoder_; }
   std::string_view placeholder() const override { return "<image>"; }
   std::optional<std::int32_t> image_token() const override { return image_token_; }
+  std::optional<std::int32_t> video_token() const override {
+    return frames_ ? image_token() : std::nullopt;
+  }
+  std::string_view video_placeholder() const override {
+    return frames_ ? std::string_view("<video>") : std::string_view();
+  }
+  const vision::VideoSampler& sampler() const override { return sampler_; }
   std::size_t weight_bytes() const override {
     return encoder_.bytes() + projector_.bytes() + decoder_.bytes();
   }
@@ -79,6 +109,25 @@ class SmolVlm : public Family {
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);
+  }
+
+  MediumLayout video_layout(const vision::TakenFrames& video) const override {
+    const vision::TileGrid grid = frames_->grid_for(video.width, video.height);
+    MediumLayout out;
+    out.pieces.assign(std::size_t(video.count()), Piece{side_ * side_, tokens_per_tile_});
+    out.tokens = video.count() * tokens_per_tile_;
+    out.bytes = video.count() * grid.tile_width * grid.tile_height * 3;
+    out.expansion = smolvlm_video_text(video, expansion({}));
+    return out;
+  }
+
+  void add_frame(const Context& ctx, const vision::Image& frame, const MediumLayout&,
+                 Prepared& video) const override {
+    vision::append_frame((*frames_)(ctx, frame), video);
+  }
+
+  std::vector<NamedTensor> video_output(const Prepared& video) const override {
+    return processor_output(video);
   }
 
   std::vector<NamedTensor> processor_output(const Prepared& tiles) const override {
@@ -141,10 +190,11 @@ class SmolVlm : public Family {
   }
 
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t pictures) const override {
+                                              const TurnMedia& media) const override {
     std::string begin = begin_ + "User:";
-    for (std::size_t i = 0; i < pictures; i++) begin += placeholder();
-    if (pictures == 0) begin += " ";
+    for (std::size_t i = 0; i < media.pictures; i++) begin += placeholder();
+    if (media.pictures == 0) begin += " ";
+    for (std::size_t i = 0; i < media.videos; i++) begin += video_placeholder();
     return std::vector<PromptSpan>{
         {begin, true}, {words, false}, {"<end_of_utterance>\nAssistant:", true}};
   }
@@ -197,6 +247,8 @@ class SmolVlm : public Family {
   std::string name_, begin_;
   bool tied_;
   vision::Idefics3Processor processor_;
+  std::optional<vision::Idefics3Processor> frames_;  // of videos, where the family sees them
+  vision::VideoSampler sampler_;
   vision::SiglipEncoder encoder_;
   language::Decoder decoder_;
   projector::PixelShuffleProjector projector_;

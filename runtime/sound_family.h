@@ -46,7 +46,7 @@ class SoundFamily : public Family {
   std::size_t encode_bytes(std::int64_t patches, std::int64_t rows) const override;
   /// Words alone. (Pictures are refused before.)
   std::optional<std::vector<PromptSpan>> turn(const std::string& words,
-                                              std::size_t /*pictures*/) const override {
+                                              const TurnMedia& /*media*/) const override {
     return sound_turn(words, 0);
   }
 

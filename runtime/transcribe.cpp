@@ -75,7 +75,7 @@ class Transcriber {
     const double start = seconds_now();
     const audio::LogMel& features = *speech_.features;
     const audio::LogMelConfig& c = features.config();
-    const audio::Waveform sound = waveform(input, engine_.options().sound_limits, c.rate);
+    const audio::Waveform sound = waveform(input, engine_.options().limits.sounds, c.rate);
     const auto samples = std::int64_t(sound.samples.size());
     const std::int64_t length = std::max(samples, c.chunk_samples());
     auto mel = std::make_shared<Tensor>(float_tensor({features.frames(length), c.bins}));

@@ -8,7 +8,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 packages=(cmake g++ make ninja-build ccache pkg-config libpcre2-dev libutf8proc-dev nlohmann-json3-dev
   zlib1g-dev libjpeg-dev libpng-dev libwebp-dev libgif-dev libtiff-dev libstb-dev libsndfile1-dev
-  libmpg123-dev libsoxr-dev)
+  libmpg123-dev libsoxr-dev libavformat-dev libavcodec-dev libswscale-dev)
 case "${1:-}" in
   "") ;;
   --speech) packages+=(espeak-ng) ;;

@@ -31,6 +31,7 @@ class InternVlProcessor {
 
   /// A frame of a video: the whole picture as one tile.
   PreparedPicture whole(const Context& ctx, const Image& image) const;
+  PictureSize whole_size() const { return tile_; }
 
  private:
   ResizeOrder order_;

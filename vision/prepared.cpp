@@ -1,6 +1,7 @@
 #include "vision/prepared.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace chiasm::vision {
 
@@ -17,6 +18,14 @@ void PreparedPicture::pixel_values(std::int64_t i, float* out) const {
       std::fill(to + shown, to + tile.width, 0.0f);
     }
   }
+}
+
+void append_frame(PreparedPicture&& frame, PreparedPicture& video) {
+  std::vector<Tile> tiles = std::move(video.tiles);
+  for (Tile& tile : frame.tiles) tiles.push_back(std::move(tile));
+  video = std::move(frame);
+  video.tiles = std::move(tiles);
+  video.rows = video.cols = 0;
 }
 
 }  // namespace chiasm::vision

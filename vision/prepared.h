@@ -34,4 +34,7 @@ struct PreparedPicture {
   void pixel_values(std::int64_t i, float* out) const;
 };
 
+/// Puts the tiles of the next frame of a video behind those of the frames before it.
+void append_frame(PreparedPicture&& frame, PreparedPicture& video);
+
 }  // namespace chiasm::vision

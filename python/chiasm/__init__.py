@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chiasm._quantize import quantize
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
     from chiasm._stream import Stream
+    from chiasm._video import Video
     from chiasm.errors import (
         DeviceError,
         Error,
@@ -47,6 +48,7 @@ __all__ = [
     "Timings",
     "TokenLogprob",
     "Usage",
+    "Video",
     "__version__",
     "load",
     "load_embedder",
@@ -62,6 +64,7 @@ _HOMES = {
     "_quantize": ["quantize"],
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
     "_stream": ["Stream"],
+    "_video": ["Video"],
     "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],
 }
 

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -80,6 +80,9 @@ class Usage:
     @property
     def prompt_tokens(self) -> int:
         ...
+    @property
+    def video_tokens(self) -> int:
+        ...
 class Timings:
     """
     Seconds of a request's stages.
@@ -151,6 +154,9 @@ class Plan:
     def fixed_bytes(self) -> int:
         ...
     @property
+    def frames(self) -> int:
+        ...
+    @property
     def image_tokens(self) -> int:
         ...
     @property
@@ -164,6 +170,9 @@ class Plan:
         ...
     @property
     def tokens(self) -> int:
+        ...
+    @property
+    def video_tokens(self) -> int:
         ...
     @property
     def weight_bytes(self) -> int:
@@ -268,6 +277,9 @@ class ModelInfo:
         ...
     @property
     def tokens_per_tile(self) -> int:
+        ...
+    @property
+    def video_token(self) -> str:
         ...
     @property
     def vision_hidden_size(self) -> int:
@@ -388,6 +400,37 @@ class ImageInput:
     @property
     def name(self) -> str:
         ...
+class VideoInput:
+    """
+    A video: a file, its content, or frames as pictures.
+    """
+    @staticmethod
+    def from_bytes(encoded: bytes, name: str) -> VideoInput:
+        """
+        The content of an MP4, MKV, ... file.
+        """
+    @staticmethod
+    def from_file(path: str) -> VideoInput:
+        """
+        A file, which is read when its turn comes.
+        """
+    @staticmethod
+    def from_folder(path: str, fps: typing.SupportsFloat | typing.SupportsIndex) -> VideoInput:
+        """
+        The pictures of a folder, ordered by name.
+        """
+    @staticmethod
+    def from_frames(frames: collections.abc.Sequence[ImageInput], fps: typing.SupportsFloat | typing.SupportsIndex, name: str) -> VideoInput:
+        """
+        Pictures of one size; `fps` of 0 where it is unknown.
+        """
+    def choose(self, *, frames: typing.SupportsInt | typing.SupportsIndex, fps: typing.SupportsFloat | typing.SupportsIndex, all: bool) -> None:
+        """
+        Which frames the model sees; 0 leaves it to its settings.
+        """
+    @property
+    def name(self) -> str:
+        ...
 class GenerateOptions:
     """
     Checked when a request is submitted.
@@ -405,7 +448,7 @@ class Request:
     A prompt as spans (text, trusted) or as token ids.
     """
     options: GenerateOptions
-    def __init__(self, spans: collections.abc.Sequence[tuple[str, bool]], *, token_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], images: collections.abc.Sequence[ImageInput] = [], audio: collections.abc.Sequence[AudioInput] = [], add_special_tokens: bool = True, options: GenerateOptions | None = None) -> None:
+    def __init__(self, spans: collections.abc.Sequence[tuple[str, bool]], *, token_ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex] = [], images: collections.abc.Sequence[ImageInput] = [], audio: collections.abc.Sequence[AudioInput] = [], videos: collections.abc.Sequence[VideoInput] = [], add_special_tokens: bool = True, options: GenerateOptions | None = None) -> None:
         ...
     @property
     def spans(self) -> list[tuple[str, bool]]:
@@ -430,6 +473,10 @@ class Model:
         float32 [rows, d_model].
         """
     def encode_image(self, image: ImageInput) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [tokens, d_model], after the projector.
+        """
+    def encode_video(self, video: VideoInput) -> numpy.typing.NDArray[numpy.float32]:
         """
         float32 [tokens, d_model], after the projector.
         """
@@ -462,6 +509,10 @@ class Model:
         The arrays of the model's own feature extractor.
         """
     def preprocess_image(self, image: ImageInput) -> dict[str, numpy.ndarray]:
+        """
+        The arrays of the model's own processor.
+        """
+    def preprocess_video(self, video: VideoInput) -> dict[str, numpy.ndarray]:
         """
         The arrays of the model's own processor.
         """
@@ -499,7 +550,7 @@ class Model:
         """
         Writes down speech. `on_segment` hears each segment and what part of the sound is done.
         """
-    def turn(self, words: str, images: collections.abc.Sequence[ImageInput] = []) -> Request:
+    def turn(self, words: str, images: collections.abc.Sequence[ImageInput] = [], videos: collections.abc.Sequence[VideoInput] = []) -> Request:
         """
         A user turn in the family's own format.
         """

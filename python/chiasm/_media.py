@@ -34,7 +34,7 @@ def image_input(value: Any, name: str = "image") -> _chiasm.ImageInput:
     if isinstance(value, str) and value.startswith("data:"):
         return _chiasm.ImageInput.from_bytes(data_url(value, name), name)
     if isinstance(value, (str, os.PathLike)):
-        return _chiasm.ImageInput.from_file(_path(value))
+        return _chiasm.ImageInput.from_file(file_path(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _chiasm.ImageInput.from_bytes(bytes(value), name)
     if isinstance(value, np.ndarray):
@@ -69,7 +69,7 @@ def sound_input(value: Any, rate: int | None = None, name: str = "sound") -> _ch
     if rate is not None:
         raise RequestError(f"{name}: a file tells its own rate; give none")
     if isinstance(value, (str, os.PathLike)):
-        return _chiasm.AudioInput.from_file(_path(value))
+        return _chiasm.AudioInput.from_file(file_path(value))
     if isinstance(value, (bytes, bytearray, memoryview)):
         return _chiasm.AudioInput.from_bytes(bytes(value), name)
     raise MediaError(
@@ -86,12 +86,6 @@ def sound_inputs(values: Any) -> list[_chiasm.AudioInput]:
     return [sound_input(value, name=f"sound {i + 1}") for i, value in enumerate(values)]
 
 
-def no_videos(videos: Sequence[Any] | None) -> None:
-    """Models of this version see no video."""
-    if videos is not None and len(videos) > 0:
-        raise RequestError("videos: this model sees no video; no family of this version does")
-
-
 def data_url(url: str, name: str) -> bytes:
     """The bytes of a data: URL."""
     head, comma, body = url.partition(",")
@@ -105,7 +99,16 @@ def data_url(url: str, name: str) -> bytes:
         raise MediaError(f"{name}: a data: URL with damaged base64: {e}") from None
 
 
-def _path(value: str | os.PathLike[str]) -> str:
+def file_path(value: str | os.PathLike[str]) -> str:
+    """The path of a file that is opened as it is; MediaError for what cannot be one."""
+    path = path_text(value)
+    if os.path.isdir(path):
+        raise MediaError(f"{path}: is a folder, expected a file")
+    return path
+
+
+def path_text(value: str | os.PathLike[str]) -> str:
+    """The path of a local file or folder, as UTF-8."""
     path = os.fspath(value)
     if isinstance(path, bytes):
         path = os.fsdecode(path)
@@ -121,8 +124,6 @@ def _path(value: str | os.PathLike[str]) -> str:
         raise MediaError(
             f"{path!r}: a path that is not UTF-8; read the file and give bytes"
         ) from None
-    if os.path.isdir(path):
-        raise MediaError(f"{path}: is a folder, expected a file")
     return path
 
 

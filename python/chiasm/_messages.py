@@ -1,4 +1,4 @@
-"""From OpenAI-shaped messages to what a chat template takes, and the pictures and sounds in them."""
+"""From OpenAI-shaped messages to what a chat template takes, and the media in them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from chiasm import _media
 from chiasm._options import utf8
 from chiasm._templates import ChatTemplate
+from chiasm._video import listed_videos, video_of_item
 from chiasm.errors import RequestError
 
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,31}")
@@ -23,20 +24,23 @@ class Media(NamedTuple):
 
     images: list[Any]
     sounds: list[Any]
+    videos: list[Any]
 
 
 def read_messages(
     messages: Any,
     images: Sequence[Any] | None = None,
     audio: Sequence[Any] | None = None,
+    videos: Sequence[Any] | None = None,
     *,
     complete: bool = True,
 ) -> tuple[list[dict[str, Any]], Media]:
-    """Messages of plain data with `{"type": "image"}` and `{"type": "audio"}` items, and their media.
+    """Messages of plain data with `{"type": "image"}`, `{"type": "video"}` and `{"type": "audio"}`
+    items, and their media.
 
-    Items without a medium of their own take the next of `images` or `audio`. When no message has an
-    item for them, these go before the words of the first user message. Unless `complete`, items may
-    be left without a medium (None).
+    Items without a medium of their own take the next of `images`, `videos` or `audio`. When no
+    message has an item for them, these go before the words of the first user message. Unless
+    `complete`, items may be left without a medium (None).
     """
     if isinstance(messages, (str, bytes, Mapping)) or not isinstance(messages, Sequence):
         raise RequestError("messages: expected a list of {'role', 'content'}")
@@ -44,15 +48,14 @@ def read_messages(
         raise RequestError("messages: the list is empty")
     if images is not None and (_media.is_image(images) or not isinstance(images, Sequence)):
         raise RequestError("images: expected a list of pictures")
-    if audio is not None and (
-        isinstance(audio, (str, bytes)) or not isinstance(audio, Sequence)
-    ):
+    if audio is not None and (isinstance(audio, (str, bytes)) or not isinstance(audio, Sequence)):
         raise RequestError("audio: expected a list of sounds")
-    found = Media([], [])
+    found = Media([], [], [])
     out = [_message(message, f"messages[{i}]", found) for i, message in enumerate(messages)]
     sounds = _filled(out, "audio", "audio", found.sounds, audio, complete)
+    moving = _filled(out, "video", "videos", found.videos, listed_videos(videos), complete)
     pictures = _filled(out, "image", "images", found.images, images, complete)
-    return out, Media(pictures, sounds)
+    return out, Media(pictures, sounds, moving)
 
 
 def _filled(
@@ -72,7 +75,7 @@ def _filled(
     if not complete and not given:
         return found
     if open_places != len(given):
-        what = "a picture" if kind == "image" else "a sound"
+        what = {"image": "a picture", "video": "a video"}.get(kind, "a sound")
         raise RequestError(
             f"messages: {open_places} {kind} item(s) without {what} of their own, "
             f"{argument} holds {len(given)}"
@@ -80,9 +83,9 @@ def _filled(
     return [given.pop(0) if place is None else place for place in found]
 
 
-def turn(words: str, pictures: int = 1) -> dict[str, Any]:
-    """A user message: pictures, then words."""
-    items: list[dict[str, Any]] = [{"type": "image"}] * pictures
+def turn(words: str, pictures: int = 1, videos: int = 0) -> dict[str, Any]:
+    """A user message: pictures, videos, then words."""
+    items: list[dict[str, Any]] = [{"type": "image"}] * pictures + [{"type": "video"}] * videos
     return {"role": "user", "content": [*items, {"type": "text", "text": words}]}
 
 
@@ -93,11 +96,10 @@ def plain_turn(messages: list[dict[str, Any]]) -> str | None:
     content = messages[0].get("content", "")
     if isinstance(content, str):
         return content
-    words = [item["text"] for item in content if item["type"] == "text"]
-    media = len(content) - len(words)
-    if any(item["type"] == "text" for item in content[:media]):
+    order = [item["type"] == "text" for item in content]
+    if order != sorted(order):
         return None
-    return "".join(words)
+    return "".join(item["text"] for item in content if item["type"] == "text")
 
 
 def fit_template(messages: list[dict[str, Any]], template: ChatTemplate) -> list[dict[str, Any]]:
@@ -130,6 +132,18 @@ def plain_tools(tools: Any) -> list[dict[str, Any]] | None:
         if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
             raise RequestError(f"tools[{i}]: expected {{'type': 'function', 'function': {{'name'}}}}")
     return [_plain(tool, f"tools[{i}]") for i, tool in enumerate(tools)]
+
+
+def videos_as_text(messages: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """Messages whose videos are words: for templates that know pictures alone."""
+    out = []
+    for message in messages:
+        content = message.get("content")
+        if isinstance(content, list):
+            items = [{"type": "text", "text": text} if i["type"] == "video" else i for i in content]
+            message = {**message, "content": items}
+        out.append(message)
+    return out
 
 
 def _message(message: Any, where: str, found: Media) -> dict[str, Any]:
@@ -170,9 +184,13 @@ def _items(content: Any, where: str, found: Media) -> list[dict[str, Any]]:
             found.sounds.append(_medium(item, at, kind, _SOUND_KEYS, "audio"))
             items.append({"type": "audio"})
         elif kind in ("video", "video_url"):
-            raise RequestError(f"{at}: this model sees no video; no family of this version does")
+            found.videos.append(video_of_item(item, at))
+            items.append({"type": "video"})
         else:
-            raise RequestError(f"{at}: type is {kind!r}, expected text, image, image_url, audio or input_audio")
+            raise RequestError(
+                f"{at}: type is {kind!r}, expected text, image, image_url, video, video_url, audio"
+                " or input_audio"
+            )
     return items
 
 

@@ -17,6 +17,7 @@ from chiasm._requests import Messages, Prompt, RequestMaker
 from chiasm._results import Plan, Result, plan_of, result_of
 from chiasm._stream import Stream
 from chiasm._transcript import Segment, Transcript, segment_of, transcript_of
+from chiasm._video import Video, video_input, video_inputs
 from chiasm.errors import RequestError
 
 FloatArray = npt.NDArray[np.float32]
@@ -30,8 +31,10 @@ class Model(RequestMaker):
     after any error.
 
     A *picture* is a path, the bytes of a file, a PIL image or a uint8 array `[height, width, 3]`
-    (RGB). A *sound* is a path, the bytes of a WAV, FLAC, Ogg or MP3 file, or `(samples, rate)`:
-    float32 samples of one channel and how many there are in a second. A *prompt* is a str or a list of OpenAI-shaped messages. A str is raw and trusted: no
+    (RGB). A *video* is a `chiasm.Video`, the path of a file or folder, a file's bytes, a list of
+    pictures or a uint8 array `[frames, height, width, 3]`. A *sound* is a path, the bytes of a WAV,
+    FLAC, Ogg or MP3 file, or `(samples, rate)`: float32 samples of one channel and how many there
+    are in a second. A *prompt* is a str or a list of OpenAI-shaped messages. A str is raw and trusted: no
     template is applied, special tokens in it are parsed, and it holds the model's placeholder once
     per picture (`info.image_token`) or sound (`info.audio_token`), or none, and then they go first.
     In messages the words are never structure, whatever they spell.
@@ -49,7 +52,7 @@ class Model(RequestMaker):
     @overload
     def caption(self, image: Iterable[Image], **settings: Any) -> list[str]: ...
     def caption(self, image: Image | Iterable[Image], **settings: Any) -> str | list[str]:
-        """Describes a picture, or each of several in one batch.
+        """Describes a picture or a `Video`, or each of several in one batch.
 
         Raises:
             MediaError: A picture cannot be read.
@@ -68,14 +71,14 @@ class Model(RequestMaker):
     def ask(
         self, image: Image | Iterable[Image], question: str | Sequence[str], **settings: Any
     ) -> str | list[str]:
-        """Answers a question about a picture. Several pictures are one batch, with one question for
-        all or one for each. Without the white space around the answer.
+        """Answers a question about a picture or a `Video`. Several are one batch, with one question
+        for all or one for each. Without the white space around the answer.
         """
-        if _media.is_image(image) and isinstance(question, str):
+        if _is_one(image) and isinstance(question, str):
             return self.answers([image], [question], **settings)[0].text.strip()
         if not isinstance(question, Iterable):
             raise RequestError(f"question is of type {type(question).__name__}, expected a str")
-        images: list[Any] = [image] if _media.is_image(image) else _listed(image)
+        images: list[Any] = [image] if _is_one(image) else _listed(image)
         questions = [question] * len(images) if isinstance(question, str) else list(question)
         if len(images) == 1:
             images *= len(questions)
@@ -97,7 +100,9 @@ class Model(RequestMaker):
         if len(words) != len(pictures):
             raise RequestError(f"{len(pictures)} pictures and {len(words)} questions do not pair")
         requests = [
-            self._request([turn(question)], [picture], options, f"image {i + 1}")
+            self._request([turn(question, 0, 1)], None, options, f"video {i + 1}", videos=[picture])
+            if isinstance(picture, Video)
+            else self._request([turn(question)], [picture], options, f"image {i + 1}")
             for i, (picture, question) in enumerate(zip(pictures, words))
         ]
         return [result_of(native) for native in self._native.generate_all(requests, on_done)]
@@ -128,7 +133,7 @@ class Model(RequestMaker):
             prompt: A raw prompt, or messages.
             images: Pictures of the prompt, in order; in messages those of items without their own.
             audio: Sounds of the prompt, likewise.
-            videos: No model of this version sees video.
+            videos: Videos of the prompt, likewise.
             max_tokens: The longest answer; with the prompt it must fit the context.
             temperature: 0 always takes the likeliest token; higher is more varied.
             top_k: Only the k likeliest tokens are drawn from; 0: all.
@@ -150,9 +155,9 @@ class Model(RequestMaker):
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or
                 pictures and placeholders do not fit.
-            MediaError: A picture cannot be read.
+            MediaError: A picture or a video cannot be read.
+            DeviceError: A video file is given, and FFmpeg's libraries are missing.
         """
-        _media.no_videos(videos)
         options = self._options(
             max_tokens=max_tokens,
             temperature=temperature,
@@ -166,7 +171,7 @@ class Model(RequestMaker):
             json_schema=json_schema,
             **others,
         )
-        request = self._request(prompt, images, options, audio=audio, tools=tools)
+        request = self._request(prompt, images, options, audio=audio, videos=videos, tools=tools)
         return result_of(self._native.generate(request))
 
     def choices(
@@ -176,10 +181,12 @@ class Model(RequestMaker):
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
         **settings: Any,
     ) -> list[Result]:
         """`n` answers to one prompt, which is computed once; the i-th has the seed `seed` + i."""
-        request = self._request(prompt, images, self._options(**settings), audio=audio)
+        options = self._options(**settings)
+        request = self._request(prompt, images, options, audio=audio, videos=videos)
         return [result_of(r) for r in self._native.choices(request, integer("n", n, 1, 1024))]
 
     def generate_all(
@@ -187,15 +194,18 @@ class Model(RequestMaker):
         prompts: Iterable[Prompt],
         *,
         images: Iterable[Sequence[Image] | None] | None = None,
+        videos: Iterable[Sequence[Any] | None] | None = None,
         **settings: Any,
     ) -> list[Result]:
-        """`generate` for several prompts as one batch; `images` holds one list for each prompt."""
+        """`generate` for several prompts as one batch; `images` and `videos` hold one list for each
+        prompt."""
         prompts = list(prompts)
-        pictures = [None] * len(prompts) if images is None else list(images)
-        if len(pictures) != len(prompts):
-            raise RequestError(f"{len(prompts)} prompts and {len(pictures)} lists of images")
+        pictures = _one_list_each("images", images, len(prompts))
+        moving = _one_list_each("videos", videos, len(prompts))
         options = self._options(**settings)
-        requests = [self._request(p, i, options) for p, i in zip(prompts, pictures)]
+        requests = [
+            self._request(p, i, options, videos=v) for p, i, v in zip(prompts, pictures, moving)
+        ]
         return [result_of(native) for native in self._native.generate_all(requests)]
 
     def stream(
@@ -204,10 +214,12 @@ class Model(RequestMaker):
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
         **settings: Any,
     ) -> Stream:
         """The pieces of an answer as they are ready. Closing the stream cancels the request."""
-        request = self._request(prompt, images, self._options(**settings), audio=audio)
+        options = self._options(**settings)
+        request = self._request(prompt, images, options, audio=audio, videos=videos)
         native = self._native
         return Stream(lambda receive, cancel: native.generate(request, receive, cancel))
 
@@ -217,12 +229,13 @@ class Model(RequestMaker):
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
         max_tokens: int = 128,
     ) -> Plan:
-        """How long a request is and what memory it takes. Reads headers of pictures and sounds
-        only (of MP3 files all: their headers estimate)."""
+        """How long a request is and what memory it takes. Decodes nothing: reads headers of pictures
+        and sounds (of MP3 files all: their headers estimate) and of a video's packets."""
         options = generate_options(max_tokens=max_tokens)
-        request = self._request(prompt, images, options, audio=audio)
+        request = self._request(prompt, images, options, audio=audio, videos=videos)
         return plan_of(self._native.plan(request))
 
     def score(
@@ -232,13 +245,15 @@ class Model(RequestMaker):
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
     ) -> list[float]:
         """The total log-probability of each answer after the prompt, in nats. An answer is
         tokenized on its own, as plain words."""
         if isinstance(answers, str):
             raise RequestError("answers: expected a list of str, got one str")
         words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
-        return self._native.score(self._request(prompt, images, audio=audio), words)
+        request = self._request(prompt, images, audio=audio, videos=videos)
+        return self._native.score(request, words)
 
     def boxes(self, answer: Result | str, image: Image) -> list[Box]:
         """The boxes that an answer holds, in pixels of the upright picture it is about.
@@ -277,16 +292,26 @@ class Model(RequestMaker):
         """float32 `[n_tokens, d_model]`: a picture as the language model gets it."""
         return self._native.encode_image(_media.image_input(image))
 
+    def preprocess_video(self, video: Any) -> dict[str, npt.NDArray[Any]]:
+        """What the model's own video processor makes of the frames that are taken, under the same
+        names."""
+        return self._native.preprocess_video(video_input(video))
+
+    def encode_video(self, video: Any) -> FloatArray:
+        """float32 `[n_tokens, d_model]`: a video as the language model gets it."""
+        return self._native.encode_video(video_input(video))
+
     def logits(
         self,
         prompt: Prompt | Sequence[int],
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
     ) -> FloatArray:
         """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
 
-        The prompt may also be token ids, with every image and sound token in place.
+        The prompt may also be token ids, with every image, video and sound token in place.
         """
         if _are_ids(prompt):
             request = _chiasm.Request(
@@ -294,9 +319,10 @@ class Model(RequestMaker):
                 token_ids=token_ids("prompt", prompt),
                 images=_media.image_inputs(images),
                 audio=_media.sound_inputs(audio),
+                videos=video_inputs(videos),
             )
         else:
-            request = self._request(prompt, images, audio=audio)  # type: ignore[arg-type]
+            request = self._request(prompt, images, audio=audio, videos=videos)  # type: ignore[arg-type]
         return self._native.logits(request)
 
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
@@ -313,10 +339,11 @@ class Model(RequestMaker):
         *,
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
     ) -> list[int]:
-        """The token ids of a whole prompt, placeholders expanded to each picture's and sound's
-        tokens."""
-        return self._native.prompt_ids(self._request(prompt, images, audio=audio))
+        """The token ids of a whole prompt, placeholders expanded to each medium's tokens."""
+        request = self._request(prompt, images, audio=audio, videos=videos)
+        return self._native.prompt_ids(request)
 
     def chat_prompt(self, messages: Messages, add_generation_prompt: bool = True) -> str:
         """Messages as the model's chat template writes them."""
@@ -402,6 +429,17 @@ class Model(RequestMaker):
             on_segment=heard,
         )
         return transcript_of(native)
+
+
+def _is_one(image: Any) -> bool:
+    return _media.is_image(image) or isinstance(image, Video)
+
+
+def _one_list_each(name: str, lists: Iterable[Any] | None, prompts: int) -> list[Any]:
+    out = [None] * prompts if lists is None else list(lists)
+    if len(out) != prompts:
+        raise RequestError(f"{prompts} prompts and {len(out)} lists of {name}")
+    return out
 
 
 def _listed(images: Any) -> list[Any]:

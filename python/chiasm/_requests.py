@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Sequence
 from typing import Any, Union
@@ -9,11 +10,18 @@ from typing import Any, Union
 from chiasm import _chiasm, _media
 from chiasm._marks import WordGuard
 from chiasm._media import Image, Sound
-from chiasm._messages import fit_template, plain_tools, plain_turn, read_messages
+from chiasm._messages import (
+    fit_template,
+    plain_tools,
+    plain_turn,
+    read_messages,
+    videos_as_text,
+)
 from chiasm._options import generate_options, utf8
 from chiasm._results import ModelInfo, info_of
 from chiasm._structured import TokenTable
 from chiasm._templates import ChatTemplate
+from chiasm._video import video_input, video_inputs
 from chiasm.errors import RequestError
 
 Messages = Sequence[dict[str, Any]]
@@ -28,7 +36,8 @@ class RequestMaker:
         self._template = template
         self.info: ModelInfo = info_of(native.info)
         structure = native.special_tokens()
-        structure += [t for t in (self.info.image_token, self.info.audio_token) if t]
+        info = self.info
+        structure += filter(None, (info.image_token, info.video_token, info.audio_token))
         self._guard = WordGuard(structure)
         self._lock = threading.Lock()
         self._tokens: TokenTable | None = None
@@ -66,9 +75,10 @@ class RequestMaker:
         name: str | None = None,
         *,
         audio: Sequence[Sound] | None = None,
+        videos: Sequence[Any] | None = None,
         tools: Sequence[dict[str, Any]] | None = None,
     ) -> _chiasm.Request:
-        """`name` stands for a single picture in errors, where it has no path."""
+        """`name` stands for a single picture or video in errors, where it has no path."""
         options = options or _chiasm.GenerateOptions()
         if audio:
             self._needs_hearing()
@@ -79,11 +89,14 @@ class RequestMaker:
                 [(utf8("the prompt", prompt), True)],
                 images=_media.image_inputs(images),
                 audio=_media.sound_inputs(audio),
+                videos=video_inputs(videos),
                 options=options,
             )
-        data, media = read_messages(prompt, images, audio)
+        data, media = read_messages(prompt, images, audio, videos)
         if media.images and not self.info.image_token:
             raise RequestError(f"family {self.info.family}: this model sees no pictures")
+        if media.videos and not self.info.video_token:
+            raise RequestError(f"family {self.info.family}: this model sees no videos")
         if media.sounds:
             self._needs_hearing()
             if not self.info.audio_token:
@@ -97,21 +110,23 @@ class RequestMaker:
         sounds = [
             _media.sound_input(s, name=name or f"sound {i + 1}") for i, s in enumerate(media.sounds)
         ]
+        moving = [video_input(v, name or f"video {i + 1}") for i, v in enumerate(media.videos)]
         words = plain_turn(data)
         if self._template is None and words is not None and not tools:  # the family's own format
             if sounds:
                 request = self._native.sound_turn(words, sounds)
             else:
-                request = self._native.turn(words, pictures)
+                request = self._native.turn(words, pictures, moving)
             request.options = options
             return request
-        return self._chat(data, pictures, sounds, options, plain_tools(tools))
+        return self._chat(data, pictures, sounds, moving, options, plain_tools(tools))
 
     def _chat(
         self,
         messages: list[dict[str, Any]],
         images: list[_chiasm.ImageInput],
         sounds: list[_chiasm.AudioInput],
+        videos: list[_chiasm.VideoInput],
         options: _chiasm.GenerateOptions,
         tools: list[dict[str, Any]] | None,
     ) -> _chiasm.Request:
@@ -122,8 +137,14 @@ class RequestMaker:
         def render(said: list[dict[str, Any]]) -> str:  # words of tools are no structure either
             return template.render(said[0]["messages"], tools=said[0]["tools"])
 
-        said = [{"messages": fit_template(messages, template), "tools": tools}]
-        spans = self._guard.spans(render, said)
+        messages = fit_template(messages, template)
+        mark = ""
+        if videos and not template.shows_video(self.info.video_token):
+            mark = f"chiasmvideo{secrets.token_hex(16)}"  # no word of a user's
+            messages = videos_as_text(messages, mark)
+        spans = self._guard.spans(render, [{"messages": messages, "tools": tools}])
+        if mark:
+            spans = [(t.replace(mark, self.info.video_token), trusted) for t, trusted in spans]
         # transformers: tokenizers add nothing around a rendered chat, processors what the template
         # has not already begun with.
         begun = bool(template.bos_token) and "".join(text for text, _ in spans[:1]).startswith(
@@ -133,6 +154,7 @@ class RequestMaker:
             spans,
             images=images,
             audio=sounds,
+            videos=videos,
             add_special_tokens=bool(self.info.image_token or self.info.audio_token) and not begun,
             options=options,
         )

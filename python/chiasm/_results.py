@@ -14,8 +14,9 @@ class Usage:
     """Token counts of a request."""
 
     prompt_tokens: int
-    """Tokens of the prompt, those of pictures included."""
+    """Tokens of the prompt, those of pictures and videos included."""
     image_tokens: int
+    video_tokens: int
     audio_tokens: int
     cached_tokens: int
     """Prompt tokens whose keys and values were still at hand from an earlier request."""
@@ -67,7 +68,12 @@ def result_of(native: _chiasm.Result) -> Result:
         token_ids=native.token_ids,
         finish_reason=native.finish_reason,
         usage=Usage(
-            u.prompt_tokens, u.image_tokens, u.audio_tokens, u.cached_tokens, u.completion_tokens
+            u.prompt_tokens,
+            u.image_tokens,
+            u.video_tokens,
+            u.audio_tokens,
+            u.cached_tokens,
+            u.completion_tokens,
         ),
         timings=Timings(t.preprocess, t.encode, t.prefill, t.decode),
         logprobs=[TokenLogprob(p.id, p.text, p.logprob, p.top) for p in native.logprobs],
@@ -79,11 +85,15 @@ class Plan:
     """Length and memory of a request, told before it runs. Bytes are plain bytes."""
 
     tokens: int
-    """Prompt tokens, those of pictures and sounds included."""
+    """Prompt tokens, those of pictures, videos and sounds included."""
     image_tokens: int
+    video_tokens: int
     audio_tokens: int
+    frames: int
+    """Frames of videos that are taken."""
     tiles: int
-    """Pieces that the encoder takes: tiles of pictures, windows of sounds."""
+    """Pieces that the encoder takes whole: tiles of pictures, frames or steps in time of videos,
+    windows of sounds."""
     encode_macs: int
     """Multiply-adds of the encoder and the projector for all of them."""
     weight_bytes: int
@@ -122,6 +132,8 @@ class ModelInfo:
     """The placeholder of a picture in a prompt; empty where the model reads none."""
     audio_token: str
     """Likewise of a sound; empty for models that hear none, and for those that only transcribe."""
+    video_token: str
+    """The placeholder of a video; empty where the model sees none."""
     parameters: int
     weight_bytes: int
     """Resident, packed."""

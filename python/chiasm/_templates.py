@@ -95,6 +95,14 @@ class ChatTemplate:
             self._shapes[key] = self._try(role, as_list)
         return self._shapes[key]
 
+    def shows_video(self, token: str) -> bool:
+        """Whether a message's video leaves `token` in the prompt. Found by trying."""
+        content = [{"type": "video"}, {"type": "text", "text": "chiasmprobe"}]
+        try:
+            return token in self.render([{"role": "user", "content": content}])
+        except RequestError:
+            return False
+
     def _try(self, role: str, as_list: bool) -> bool:
         probe = "chiasmprobe"
         content: Any = [{"type": "text", "text": probe}] if as_list else probe

@@ -1,5 +1,6 @@
 #include "tests/parity/golden_file.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -7,6 +8,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "core/safetensors.h"
+#include "tests/support/clip.h"
 
 namespace chiasm::testing {
 
@@ -58,8 +60,9 @@ GoldenCase read_case(const Json& j, const Tensors& tensors) {
     c.stages[item.key()] = sampled(j["stages"][item.key()], tensors);
   }
   c.greedy = integers<std::int32_t>(j["greedy"]);
-  c.penalized = integers<std::int32_t>(j["penalized"]);
   c.greedy_text = j["greedy_text"].str();
+  if (j.has("arrays")) return c;  // of a video: no more is kept
+  c.penalized = integers<std::int32_t>(j["penalized"]);
   for (std::size_t i = 0; i < j["scores"].size(); i++) c.scores.push_back(j["scores"][i].number());
   return c;
 }
@@ -136,6 +139,7 @@ Request GoldenCase::request() const {
   for (const std::string& file : images) pictures.push_back(golden_picture(file));
   Request request = Request::text(prompt, std::move(pictures));
   request.audio = golden_sounds(sounds);
+  request.videos = videos;
   return request;
 }
 
@@ -173,6 +177,65 @@ GoldenFolder read_golden(const std::filesystem::path& folder) {
   }
   g.weights_blake2b = j.str("weights_blake2b", "");
   return g;
+}
+
+GoldenFolder read_video_golden(const std::string& folder) {
+  const auto files = golden_root() / "video";
+  const Json j = Json::load(files / (folder + ".json"));
+  const std::string bytes = read_file(files / (folder + ".safetensors"), std::size_t(64) << 20);
+  const Tensors tensors = parse_safetensors(std::as_bytes(std::span(bytes)), folder);
+  GoldenFolder g;
+  g.path = golden_root() / "models" / folder;
+  for (std::size_t i = 0; i < 3; i++) {
+    g.image_mean[i] = j["image_mean"][i].number();
+    g.image_std[i] = j["image_std"][i].number();
+  }
+  for (std::size_t i = 0; i < j["cases"].size(); i++) {
+    const Json from = j["cases"][i], options = from["options"];
+    GoldenCase& c = g.cases.emplace_back(read_case(from, tensors));
+    VideoInput video = golden_clip(from["frames"].integer());
+    video.choice.all = !options["do_sample_frames"].boolean();
+    video.choice.frames = options.integer("num_frames", 0);
+    video.choice.fps = options.number("fps", 0);
+    c.videos.push_back(std::move(video));
+    c.frames = from["indices"].integers();
+    for (const auto& item : from["arrays"].raw().items()) {
+      c.arrays[item.key()] = read_array(from["arrays"][item.key()], tensors);
+    }
+    for (std::size_t k = 0; from.has("positions") && k < from["positions"].size(); k++) {
+      c.positions.push_back(integers<std::int32_t>(from["positions"][k]));
+    }
+  }
+  return g;
+}
+
+::testing::AssertionResult holds(std::span<const float> got, const GoldenArray& want,
+                                 const GoldenFolder& folder) {
+  const double error = relative_error(got, *want.sampled);
+  std::int64_t sum = 0;  // of the 8-bit levels behind normalised values
+  for (std::size_t i = 0; i < got.size(); i++) {
+    const auto channel = std::size_t(std::int64_t(i) / want.channel_stride % 3);
+    const double level = double(got[i]) * folder.image_std[channel] + folder.image_mean[channel];
+    sum += std::int64_t(std::nearbyint(level * 255));
+  }
+  if (error <= 1e-6 && sum == want.level_sum) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure()
+         << "error " << error << ", levels add up to " << sum << ", not " << want.level_sum;
+}
+
+::testing::AssertionResult holds(std::span<const std::int64_t> got, const GoldenArray& want) {
+  if (!want.values.empty()) {
+    if (std::ranges::equal(got, want.values)) return ::testing::AssertionSuccess();
+    return ::testing::AssertionFailure() << ::testing::PrintToString(got);
+  }
+  std::int64_t sum = 0, weighted = 0;
+  for (std::size_t i = 0; i < got.size(); i++) {
+    sum += got[i];
+    weighted += got[i] * std::int64_t(i);
+  }
+  if (sum == want.sum && weighted == want.weighted_sum) return ::testing::AssertionSuccess();
+  return ::testing::AssertionFailure() << "sums " << sum << " and " << weighted << ", expected "
+                                       << want.sum << " and " << want.weighted_sum;
 }
 
 std::filesystem::path golden_root() {

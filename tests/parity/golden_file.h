@@ -1,5 +1,7 @@
 #pragma once
 /// Reader of what tests/reference/make_golden.py wrote, and the one measure of error.
+#include <gtest/gtest.h>
+
 #include <array>
 #include <cstdint>
 #include <filesystem>
@@ -30,19 +32,6 @@ struct GoldenSound {
   std::int64_t offset = 0, samples = 0;
 };
 
-struct GoldenCase {
-  std::string name, prompt;
-  std::vector<std::string> images;  // file names in tests/golden/models/pictures
-  std::vector<GoldenSound> sounds;
-  std::vector<std::int32_t> ids;
-  std::map<std::string, Sampled> stages;  // by the name of the tap
-  std::vector<std::int32_t> greedy, penalized;
-  std::string greedy_text;
-  std::vector<double> scores;  // of GoldenFolder::answers
-
-  Request request() const;
-};
-
 /// One array of a processor, by what is kept of it.
 struct GoldenArray {
   std::vector<std::int64_t> shape;
@@ -53,6 +42,24 @@ struct GoldenArray {
   // Integers: all values or, where they are many, their sum and that of value times index.
   std::vector<std::int64_t> values;
   std::int64_t sum = 0, weighted_sum = 0;
+};
+
+struct GoldenCase {
+  std::string name, prompt;
+  std::vector<std::string> images;  // file names in tests/golden/models/pictures
+  std::vector<GoldenSound> sounds;
+  std::vector<std::int32_t> ids;
+  std::map<std::string, Sampled> stages;  // by the name of the tap
+  std::vector<std::int32_t> greedy, penalized;
+  std::string greedy_text;
+  std::vector<double> scores;  // of GoldenFolder::answers
+  // Of tests/golden/video.
+  std::vector<VideoInput> videos;
+  std::vector<std::int64_t> frames;                  // that are taken
+  std::map<std::string, GoldenArray> arrays;         // of the processor, of all media of the prompt
+  std::vector<std::vector<std::int32_t>> positions;  // by axis; empty where it has none
+
+  Request request() const;
 };
 
 struct GoldenPicture {
@@ -93,6 +100,15 @@ struct GoldenFolder {
 
 /// Reads golden.json and golden.safetensors of a folder.
 GoldenFolder read_golden(const std::filesystem::path& folder);
+
+/// Reads what tests/golden/video has of a folder: cases with a video.
+GoldenFolder read_video_golden(const std::string& folder);
+
+/// Whether `got` is what was kept of an array: floats within 1e-6 (normalising may round otherwise
+/// in the last place) with the same 8-bit levels behind them; integers as they are.
+::testing::AssertionResult holds(std::span<const float> got, const GoldenArray& want,
+                                 const GoldenFolder& folder);
+::testing::AssertionResult holds(std::span<const std::int64_t> got, const GoldenArray& want);
 
 std::filesystem::path golden_root();  // tests/golden
 ImageInput golden_picture(const std::string& file);

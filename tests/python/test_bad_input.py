@@ -265,7 +265,7 @@ def test_one_bad_picture_in_a_batch(model, picture):
         ({"stop": [5]}, "a stop text"),
         ({"stop": 5}, "stop is of type int"),
         ({"audio": ["a.wav"]}, "hears no sound"),
-        ({"videos": ["a.mp4"]}, "sees no video"),
+        ({"videos": "a.mp4"}, "videos: expected a list"),
         ({"images": "a.png"}, "images: expected a list"),
         ({"volume": 11}, "volume is not a setting"),
         ({"logit_bias": {"a": 1}}, "logit_bias: a token id is 'a'"),

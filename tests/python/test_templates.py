@@ -165,7 +165,7 @@ def test_sounds_in_messages():
         ([{"role": "user", "content": [{"type": "text"}]}], None, "text is of type NoneType"),
         ([{"role": "user", "content": [{"type": "sculpture"}]}], None, "type is 'sculpture'"),
         ([{"role": "user", "content": [{"type": "input_audio"}]}], None, "holds no sound"),
-        ([{"role": "user", "content": [{"type": "video"}]}], None, "sees no video"),
+        ([{"role": "user", "content": [{"type": "video"}]}], None, "1 video item"),
         ([{"role": "user", "content": [{"type": "image"}]}], None, "1 image item"),
         ([{"role": "user", "content": [{"type": "image"}]}], ["a", "b"], "images holds 2"),
         ([{"role": "user", "content": [{"type": "image_url"}]}], None, "holds no picture"),

@@ -59,6 +59,19 @@ FOLDERS = {
             ("all", f"{USER}{QWEN}What is this?{ANSWER}", [], {"do_sample_frames": False}),
         ],
     ),
+    "qwen2_vl_merge": (
+        "qwen2_vl",
+        [("sampled", f"{USER}{PICTURE}{QWEN}What is this?{ANSWER}", ["dot.png"], {**SAMPLED, "num_frames": 7})],
+    ),
+    "internvl_tiles": (
+        "internvl",
+        [
+            ("sampled", f"{USER}<IMG_CONTEXT>\n<video>\nWhat is this?{ANSWER}", ["dot.png"],
+             {**SAMPLED, "num_frames": 3}),
+            ("first", f"{USER}<video>\n<IMG_CONTEXT>\nWhat is it?{ANSWER}", ["dot.png"],
+             {**SAMPLED, "num_frames": 2}),
+        ],
+    ),
     "qwen3_vl_deepstack": (
         "qwen3_vl",
         [

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pathlib
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Union
 
 import chiasm
 from chiasm._boxes import check_family
@@ -15,14 +15,18 @@ from chiasm.cli.output import json_line, output, printable, stripped
 from chiasm.errors import MediaError, RequestError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+_VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"}
+_VIDEOS |= {".ogv", ".3gp"}
 _BATCH = 8
 """Pictures that run together: enough to share the reading of the weights, few enough that a first
 answer comes soon."""
+Medium = Union[str, "chiasm.Video"]
 
 
 def run(
     question: str | None,
     names: list[str],
+    videos: Sequence[str] = (),
     *,
     boxes: bool = False,
     sounds: list[str] | None = None,
@@ -31,39 +35,54 @@ def run(
     out: pathlib.Path | None,
     load: dict[str, Any],
     settings: dict[str, Any],
+    frames: dict[str, Any] | None = None,
 ) -> None:
+    """Of each picture and video that is named, and of each of `videos`; `frames`: which of a
+    video's are taken."""
     if question is not None:
         utf8("the question", question)
-    pictures = list(picture_files(names))
-    if sounds and pictures:
-        raise RequestError("--audio: a question is about pictures or about sounds, not about both")
+    chosen = frames or {}
+    media: list[Medium] = [
+        chiasm.Video(name, **chosen) if is_video(name) else name for name in picture_files(names)
+    ]
+    media += [chiasm.Video(name, **chosen) for name in videos]
+    if sounds and media:
+        raise RequestError(
+            "--audio: a question is about what is seen or about sounds, not about both"
+        )
     loaded = o.load(model, **load)
     if boxes:
         check_family(loaded.info.family)
-        if not pictures:
+        if not any(isinstance(medium, str) for medium in media):
             raise RequestError("--boxes: places are told in pixels of a picture; name one")
     with output(out) as to:
         if sounds and json:
             result = loaded.generate(_messages(question, None, sounds), **settings)
             to.write(json_line({"sounds": sounds, **result.as_dict()}) + "\n")
             return
-        if len(pictures) <= 1 and not json and not boxes:
-            for piece in stripped(_pieces(loaded, question, pictures, sounds, settings)):
+        if len(media) <= 1 and not json and not boxes:
+            for piece in stripped(_pieces(loaded, question, media, sounds, settings)):
                 to.write(printable(piece, to))
                 to.flush()
             to.write("\n")
             return
         with progress("pictures", shown=out is not None) as show:
-            for name, result in _answers(loaded, question, pictures, settings, show):
-                places = _places(loaded, name, result) if boxes and name is not None else {}
+            for medium, result in _answers(loaded, question, media, settings, show):
+                places = {}
+                if boxes and isinstance(medium, str):
+                    places = _places(loaded, medium, result)
                 if json:
-                    picture = {} if name is None else {"picture": name}
-                    to.write(json_line({**picture, **result.as_dict(), **places}) + "\n")
+                    to.write(json_line({**_named(medium), **result.as_dict(), **places}) + "\n")
                 else:
+                    name = next(iter(_named(medium).values()))
                     to.write(f"{name}: {printable(' '.join(result.text.split()), to)}\n")
                     for line in _place_lines(places):
                         to.write(printable(line, to) + "\n")
                 to.flush()
+
+
+def is_video(name: str) -> bool:
+    return pathlib.Path(name).suffix.lower() in _VIDEOS
 
 
 def picture_files(names: list[str]) -> Iterator[str]:
@@ -100,10 +119,21 @@ def _words(question: str | None) -> str:
     return "Describe this image." if question is None else question
 
 
+def _named(medium: Medium | None) -> dict[str, str]:
+    """How a medium is called in the output."""
+    if medium is None:
+        return {}
+    return {"video": medium.source} if isinstance(medium, chiasm.Video) else {"picture": medium}
+
+
 def _messages(
-    question: str | None, picture: str | None, sounds: list[str] | None = None
+    question: str | None, medium: Medium | None, sounds: list[str] | None = None
 ) -> list[dict[str, Any]]:
-    items = [] if picture is None else [{"type": "image", "path": picture}]
+    items: list[dict[str, Any]] = []
+    if isinstance(medium, chiasm.Video):
+        items.append({"type": "video", "video": medium})
+    elif medium is not None:
+        items.append({"type": "image", "path": medium})
     items += [{"type": "audio", "path": sound} for sound in sounds or ()]
     return [{"role": "user", "content": [*items, {"type": "text", "text": _words(question)}]}]
 
@@ -111,30 +141,30 @@ def _messages(
 def _pieces(
     model: chiasm.Model,
     question: str | None,
-    pictures: list[str],
+    media: list[Medium],
     sounds: list[str] | None,
     settings: dict[str, Any],
 ) -> Iterator[str]:
-    picture = pictures[0] if pictures else None
-    with model.stream(_messages(question, picture, sounds), **settings) as stream:
+    medium = media[0] if media else None
+    with model.stream(_messages(question, medium, sounds), **settings) as stream:
         yield from stream
 
 
 def _answers(
     model: chiasm.Model,
     question: str | None,
-    pictures: list[str],
+    media: list[Medium],
     settings: dict[str, Any],
     show: Callable[[float], None],
-) -> Iterator[tuple[str | None, chiasm.Result]]:
-    if not pictures:
+) -> Iterator[tuple[Medium | None, chiasm.Result]]:
+    if not media:
         yield None, model.generate(_messages(question, None), **settings)
         return
-    for first in range(0, len(pictures), _BATCH):
-        batch = pictures[first : first + _BATCH]
+    for first in range(0, len(media), _BATCH):
+        batch = media[first : first + _BATCH]
 
         def on_done(done: int, first: int = first) -> None:
-            show((first + done) / len(pictures))
+            show((first + done) / len(media))
 
         answers = model.answers(batch, _words(question), on_done=on_done, **settings)
         yield from zip(batch, answers)

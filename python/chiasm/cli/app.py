@@ -19,7 +19,8 @@ _app = typer.Typer(
 )
 
 Pictures = Annotated[
-    list[str], typer.Argument(metavar="PICTURE", help="Picture files, or folders of them.")
+    list[str],
+    typer.Argument(metavar="PICTURE", help="Picture and video files, or folders of pictures."),
 ]
 
 
@@ -45,6 +46,8 @@ def _top(
 @_app.command()
 def caption(
     pictures: Pictures,
+    fps: o.Fps = None,
+    num_frames: o.NumFrames = None,
     model: o.ModelName = None,
     json: o.Json = False,
     out: o.Out = None,
@@ -64,15 +67,17 @@ def caption(
     revision: o.Revision = None,
     offline: o.Offline = False,
 ) -> None:
-    """Describe pictures."""
+    """Describe pictures and videos."""
     from chiasm.cli import answer
 
     answer.run(
         None,
         pictures,
+        [],
         model=model,
         json=json,
         out=out,
+        frames={"fps": fps, "num_frames": num_frames},
         load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         settings=_generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
@@ -86,13 +91,16 @@ def ask(
         list[str],
         typer.Argument(
             metavar="[PICTURE]... QUESTION",
-            help="Picture files, or folders of them; the question comes last.",
+            help="Picture and video files, or folders of pictures; the question comes last.",
         ),
     ],
     audio: Annotated[
         list[str] | None,
         typer.Option("--audio", help="A sound file that the question is about; may be repeated."),
     ] = None,
+    video: o.Videos = None,
+    fps: o.Fps = None,
+    num_frames: o.NumFrames = None,
     model: o.ModelName = None,
     boxes: Annotated[
         bool,
@@ -118,17 +126,19 @@ def ask(
     revision: o.Revision = None,
     offline: o.Offline = False,
 ) -> None:
-    """Ask a question, of each picture, of all sounds together, or of nothing."""
+    """Ask a question, of each picture or video, of all sounds together, or of nothing."""
     from chiasm.cli import answer
 
     answer.run(
         words[-1],
         words[:-1],
+        video or [],
         sounds=audio or [],
         boxes=boxes,
         model=model,
         json=json,
         out=out,
+        frames={"fps": fps, "num_frames": num_frames},
         load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         settings=_generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
@@ -284,7 +294,8 @@ def transcribe(
 @_app.command()
 def plan(
     pictures: Annotated[
-        list[str] | None, typer.Argument(metavar="[PICTURE]", help="Pictures of one request.")
+        list[str] | None,
+        typer.Argument(metavar="[PICTURE]", help="Pictures and videos of one request."),
     ] = None,
     audio: Annotated[
         list[str] | None, typer.Option("--audio", help="A sound of the request instead.")

@@ -48,6 +48,18 @@ Stop = Annotated[
 ]
 
 
+Videos = Annotated[
+    list[str] | None,
+    typer.Option("--video", help="A video file, or a folder of its frames; may be repeated."),
+]
+Fps = Annotated[
+    float | None, typer.Option("--fps", help="Frames of a video to see for each second of it.")
+]
+NumFrames = Annotated[
+    int | None, typer.Option("--num-frames", min=1, help="Frames of a video to see.")
+]
+
+
 def load(name: str | None, **settings: Any) -> Any:
     """`chiasm.load` with a bar."""
     import chiasm

@@ -13,7 +13,7 @@ from typing import Any
 
 import chiasm
 from chiasm import _chiasm, _hub
-from chiasm.cli.answer import picture_files
+from chiasm.cli.answer import is_video, picture_files
 from chiasm.cli.output import bytes_text, json_line, printable, table
 
 _PACKAGES = ("numpy", "jinja2", "typer", "rich", "huggingface_hub", "pillow")
@@ -27,20 +27,26 @@ def plan(
     max_tokens: int,
     json: bool,
 ) -> None:
-    pictures = list(picture_files(names))
-    items = [{"type": "image", "path": picture} for picture in pictures]
+    files = list(picture_files(names))
+    items = [{"type": "video" if is_video(file) else "image", "path": file} for file in files]
     items += [{"type": "audio", "path": sound} for sound in sounds]
     content = [*items, {"type": "text", "text": prompt}]
     told = model.plan([{"role": "user", "content": content}], max_tokens=max_tokens)
     if json:
         print(json_line(told.as_dict()))
         return
-    what, count, tokens, piece = "pictures", len(pictures), told.image_tokens, "tile"
+    what, count, tokens, piece = "pictures", len(files), told.image_tokens, "tile"
+    if told.frames:
+        what, tokens = "pictures and videos", told.image_tokens + told.video_tokens
     if sounds:
         what, count, tokens, piece = "sounds", len(sounds), told.audio_tokens, "window"
     rows = [
         ("prompt", f"{told.tokens} tokens, {tokens} of them for {what}"),
         (what, f"{count}, cut into {told.tiles} {piece}{'' if told.tiles == 1 else 's'}"),
+    ]
+    if told.frames:
+        rows.append(("videos", f"{told.frames} frames, {told.video_tokens} tokens of the prompt"))
+    rows += [
         ("context", f"{model.info.max_context} tokens, {max_tokens} wanted for the answer"),
         ("weights", bytes_text(told.weight_bytes)),
         ("tokenizer, program", bytes_text(told.fixed_bytes)),
@@ -127,6 +133,7 @@ def doctor(json: bool) -> None:
         ("threads", f"{facts['cpus']}"),
         ("memory", bytes_text(facts["memory_bytes"])),
         ("device", _device_text(facts["device"])),
+        ("video files", facts["video"]),
         ("families", ", ".join(facts["families"])),
         ("embedders", ", ".join(facts["embedders"])),
         ("bundled model", facts["bundled_model"] or "none"),

@@ -194,7 +194,7 @@ class Stages:
     """Hooks that record intermediates by the names of the runtime's taps, as [rows, columns]."""
 
     def __init__(self, f: Folder, model):
-        self.values, self.handles = {}, []
+        self.values, self.handles, self.nested = {}, [], 0
         f.stages(model, self)
 
     def output(self, module, name, pick=lambda x: x):
@@ -219,7 +219,11 @@ class Stages:
         inner = getattr(model, method)
 
         def record(*args, **kwargs):
+            self.nested += 1  # Qwen3-VL's videos pass through its function of pictures
             out = inner(*args, **kwargs)
+            self.nested -= 1
+            if self.nested > 0:
+                return out
             rows = out.pooler_output
             rows = list(rows) if isinstance(rows, (list, tuple)) else [rows]
             self.keep(name, torch.cat([r.reshape(-1, r.shape[-1]) for r in rows]))
