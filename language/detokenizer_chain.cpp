@@ -47,6 +47,29 @@ std::string without_marks(std::string_view token, std::string_view mark, bool dr
   return out;
 }
 
+std::string with_all(std::string text, std::string_view from, std::string_view to) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size())) {
+    text.replace(at, from.size(), to);
+  }
+  return text;
+}
+
+/// A token of WordPiece behind others: one that begins a word has a space before it.
+std::string continued(const std::string& token, std::string_view prefix) {
+  return token.starts_with(prefix) ? token.substr(prefix.size()) : " " + token;
+}
+
+/// English spacing as the library cleans it up, in its order.
+std::string cleaned_up(std::string token) {
+  constexpr std::pair<std::string_view, std::string_view> changes[] = {
+      {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+      {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+      {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
+  for (const auto& [from, to] : changes) token = with_all(std::move(token), from, to);
+  return token;
+}
+
 /// Byte tokens in a row become the characters they spell, or one U+FFFD each.
 std::vector<std::string> spell_bytes(const std::vector<std::string>& tokens) {
   std::vector<std::string> out;
@@ -103,7 +126,9 @@ void DecoderChain::add(const Json& json) {
                                                          {"Fuse", Kind::fuse},
                                                          {"Replace", Kind::replace},
                                                          {"Strip", Kind::strip},
-                                                         {"Metaspace", Kind::metaspace}};
+                                                         {"Metaspace", Kind::metaspace},
+                                                         {"WordPiece", Kind::word_piece},
+                                                         {"BPEDecoder", Kind::word_end}};
   for (const auto& [name, kind] : kinds) {
     if (type != name) continue;
     Step step;
@@ -116,6 +141,12 @@ void DecoderChain::add(const Json& json) {
       if (step.content.empty()) fail<ModelError>(json.where(), ": content is empty");
       step.start = std::size_t(std::max<std::int64_t>(json.integer("start", 0), 0));
       step.stop = std::size_t(std::max<std::int64_t>(json.integer("stop", 0), 0));
+    } else if (kind == Kind::word_piece) {
+      step.content = json.str("prefix", "##");
+      step.cleanup = json.boolean("cleanup", true);
+    } else if (kind == Kind::word_end) {
+      step.content = json.str("suffix", "</w>");
+      if (step.content.empty()) fail<ModelError>(json.where(), ": suffix is empty");
     } else if (kind == Kind::metaspace) {
       step.content = json.str("replacement", "\u2581");
       if (step.content.empty()) fail<ModelError>(json.where(), ": replacement is empty");
@@ -126,7 +157,7 @@ void DecoderChain::add(const Json& json) {
     return;
   }
   fail<ModelError>(json.where(), ": decoder \"", type, "\" is not supported; Sequence, ByteLevel, ",
-                   "ByteFallback, Fuse, Replace, Strip and Metaspace are");
+                   "ByteFallback, Fuse, Replace, Strip, Metaspace, WordPiece and BPEDecoder are");
 }
 
 std::string DecoderChain::run(std::vector<std::string> tokens) const {
@@ -161,6 +192,17 @@ void DecoderChain::apply(const Step& step, std::vector<std::string>& tokens) {
         tokens[i] = without_marks(tokens[i], step.content, i == 0 && step.drop_first);
       }
       return;
+    case Kind::word_piece:
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        if (i > 0) tokens[i] = continued(tokens[i], step.content);
+        if (step.cleanup) tokens[i] = cleaned_up(tokens[i]);
+      }
+      return;
+    case Kind::word_end:
+      for (std::size_t i = 0; i < tokens.size(); ++i) {
+        tokens[i] = with_all(tokens[i], step.content, i + 1 < tokens.size() ? " " : "");
+      }
+      return;
   }
 }
 
@@ -176,6 +218,8 @@ std::string DecoderChain::bytes_of(std::string_view token) const {
     if (step.kind == Kind::byte_level) out = level_bytes(out);
     if (step.kind == Kind::replace) out = replaced(out, step.pattern[0], step.content);
     if (step.kind == Kind::metaspace) out = without_marks(out, step.content, false);
+    if (step.kind == Kind::word_piece) out = continued(out, step.content);
+    if (step.kind == Kind::word_end) out = with_all(out, step.content, " ");
     if (step.kind == Kind::byte_fallback) {
       if (const auto byte = fallback_byte(out)) return std::string(1, char(*byte));
     }

@@ -9,7 +9,8 @@
 
 namespace chiasm::language {
 
-/// Sequence, ByteLevel, ByteFallback, Fuse, Replace, Strip and Metaspace. Immutable.
+/// Sequence, ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace, WordPiece and BPEDecoder.
+/// Immutable.
 class DecoderChain {
  public:
   /// Without a decoder tokens are joined by spaces.
@@ -31,13 +32,24 @@ class DecoderChain {
   std::string bytes_of(std::string_view token) const;
 
  private:
-  enum class Kind { byte_level, byte_fallback, fuse, replace, strip, metaspace };
+  enum class Kind {
+    byte_level,
+    byte_fallback,
+    fuse,
+    replace,
+    strip,
+    metaspace,
+    word_piece,
+    word_end
+  };
   struct Step {
     Kind kind;
-    std::string content;              // replace: the new text; strip, metaspace: the character
+    std::string content;              // replace: the new text; strip, metaspace: the character;
+                                      // word_piece: the prefix; word_end: the suffix
     std::vector<Pattern> pattern;     // replace: one
     std::size_t start = 0, stop = 0;  // strip: how many at most
     bool drop_first = false;          // metaspace: the first token loses its marks
+    bool cleanup = false;             // word_piece: English spacing
   };
 
   void add(const Json& json);

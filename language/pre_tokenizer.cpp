@@ -101,9 +101,14 @@ void PreTokenizer::add(const Json& json) {
     steps_.push_back(Split{Pattern::rust_words(), SplitBehavior::removed, true});
   } else if (type == "WhitespaceSplit") {
     steps_.push_back(Split{Pattern::one_of(white_space()), SplitBehavior::removed, false});
+  } else if (type == "BertPreTokenizer") {
+    steps_.push_back(Split{Pattern::one_of(white_space()), SplitBehavior::removed, false});
+    steps_.push_back(Split{Pattern::one_of(bert_punctuation()), SplitBehavior::isolated, false});
   } else {
-    fail<ModelError>(json.where(), ": pre-tokenizer \"", type, "\" is not supported; Sequence, ",
-                     "Split, ByteLevel, Digits, Metaspace, Whitespace and WhitespaceSplit are");
+    fail<ModelError>(
+        json.where(), ": pre-tokenizer \"", type, "\" is not supported; Sequence, ",
+        "Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit and BertPreTokenizer ",
+        "are");
   }
 }
 

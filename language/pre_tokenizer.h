@@ -28,8 +28,8 @@ struct Words {
   }
 };
 
-/// The pre-tokenizers Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace and
-/// WhitespaceSplit of the `tokenizers` library. Immutable, shared freely between threads.
+/// The pre-tokenizers Sequence, Split, ByteLevel, Digits, Metaspace, Whitespace, WhitespaceSplit
+/// and BertPreTokenizer of the `tokenizers` library. Immutable, shared freely between threads.
 class PreTokenizer {
  public:
   PreTokenizer() = default;

@@ -14,7 +14,7 @@ namespace {
 class Encoding {
  public:
   Encoding(const Normalizer& normalizer, const AddedTokens& added, const PreTokenizer& cutter,
-           const Bpe& model)
+           const TokenModel& model)
       : normalizer_(normalizer), added_(added), pre_tokenizer_(cutter), model_(model) {}
 
   void run(std::string_view text, const RawStretches& raw) {
@@ -52,8 +52,8 @@ class Encoding {
   const Normalizer& normalizer_;
   const AddedTokens& added_;
   const PreTokenizer& pre_tokenizer_;
-  const Bpe& model_;
-  Bpe::Scratch scratch_;
+  const TokenModel& model_;
+  TokenModel::Scratch scratch_;
   std::vector<std::int32_t> ids_;
 };
 
@@ -96,7 +96,7 @@ std::string Tokenizer::decode(std::span<const std::int32_t> ids, bool skip_speci
 
 std::string_view Tokenizer::token_text(std::int32_t id) const {
   const AddedToken* added = parts_->added.at(id);
-  return added != nullptr ? std::string_view(added->text) : parts_->model.text(id);
+  return added != nullptr ? std::string_view(added->text) : parts_->model.vocabulary().text(id);
 }
 
 std::string Tokenizer::token_bytes(std::int32_t id) const {
@@ -105,7 +105,7 @@ std::string Tokenizer::token_bytes(std::int32_t id) const {
 
 std::optional<std::int32_t> Tokenizer::find(std::string_view token) const {
   const AddedToken* added = parts_->added.find(token);
-  return added != nullptr ? std::optional(added->id) : parts_->model.find(token);
+  return added != nullptr ? std::optional(added->id) : parts_->model.vocabulary().find(token);
 }
 
 bool Tokenizer::is_special(std::int32_t id) const {
@@ -119,10 +119,12 @@ bool Tokenizer::is_structure(std::int32_t id) const {
 }
 
 std::int64_t Tokenizer::vocab_size() const {
-  return std::max<std::int64_t>(parts_->model.size(), std::int64_t(parts_->added.largest_id()) + 1);
+  return std::max<std::int64_t>(parts_->model.vocabulary().size(),
+                                std::int64_t(parts_->added.largest_id()) + 1);
 }
 
 std::optional<std::int32_t> Tokenizer::bos_token() const { return parts_->bos; }
 std::optional<std::int32_t> Tokenizer::eos_token() const { return parts_->eos; }
+std::optional<std::int32_t> Tokenizer::pad_token() const { return parts_->pad; }
 
 }  // namespace chiasm::language

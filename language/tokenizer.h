@@ -1,5 +1,6 @@
 #pragma once
-/// Text to token ids and back, equal to Hugging Face's `tokenizers` library (0.23) for BPE models.
+/// Text to token ids and back, equal to Hugging Face's `tokenizers` library (0.23) for BPE, Unigram
+/// and WordPiece models.
 #include <cstdint>
 #include <filesystem>
 #include <memory>
@@ -24,9 +25,10 @@ struct TextSpan {
 /// threads, and copies share their tables.
 class Tokenizer {
  public:
-  /// Reads `folder`/tokenizer.json and, where present, the names of the begin and end tokens in
-  /// tokenizer_config.json; add_bos_token there means nothing beside a tokenizer.json, as in
-  /// transformers 5. ModelError names what is missing, inconsistent or not supported.
+  /// Reads `folder`/tokenizer.json (of an older BERT: vocab.txt) and, where present, the names of
+  /// the begin and end tokens in tokenizer_config.json; add_bos_token there means nothing beside a
+  /// tokenizer.json, as in transformers 5. ModelError names what is missing, inconsistent or not
+  /// supported.
   static Tokenizer load(const std::filesystem::path& folder);
   /// The same from a parsed tokenizer.json and, unless null, tokenizer_config.json.
   static Tokenizer from_json(const Json& tokenizer_json);
@@ -62,6 +64,7 @@ class Tokenizer {
   /// The tokens that tokenizer_config.json names.
   std::optional<std::int32_t> bos_token() const;
   std::optional<std::int32_t> eos_token() const;
+  std::optional<std::int32_t> pad_token() const;
 
  private:
   struct Parts;

@@ -88,9 +88,10 @@ void AddedTokens::Trie::insert(std::string_view text, std::int32_t index) {
     token[node] = index;  // two tokens may have one normal form: the first counts
 }
 
-AddedTokens::AddedTokens(const Json& json, const Bpe& model, const Normalizer& normalizer) {
+AddedTokens::AddedTokens(const Json& json, const Vocabulary& vocabulary,
+                         const Normalizer& normalizer) {
   for (std::size_t i = 0; i < json.size(); ++i) {
-    AddedToken token = read(json[i], model);
+    AddedToken token = read(json[i], vocabulary);
     if (token.text.empty()) continue;
     const auto index = std::int32_t(tokens_.size());
     const bool new_text = by_text_.emplace(token.text, index).second;
@@ -105,7 +106,7 @@ AddedTokens::AddedTokens(const Json& json, const Bpe& model, const Normalizer& n
   }
 }
 
-AddedToken AddedTokens::read(const Json& json, const Bpe& model) const {
+AddedToken AddedTokens::read(const Json& json, const Vocabulary& vocabulary) const {
   AddedToken token;
   token.text = json["content"].str();
   token.special = json.boolean("special", false);
@@ -122,14 +123,14 @@ AddedToken AddedTokens::read(const Json& json, const Bpe& model) const {
                      kMaxTokenBytes);
   }
   token.id = std::int32_t(id);
-  const auto known = model.find(token.text);
+  const auto known = vocabulary.find(token.text);
   if (known && *known != token.id) {
     fail<ModelError>(json.where(), ": \"", token.text, "\" has id ", token.id, ", but ", *known,
                      " in the vocabulary");
   }
-  if (!known && !model.text(token.id).empty() && !token.text.empty()) {
+  if (!known && !vocabulary.text(token.id).empty() && !token.text.empty()) {
     fail<ModelError>(json.where(), ": \"", token.text, "\" has the id ", token.id, " of \"",
-                     model.text(token.id), "\" in the vocabulary");
+                     vocabulary.text(token.id), "\" in the vocabulary");
   }
   return token;
 }

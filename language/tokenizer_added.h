@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/json.h"
-#include "language/tokenizer_bpe.h"
 #include "language/tokenizer_normalizer.h"
+#include "language/vocabulary.h"
 
 namespace chiasm::language {
 
@@ -49,8 +49,8 @@ struct Section {
 /// All added tokens of a tokenizer. Immutable.
 class AddedTokens {
  public:
-  /// Reads the "added_tokens" array; `model` and `normalizer` are the tokenizer's.
-  AddedTokens(const Json& json, const Bpe& model, const Normalizer& normalizer);
+  /// Reads the "added_tokens" array; `vocabulary` is the model's.
+  AddedTokens(const Json& json, const Vocabulary& vocabulary, const Normalizer& normalizer);
 
   /// Cuts `text` at the tokens that match before normalization, or (`normalized`) after it.
   /// Structure never matches over `raw` stretches.
@@ -75,7 +75,7 @@ class AddedTokens {
     const AddedToken* token;
   };
 
-  AddedToken read(const Json& json, const Bpe& model) const;
+  AddedToken read(const Json& json, const Vocabulary& vocabulary) const;
   std::optional<Match> longest(std::string_view text, std::size_t begin, const Trie& trie,
                                const RawStretches& raw) const;
 

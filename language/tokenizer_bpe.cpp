@@ -30,58 +30,19 @@ void refuse(const Json& json, std::string_view key) {
 }  // namespace
 
 Bpe::Bpe(const Json& json) {
-  const std::string type = json.str("type", "BPE");
-  if (type != "BPE") {
-    fail<ModelError>(json.where(), ": model \"", type, "\" is not supported; BPE is");
-  }
   if (json.number("dropout", 0) != 0) fail<ModelError>(json.where(), ": dropout is not supported");
   refuse(json, "continuing_subword_prefix");
-  refuse(json, "end_of_word_suffix");
+  suffix_ = json.str("end_of_word_suffix", "");
   fuse_unknown_ = json.boolean("fuse_unk", false);
   byte_fallback_ = json.boolean("byte_fallback", false);
   ignore_merges_ = json.boolean("ignore_merges", false);
-  read_vocabulary(json["vocab"]);
+  if (byte_fallback_ && !suffix_.empty()) {
+    fail<ModelError>(json.where(), ": byte_fallback with end_of_word_suffix is not supported");
+  }
+  vocabulary_.read(json["vocab"]);
   read_merges(json["merges"]);
-
-  if (json.has("unk_token")) {
-    unknown_ = find(json["unk_token"].str());
-    if (!unknown_) fail<ModelError>(json.where(), ": unk_token is not in the vocabulary");
-  }
-  constexpr std::string_view digits = "0123456789ABCDEF";
-  for (std::size_t b = 0; b < 256; ++b) {
-    const std::string token = {'<', '0', 'x', digits[b >> 4], digits[b & 15], '>'};
-    byte_ids_[b] = find(token).value_or(-1);
-  }
-}
-
-void Bpe::read_vocabulary(const Json& json) {
-  if (!json.is_object()) fail<ModelError>(json.where(), ": expected an object of token and id");
-  // Ids may leave gaps, but a stray large one must not claim gigabytes.
-  const std::int64_t limit = 4 * std::int64_t(json.size()) + 65536;
-  std::int64_t largest = -1;
-  for (const auto& [token, value] : json.raw().items()) {
-    const auto id = value.is_number_integer() ? value.get<std::int64_t>() : -1;
-    if (id < 0 || id >= limit) {
-      fail<ModelError>(json.where(), ": id of token \"", token, "\" is no integer from 0 to ",
-                       limit);
-    }
-    largest = std::max(largest, id);
-  }
-  texts_.resize(std::size_t(largest + 1));
-  for (const auto& [token, value] : json.raw().items()) {
-    const auto id = std::size_t(value.get<std::int64_t>());
-    if (token.empty()) continue;  // Whisper has one: an id that stands for nothing
-    if (!texts_[id].empty()) {
-      fail<ModelError>(json.where(), ": \"", texts_[id], "\" and \"", token, "\" both have id ",
-                       id);
-    }
-    texts_[id] = token;
-  }
-  structure_.resize(texts_.size());
-  ids_.reserve(json.size());
-  for (std::size_t id = 0; id < texts_.size(); ++id) {
-    if (!texts_[id].empty()) ids_.emplace(texts_[id], std::int32_t(id));
-  }
+  unknown_ = named_token(json, "unk_token", vocabulary_);
+  byte_ids_ = fallback_byte_ids(vocabulary_);
 }
 
 void Bpe::read_merges(const Json& json) {
@@ -124,14 +85,10 @@ const Bpe::Merge* Bpe::merge_of(std::int32_t left, std::int32_t right, bool trus
   std::size_t slot = slot_of(pair, merges_.size());
   while (merges_[slot].rank >= 0) {
     const Merge& merge = merges_[slot];
-    if (merge.pair == pair) return is_allowed(merge.result, trusted) ? &merge : nullptr;
+    if (merge.pair == pair) return vocabulary_.is_allowed(merge.result, trusted) ? &merge : nullptr;
     slot = (slot + 1) & (merges_.size() - 1);
   }
   return nullptr;
-}
-
-void Bpe::mark_structure(std::int32_t id) {
-  if (id >= 0 && id < size()) structure_[std::size_t(id)] = true;
 }
 
 void Bpe::Scratch::trust(bool value) {
@@ -139,19 +96,10 @@ void Bpe::Scratch::trust(bool value) {
   trusted = value;
 }
 
-std::optional<std::int32_t> Bpe::find(std::string_view token) const {
-  const auto it = ids_.find(token);
-  return it == ids_.end() ? std::nullopt : std::optional(it->second);
-}
-
-std::string_view Bpe::text(std::int32_t id) const {
-  return id < 0 || id >= size() ? std::string_view() : std::string_view(texts_[std::size_t(id)]);
-}
-
 void Bpe::encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const {
   if (word.size() > kMaxWord) fail<RequestError>("text: a word of ", word.size(), " bytes");
   if (ignore_merges_) {
-    if (const auto id = find(word); id && is_allowed(*id, scratch.trusted)) {
+    if (const auto id = find(word); id && vocabulary_.is_allowed(*id, scratch.trusted)) {
       ids.push_back(*id);
       return;
     }
@@ -191,7 +139,8 @@ void Bpe::split_characters(std::string_view word, Scratch& scratch) const {
   for (std::size_t at = 0; at < word.size();) {
     const auto character = word.substr(at, utf8_length(word[at]));
     at += character.size();
-    const auto id = find(character);
+    const bool ends = at == word.size() && !suffix_.empty();
+    const auto id = ends ? find(std::string(character) + suffix_) : find(character);
     if (id) {
       if (pending) append_symbol(*unknown_, scratch);
       pending = false;

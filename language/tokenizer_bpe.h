@@ -10,17 +10,15 @@
 #include <vector>
 
 #include "core/json.h"
+#include "language/vocabulary.h"
 
 namespace chiasm::language {
 
-/// A vocabulary and its merges. Immutable after construction; not copyable, since the look-up
-/// refers to the token texts.
+/// A vocabulary and its merges. Immutable but for marks right after construction; not copyable.
 class Bpe {
  public:
   /// Reads the "model" object. ModelError names what is inconsistent or not supported.
   explicit Bpe(const Json& json);
-  Bpe(const Bpe&) = delete;
-  Bpe& operator=(const Bpe&) = delete;
 
   /// What encoding many words needs between them; one object serves one thread.
   struct Scratch {
@@ -43,17 +41,11 @@ class Bpe {
     void trust(bool value);
   };
 
-  /// Keeps untrusted words from becoming `id`. For use right after construction.
-  void mark_structure(std::int32_t id);
-
   /// Appends the ids of one word of the pre-tokenizer. Time is n log n in its length.
   void encode(std::string_view word, Scratch& scratch, std::vector<std::int32_t>& ids) const;
 
-  std::optional<std::int32_t> find(std::string_view token) const;
-  /// The text of `id`; empty when there is none.
-  std::string_view text(std::int32_t id) const;
-  /// Largest id plus one.
-  std::int32_t size() const { return std::int32_t(texts_.size()); }
+  const Vocabulary& vocabulary() const { return vocabulary_; }
+  Vocabulary& vocabulary() { return vocabulary_; }
 
  private:
   struct Merge {
@@ -61,22 +53,18 @@ class Bpe {
     std::int32_t rank, result;
   };
 
-  void read_vocabulary(const Json& json);
   void read_merges(const Json& json);
   void insert_merge(const Merge& merge);
   const Merge* merge_of(std::int32_t left, std::int32_t right, bool trusted) const;
-  bool is_allowed(std::int32_t id, bool trusted) const {
-    return trusted || !structure_[std::size_t(id)];
-  }
+  std::optional<std::int32_t> find(std::string_view token) const { return vocabulary_.find(token); }
   void split_characters(std::string_view word, Scratch& scratch) const;
   bool append_fallback(std::string_view character, Scratch& scratch) const;
   void merge_all(Scratch& scratch) const;
   void propose(std::int32_t position, Scratch& scratch) const;
 
-  std::vector<std::string> texts_;  // by id
-  std::unordered_map<std::string_view, std::int32_t> ids_;
-  std::vector<Merge> merges_;    // open addressing; rank < 0: free
-  std::vector<bool> structure_;  // by id
+  Vocabulary vocabulary_;
+  std::vector<Merge> merges_;  // open addressing; rank < 0: free
+  std::string suffix_;         // of tokens that end a word
   std::array<std::int32_t, 256> byte_ids_{};
   std::optional<std::int32_t> unknown_;
   bool fuse_unknown_ = false, byte_fallback_ = false, ignore_merges_ = false;

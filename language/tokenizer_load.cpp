@@ -1,5 +1,6 @@
 /// Reading tokenizer.json and tokenizer_config.json, or tekken.json.
 #include "core/error.h"
+#include "language/bert_vocabulary.h"
 #include "language/tekken.h"
 #include "language/tokenizer_parts.h"
 
@@ -43,14 +44,28 @@ Template template_from(const Json& json) {
   return out;
 }
 
+/// BertProcessing and RobertaProcessing: "cls" and "sep", each a token and its id.
+Template pair_from(const Json& json) {
+  const auto id = [&](std::string_view key) {
+    const std::int64_t value = json[key][1].integer();
+    if (value < 0 || value > INT32_MAX) {
+      fail<ModelError>(json.where(), ".", key, ": id ", value, " is out of range");
+    }
+    return std::int32_t(value);
+  };
+  return {{id("cls")}, {id("sep")}};
+}
+
 Template post_processor_from(const Json& json) {
   if (json.is_null()) return {};
   const std::string type = json["type"].str();
   if (type == "TemplateProcessing") return template_from(json);
   if (type == "ByteLevel") return {};  // only moves offsets
+  if (type == "BertProcessing" || type == "RobertaProcessing") return pair_from(json);
   if (type != "Sequence") {
-    fail<ModelError>(json.where(), ": post-processor \"", type, "\" is not supported; ",
-                     "TemplateProcessing, ByteLevel and Sequence are");
+    fail<ModelError>(
+        json.where(), ": post-processor \"", type, "\" is not supported; ",
+        "TemplateProcessing, BertProcessing, RobertaProcessing, ByteLevel and Sequence are");
   }
   Template out;
   const Json parts = json["processors"];
@@ -85,11 +100,11 @@ auto as_model_error(Work&& work) {
 Tokenizer::Parts::Parts(const Json& json)
     : model(json["model"]),
       normalizer(member(json, "normalizer")),
-      added(member(json, "added_tokens"), model, normalizer),
+      added(member(json, "added_tokens"), model.vocabulary(), normalizer),
       pre_tokenizer(member(json, "pre_tokenizer")),
       decoder(member(json, "decoder")) {
   for (const auto& token : added.all()) {
-    if (token.is_structure()) model.mark_structure(token.id);
+    if (token.is_structure()) model.vocabulary().mark_structure(token.id);
   }
   auto around = in_context("post_processor",
                            [&] { return post_processor_from(member(json, "post_processor")); });
@@ -107,6 +122,7 @@ Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
     Tokenizer tokenizer(parts);
     parts->bos = named_token(tokenizer, config, "bos_token");
     parts->eos = named_token(tokenizer, config, "eos_token");
+    parts->pad = named_token(tokenizer, config, "pad_token");
     return tokenizer;
   });
 }
@@ -114,14 +130,17 @@ Tokenizer Tokenizer::from_json(const Json& tokenizer_json, const Json& config) {
 Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
   return as_model_error([&] {
     std::error_code code;
-    if (!std::filesystem::exists(folder / "tokenizer.json", code) &&
-        std::filesystem::exists(folder / "tekken.json", code)) {
+    const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, code); };
+    const bool described = has("tokenizer.json");
+    if (!described && has("tekken.json")) {
       return tokenizer_from_tekken(Json::load(folder / "tekken.json"));
     }
-    const Json json = Json::load(folder / "tokenizer.json");
-    const auto config = folder / "tokenizer_config.json";
-    if (!std::filesystem::exists(config, code)) return from_json(json);
-    return from_json(json, Json::load(config));
+    const char* const settings = "tokenizer_config.json";
+    const Json config = has(settings) ? Json::load(folder / settings) : Json::parse("{}", settings);
+    const bool words_alone = !described && has("vocab.txt");
+    const Json json = words_alone ? bert_tokenizer_json(folder / "vocab.txt", config)
+                                  : Json::load(folder / "tokenizer.json");
+    return from_json(json, config);
   });
 }
 

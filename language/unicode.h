@@ -70,6 +70,10 @@ const CodePointSet& regex_class_word();  ///< [\w] of that engine, which lacks a
 const CodePointSet& rust_word();         ///< \w of Rust's regex crate, for `single_word` tokens
 const CodePointSet& rust_numeric();      ///< char::is_numeric, which Digits splits off
 const CodePointSet& normalizer_inert();  ///< plain starters to the library, not to libutf8proc
+const CodePointSet& joins_grapheme();    ///< goes on with the one before, unknown to libutf8proc
+const CodePointSet& bert_removed();      ///< taken out by BertNormalizer's clean_text
+const CodePointSet& bert_accents();      ///< taken out by its strip_accents, after decomposition
+const CodePointSet& bert_punctuation();  ///< words of their own to BertPreTokenizer
 char32_t lowercase_change(char32_t c);   ///< lower case where libutf8proc gives another, else 0
 
 /// A number below 256 for each code point, in two stages of tables.
@@ -86,6 +90,10 @@ class CodePointMap {
   std::vector<std::uint16_t> index_;
   std::vector<std::array<std::uint8_t, 256>> pages_;
 };
+
+/// Byte offset where the extended grapheme cluster that begins at `begin` of valid UTF-8 ends
+/// (Unicode Annex 29, the library's version of it).
+std::size_t grapheme_end(std::string_view text, std::size_t begin);
 
 /// Normalization form C, D, KC or KD of valid UTF-8, equal to the library's.
 enum class NormalForm { nfc, nfd, nfkc, nfkd };

@@ -58,6 +58,22 @@ std::string normalize(std::string_view text, NormalForm form) {
   return out;
 }
 
+std::size_t grapheme_end(std::string_view text, std::size_t begin) {
+  std::size_t at = begin;
+  char32_t before = next_code_point(text, at);
+  utf8proc_int32_t state = 0;
+  while (at < text.size()) {
+    const std::size_t here = at;
+    const char32_t c = next_code_point(text, at);
+    const bool joins = joins_grapheme().contains(c) && before != '\r' && before != '\n';
+    const bool breaks = utf8proc_grapheme_break_stateful(utf8proc_int32_t(before),
+                                                         utf8proc_int32_t(c), &state) != 0;
+    if (breaks && !joins) return here;
+    before = c;
+  }
+  return text.size();
+}
+
 std::string lowercase(std::string_view text) {
   std::string out;
   out.reserve(text.size());

@@ -157,6 +157,24 @@ const CodePointSet& normalizer_inert() {
   return set;
 }
 
+const CodePointSet& joins_grapheme() {
+  static const CodePointSet set = set_of(kGraphemeJoins);
+  return set;
+}
+const CodePointSet& bert_removed() {
+  static const CodePointSet set =
+      (category("cc") | category("cf") | category("co")) ^ set_of(kBertRemovedChanges);
+  return set;
+}
+const CodePointSet& bert_accents() {
+  static const CodePointSet set = category("mn") ^ set_of(kBertAccentChanges);
+  return set;
+}
+const CodePointSet& bert_punctuation() {
+  static const CodePointSet set = category("p") ^ set_of(kBertPunctuationChanges);
+  return set;
+}
+
 char32_t lowercase_change(char32_t c) {
   for (const auto& [upper, lower] : kLowercaseChanges) {
     if (upper == c) return lower;

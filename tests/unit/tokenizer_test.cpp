@@ -51,12 +51,22 @@ TEST_P(TokenizerGolden, SpecialTextOfUsersStaysText) {
   const auto expected = test::golden_hashes(name_ + "_raw.u64");
   const auto markup =
       tokenizer_.find("<tool_call>");  // never structure here, no special token there
+  const bool unigram = name_ == "unigram" || name_ == "xlmr";
+  const auto unknown = tokenizer_.find(unigram           ? "<unk>"
+                                       : name_ == "bert" ? "[UNK]"
+                                       : name_ == "clip" ? "<|endoftext|>"
+                                                         : "");
   std::size_t wrong = 0, first = 0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     const std::string text = golden_text(i);
     const Ids ids = tokenizer_.encode(text, false, false);
-    for (const auto id : ids) EXPECT_FALSE(tokenizer_.is_structure(id)) << text;
+    for (const auto id : ids) EXPECT_TRUE(id == unknown || !tokenizer_.is_structure(id)) << text;
     if (markup && text.find("tool_call>") != std::string::npos) continue;
+    // There a token's text may still become the token, as any other text may: not here.
+    if (unigram &&
+        (text.find("<unk>") != std::string::npos || text.find("</s>") != std::string::npos)) {
+      continue;
+    }
     if (test::hash_ids(ids) != expected[i] && wrong++ == 0) first = i;
   }
   EXPECT_EQ(wrong, 0u) << "first: text " << first << ": " << golden_text(first);
@@ -140,7 +150,8 @@ TEST_P(TokenizerGolden, RefusesInvalidUtf8ByOffset) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Vocabularies, TokenizerGolden,
-                         testing::Values("smollm2", "llama3", "qwen2", "sentence"),
+                         testing::Values("smollm2", "llama3", "qwen2", "sentence", "bert", "clip",
+                                         "unigram", "xlmr"),
                          [](const auto& instance) { return std::string(instance.param); });
 
 TEST(Tokenizer, WordsOfUsersAreNeverStructure) {
