@@ -2,21 +2,58 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "core/error.h"
 
 namespace chiasm::projector {
 
-void mean_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
-               TensorView<float> out) {
-  const std::int64_t dim = x.cols();
+namespace {
+
+void check(std::string_view name, TensorView<const float> x, std::span<const std::int64_t> counts,
+           TensorView<float> out) {
   std::int64_t rows = 0;
   for (const std::int64_t count : counts) {
-    if (count < 1) fail<ShapeError>("mean_pool: a mean of ", count, " rows");
+    if (count < 1) fail<ShapeError>(name, ": ", count, " rows to pool");
     rows += count;
   }
-  x.expect({rows, dim});
-  out.expect({std::int64_t(counts.size()), dim});
+  x.expect({rows, x.cols()});
+  out.expect({std::int64_t(counts.size()), x.cols()});
+}
+
+}  // namespace
+
+void max_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
+              TensorView<float> out) {
+  check("max_pool", x, counts, out);
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < counts.size(); i++) {
+    float* const largest = out.row(std::int64_t(i));
+    std::copy_n(x.row(row), x.cols(), largest);
+    for (const std::int64_t end = row++ + counts[i]; row < end; row++) {
+      const float* const values = x.row(row);
+      for (std::int64_t k = 0; k < x.cols(); k++) largest[k] = std::max(largest[k], values[k]);
+    }
+  }
+}
+
+void pool(Pooling pooling, TensorView<const float> x, std::span<const std::int64_t> counts,
+          TensorView<float> out) {
+  if (pooling == Pooling::mean) return mean_pool(x, counts, out);
+  if (pooling == Pooling::max) return max_pool(x, counts, out);
+  check("pool", x, counts, out);
+  std::int64_t row = 0;
+  for (std::size_t i = 0; i < counts.size(); i++) {
+    const std::int64_t taken = pooling == Pooling::first ? row : row + counts[i] - 1;
+    std::copy_n(x.row(taken), x.cols(), out.row(std::int64_t(i)));
+    row += counts[i];
+  }
+}
+
+void mean_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
+               TensorView<float> out) {
+  check("mean_pool", x, counts, out);
+  const std::int64_t dim = x.cols();
   std::int64_t row = 0;
   for (std::size_t i = 0; i < counts.size(); i++) {
     float* const mean = out.row(std::int64_t(i));

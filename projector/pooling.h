@@ -13,6 +13,18 @@ namespace chiasm::projector {
 void mean_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
                TensorView<float> out);
 
+/// Which of a sequence's rows become its vector: the first, their mean, the largest number of each
+/// column, the last.
+enum class Pooling { first, mean, max, last };
+
+/// One row of `out` for the next counts[i] rows of x. Shapes and errors as for mean_pool.
+void pool(Pooling pooling, TensorView<const float> x, std::span<const std::int64_t> counts,
+          TensorView<float> out);
+
+/// out[i, k] = the largest x[r, k] of the next counts[i] rows. Shapes and errors as for mean_pool.
+void max_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
+              TensorView<float> out);
+
 /// Means over squares of `kernel` x `kernel` rows of grids of side x side rows, which lie one below
 /// the other, added row by row of the grid. x: [grids * side^2, dim]; out: [grids * (side /
 /// kernel)^2, dim]. What is left of a side that `kernel` does not divide is not met, as in

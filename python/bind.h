@@ -77,6 +77,7 @@ void bind_speech(py::class_<Model>& model);
 /// Adds what models that see videos can do.
 void bind_video(py::class_<Model>& model);
 void bind_embedder(py::module_& m);
+void bind_retriever(py::module_& m);
 void bind_quantize(py::module_& m);
 void bind_system(py::module_& m);
 

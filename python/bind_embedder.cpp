@@ -45,7 +45,12 @@ void bind_embedder(py::module_& m) {
       .def_readonly("patches_per_picture", &EmbedderInfo::patches_per_picture)
       .def_readonly("parameters", &EmbedderInfo::parameters)
       .def_readonly("weight_bytes", &EmbedderInfo::weight_bytes)
-      .def_readonly("threads", &EmbedderInfo::threads);
+      .def_readonly("threads", &EmbedderInfo::threads)
+      .def_property_readonly("prompts", [](const EmbedderInfo& self) { return self.prompts.texts; })
+      .def_property_readonly("default_prompt",
+                             [](const EmbedderInfo& self) { return self.prompts.otherwise; })
+      .def_readonly("logit_scale", &EmbedderInfo::logit_scale)
+      .def_readonly("logit_bias", &EmbedderInfo::logit_bias);
 
   py::class_<Embedder>(m, "Embedder", "A loaded embedder. Thread-safe.")
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
@@ -55,11 +60,15 @@ void bind_embedder(py::module_& m) {
                   "Loads a Hugging Face folder. `progress` hears the fraction read.")
       .def(
           "embed_texts",
-          [](const Embedder& self, const std::vector<std::string>& texts) {
-            return Floats(
-                array(unlocked([&](const Poll& poll) { return self.embed_texts(texts, poll); })));
+          [](const Embedder& self, const std::vector<std::string>& texts,
+             const std::optional<std::string>& prompt, bool truncate) {
+            const TextOptions options{prompt, truncate};
+            return Floats(array(unlocked(
+                [&](const Poll& poll) { return self.embed_texts(texts, options, poll); })));
           },
-          py::arg("texts"), "float32 [texts, size], rows of length 1.")
+          py::arg("texts"), py::kw_only(), py::arg("prompt") = py::none(),
+          py::arg("truncate") = false,
+          "float32 [texts, size], rows of length 1. `prompt`: the name of one of the model's.")
       .def(
           "embed_images",
           [](const Embedder& self, const std::vector<ImageInput>& images) {

@@ -149,6 +149,14 @@ void bind_model(py::module_& m) {
                 array(unlocked([&](const Poll& poll) { return self.logits(request, poll); })));
           },
           py::arg("request"), "float32 [tokens, vocab].")
+      .def(
+          "embed",
+          [](Model& self, const Request& request, bool mean) {
+            const auto pooling = mean ? projector::Pooling::mean : projector::Pooling::last;
+            return Floats(array(
+                unlocked([&](const Poll& poll) { return self.embed(request, pooling, poll); })));
+          },
+          py::arg("request"), py::kw_only(), py::arg("mean"), "float32 [1, d_model], of length 1.")
       .def("profile", &Model::profile, py::arg("on"), py::call_guard<py::gil_scoped_release>(),
            "Collects the times of operators from now on, or stops.")
       .def("operator_times", &Model::operator_times, py::call_guard<py::gil_scoped_release>(),

@@ -10,6 +10,7 @@ PYBIND11_MODULE(_chiasm, m) {
   chiasm::python::bind_request(m);
   chiasm::python::bind_model(m);
   chiasm::python::bind_embedder(m);
+  chiasm::python::bind_retriever(m);
   chiasm::python::bind_quantize(m);
   chiasm::python::bind_system(m);
 }

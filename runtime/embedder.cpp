@@ -25,22 +25,43 @@ struct Embedder::Impl {
     if (interrupted) ctx.interrupted = &interrupted;
     return ctx;
   }
-  std::vector<std::vector<std::int32_t>> tokens(const std::vector<std::string>& texts) const;
+  std::string_view prompt(const TextOptions& options) const;
+  std::vector<std::vector<std::int32_t>> tokens(const std::vector<std::string>& texts,
+                                                const TextOptions& options) const;
 };
 
-std::vector<std::vector<std::int32_t>> Embedder::Impl::tokens(
-    const std::vector<std::string>& texts) const {
+std::string_view Embedder::Impl::prompt(const TextOptions& options) const {
+  const EmbedderPrompts& prompts = loaded.info.prompts;
+  const std::string& name = options.prompt.value_or(prompts.otherwise);
+  if (name.empty()) return {};
+  const auto it = prompts.texts.find(name);
+  if (it != prompts.texts.end()) return it->second;
+  std::string known;
+  for (const auto& [other, text] : prompts.texts) known += (known.empty() ? "" : ", ") + other;
+  fail<RequestError>("prompt \"", name, "\": this model has ",
+                     known.empty() ? "no prompts" : "only " + known);
+}
+
+std::vector<std::vector<std::int32_t>> Embedder::Impl::tokens(const std::vector<std::string>& texts,
+                                                              const TextOptions& options) const {
   const std::int64_t longest = loaded.info.max_tokens;
   if (longest == 0) fail<RequestError>("this model embeds no texts");
+  const language::TextSpan before{prompt(options), true};
   std::vector<std::vector<std::int32_t>> all;
   for (std::size_t i = 0; i < texts.size(); i++) {
+    const language::TextSpan spans[] = {before, {texts[i], false}};
     in_context("text " + std::to_string(i + 1),
-               [&] { all.push_back(family().tokens(*loaded.tokenizer, texts[i])); });
-    if (std::int64_t(all.back().size()) > longest) {
-      fail<RequestError>("text ", i + 1, " has ", all.back().size(),
-                         " tokens, the model takes at most ", longest,
-                         "; cut it into passages and embed each");
+               [&] { all.push_back(family().tokens(*loaded.tokenizer, spans)); });
+    auto& ids = all.back();
+    if (ids.empty()) fail<RequestError>("text ", i + 1, " is empty");
+    const std::int64_t over = std::int64_t(ids.size()) - longest;
+    if (over <= 0) continue;
+    if (!options.truncate) {
+      fail<RequestError>("text ", i + 1, " has ", ids.size(), " tokens, the model takes at most ",
+                         longest, "; cut it into passages and embed each, or set truncate");
     }
+    const auto closing = ids.end() - family().closing_tokens();
+    ids.erase(closing - over, closing);
   }
   return all;
 }
@@ -57,8 +78,9 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   return Embedder(std::move(impl));
 }
 
-Tensor Embedder::embed_texts(const std::vector<std::string>& texts, const Poll& interrupted) const {
-  const auto ids = impl_->tokens(texts);
+Tensor Embedder::embed_texts(const std::vector<std::string>& texts, const TextOptions& options,
+                             const Poll& interrupted) const {
+  const auto ids = impl_->tokens(texts, options);
   const Context ctx = impl_->context(interrupted);
   Tensor out = float_tensor({std::int64_t(ids.size()), info().size});
   Arena arena;

@@ -7,7 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,6 +29,20 @@ struct EmbedderOptions {
   std::function<void(double fraction)> progress;
 };
 
+/// Texts that some models want before a user's words ("query: "), by name.
+struct EmbedderPrompts {
+  std::map<std::string, std::string, std::less<>> texts;
+  std::string otherwise;  // the name of the one that stands there unasked; "": none
+};
+
+/// How texts are embedded.
+struct TextOptions {
+  /// One of the model's prompts by name; nothing: the model's own default, which is mostly none.
+  std::optional<std::string> prompt = std::nullopt;
+  /// Whether a text that is too long loses its end; else it is an error.
+  bool truncate = false;
+};
+
 /// What an embedder is.
 struct EmbedderInfo {
   std::string family, path, dtype, quantize, isa;
@@ -35,6 +51,10 @@ struct EmbedderInfo {
   std::int64_t patches_per_picture = 0;  // 0: it takes no pictures
   std::int64_t parameters = 0, weight_bytes = 0;
   int threads = 0;
+  EmbedderPrompts prompts;
+  // How sharp products of a text's and a picture's vector are in training: logits are logit_scale *
+  // product + logit_bias (CLIP: softmax over texts; SigLIP: sigmoid). 0: the model says nothing.
+  float logit_scale = 0, logit_bias = 0;
 };
 
 /// Thread-safe; calls keep no state. A vector depends on its own text or picture alone, bit for
@@ -48,8 +68,10 @@ class Embedder {
   Embedder& operator=(Embedder&&) noexcept;
 
   /// float32 [texts, size], rows of length 1, in order. The words are untrusted: they never become
-  /// structure. RequestError for a text that is too long or no UTF-8 and for a model without texts.
-  Tensor embed_texts(const std::vector<std::string>& texts, const Poll& interrupted = {}) const;
+  /// structure. RequestError for a text that is too long or no UTF-8, for a prompt that the model
+  /// does not have and for a model without texts.
+  Tensor embed_texts(const std::vector<std::string>& texts, const TextOptions& options = {},
+                     const Poll& interrupted = {}) const;
   /// Likewise for pictures. MediaError names the one that cannot be read.
   Tensor embed_images(const std::vector<ImageInput>& images, const Poll& interrupted = {}) const;
 

@@ -15,6 +15,11 @@ struct Entry {
 constexpr std::array kEmbedders = {
     Entry{"smolvlm", make_smolvlm_search},
     Entry{"idefics3", make_smolvlm_search},
+    Entry{"bert", make_bert},
+    Entry{"roberta", make_bert},
+    Entry{"xlm-roberta", make_bert},
+    Entry{"clip", make_clip},
+    Entry{"siglip", make_siglip},
 };
 
 }  // namespace
@@ -37,8 +42,12 @@ std::unique_ptr<EmbedderFamily> make_embedder_family(const FamilyParts& parts) {
 }
 
 std::vector<std::int32_t> EmbedderFamily::tokens(const language::Tokenizer&,
-                                                 std::string_view) const {
+                                                 std::span<const language::TextSpan>) const {
   fail<RequestError>("this model embeds no texts");
+}
+const EmbedderPrompts& EmbedderFamily::prompts() const {
+  static const EmbedderPrompts none;
+  return none;
 }
 void EmbedderFamily::embed_texts(const Context&, std::span<const std::vector<std::int32_t>>, Arena&,
                                  TensorView<float>) const {

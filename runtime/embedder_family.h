@@ -28,11 +28,17 @@ class EmbedderFamily {
   virtual void describe(EmbedderInfo& info) const = 0;
   virtual std::size_t weight_bytes() const = 0;
 
-  /// Called only when describe() set max_tokens: the ids of a text, with what the family puts
-  /// around it; then the vectors of several texts as one packed batch, of any length (the caller
-  /// makes them unit rows). No text is longer than max_tokens. out: [texts, size].
+  /// Called only when describe() set max_tokens: the ids of spans that are one text (a trusted
+  /// prompt may come before a user's words), with what the family puts around it, of which
+  /// closing_tokens() stand at the end; then the vectors of several texts as one packed batch, of
+  /// any length (the caller makes them unit rows). No text is longer than max_tokens. out: [texts,
+  /// size].
   virtual std::vector<std::int32_t> tokens(const language::Tokenizer& tokenizer,
-                                           std::string_view text) const;
+                                           std::span<const language::TextSpan> text) const;
+  virtual std::int64_t closing_tokens() const { return 1; }
+  /// The texts that may stand before a user's words, by name, and the name of the one that does so
+  /// where none is asked for; "" is no text.
+  virtual const EmbedderPrompts& prompts() const;
   virtual void embed_texts(const Context& ctx, std::span<const std::vector<std::int32_t>> texts,
                            Arena& arena, TensorView<float> out) const;
 
@@ -46,6 +52,9 @@ class EmbedderFamily {
 std::unique_ptr<EmbedderFamily> make_embedder_family(const FamilyParts& parts);
 
 // One per file; listed in embedder_families.cpp.
+std::unique_ptr<EmbedderFamily> make_bert(const FamilyParts& parts);
+std::unique_ptr<EmbedderFamily> make_clip(const FamilyParts& parts);
+std::unique_ptr<EmbedderFamily> make_siglip(const FamilyParts& parts);
 std::unique_ptr<EmbedderFamily> make_smolvlm_search(const FamilyParts& parts);
 
 }  // namespace chiasm

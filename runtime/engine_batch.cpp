@@ -172,7 +172,7 @@ void Engine::run_batch() {
       const auto& rows = s.prompt.media[m.index].rows;
       return m.ready && (rows.empty() || rows.back() < s.prefilled);
     });
-    if (s.on_logits && s.prefilled == s.prompt_length()) finish(s, "length");
+    if (s.ends_here() && s.prefilled == s.prompt_length()) finish(s, "length");
   }
   for (const auto& s : running_) {
     if (!s->done && !s->result.finish_reason.empty()) finish(*s, s->result.finish_reason);
@@ -189,7 +189,11 @@ void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
   std::int64_t begin = 0;
   for (const Batch::Part& part : batch.parts) {
     for (std::int64_t i = 0; i < part.count; i++) {
-      if (part.first + i >= part.sequence->first_logits) {
+      if (part.first + i < part.sequence->first_logits) continue;
+      if (part.sequence->on_rows) {
+        const std::span<const float> values(features.row(begin + i), std::size_t(features.cols()));
+        part.sequence->on_rows(part.first + i, values);
+      } else {
         rows.push_back({part.sequence, part.first + i, begin + i});
       }
     }

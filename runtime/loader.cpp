@@ -296,10 +296,18 @@ void check_path(const std::filesystem::path& path, bool gguf) {
   }
 }
 
-}  // namespace
+/// The config of a model that says no words: its output head, which the checkpoint lacks, is the
+/// token table.
+Json without_head(const Json& config) {
+  nlohmann::json changed = config.raw();
+  changed["tie_word_embeddings"] = true;
+  return Json::parse(changed.dump(), config.where());
+}
 
-LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
-                       const PackSink& packed) {
+using MakeFamily = std::function<std::unique_ptr<Family>(const FamilyParts&)>;
+
+LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& options,
+                      const PackSink& packed, const MakeFamily& make) {
   if (options.device != "auto") choose_device(options.device);  // before the long work of loading
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
@@ -313,8 +321,7 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     model.tokenizer = std::make_unique<language::Tokenizer>(std::move(source.tokenizer));
     const Context ctx = model.context();
     const Weights weights(*model.checkpoint, options.progress, packed);
-    model.family =
-        make_family({ctx, path, source.config, weights, source.formats, *model.tokenizer});
+    model.family = make({ctx, path, source.config, weights, source.formats, *model.tokenizer});
     model.tensors_read = weights.names_read();
 
     const auto& decoder = model.family->decoder();
@@ -337,6 +344,36 @@ LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& opt
     model.info.fixed_bytes = fixed_bytes(model, before);
     return model;
   });
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
+                       const PackSink& packed) {
+  return load_with(path, options, packed, make_family);
+}
+
+LoadedRetriever load_retriever(const std::filesystem::path& folder, const LoadOptions& options) {
+  std::optional<kernels::LinearLayer> head;
+  std::optional<Json> config;
+  LoadedModel model = load_with(folder, options, {}, [&](const FamilyParts& p) {
+    config = p.config;
+    const std::string type = p.config["model_type"].str();
+    if (type != "colpali" && type != "colqwen2") {
+      fail<ModelError>(p.config.where(), ": family \"", type,
+                       "\" is not supported as a retriever; supported are: colpali, colqwen2");
+    }
+    const Json inner = without_head(p.config["vlm_config"]);
+    const std::int64_t hidden = inner.has("text_config")
+                                    ? inner["text_config"]["hidden_size"].integer()
+                                    : inner["hidden_size"].integer();
+    head.emplace(p.ctx, p.weights,
+                 std::initializer_list<kernels::LinearPart>{
+                     {"embedding_proj_layer", p.config.integer("embedding_dim", 128)}},
+                 hidden, true, p.formats.plain);
+    return make_family({p.ctx, p.folder, inner, p.weights.scope("vlm"), p.formats, p.tokenizer});
+  });
+  return {std::move(model), std::move(*head), *config};
 }
 
 LoadedEmbedder load_embedder(const std::filesystem::path& folder, const EmbedderOptions& options) {
@@ -369,6 +406,7 @@ LoadedEmbedder load_embedder(const std::filesystem::path& folder, const Embedder
       info.parameters += entry.shape.count();
     }
     model.family->describe(info);
+    info.prompts = model.family->prompts();
     if (source.packed_layout.empty()) model.checkpoint.reset();  // all is packed
     return model;
   });

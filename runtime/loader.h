@@ -5,7 +5,9 @@
 #include <string>
 
 #include "core/device.h"
+#include "core/json.h"
 #include "core/safetensors.h"
+#include "kernels/linear_layer.h"
 #include "runtime/embedder.h"
 #include "runtime/embedder_family.h"
 #include "runtime/engine.h"
@@ -35,6 +37,13 @@ struct LoadedModel {
   Context context() const { return context_of(*pool, device.get()); }
 };
 
+/// A model whose rows a matrix carries into a space for retrieval (colpali, colqwen2).
+struct LoadedRetriever {
+  LoadedModel model;  // of "vlm_config", its weights under "vlm"
+  kernels::LinearLayer head;
+  Json config;
+};
+
 struct LoadedEmbedder {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Checkpoint> checkpoint;  // likewise
@@ -49,6 +58,9 @@ struct LoadedEmbedder {
 /// `packed` hears of each matrix that was packed. ModelError, DeviceError, RequestError (options).
 LoadedModel load_model(const std::filesystem::path& path, const LoadOptions& options,
                        const PackSink& packed = {});
+
+/// Reads a folder as a retriever. The same errors.
+LoadedRetriever load_retriever(const std::filesystem::path& folder, const LoadOptions& options);
 
 /// Reads a folder as an embedder. The same errors.
 LoadedEmbedder load_embedder(const std::filesystem::path& folder, const EmbedderOptions& options);

@@ -347,6 +347,26 @@ Tensor Model::logits(const Request& request, const Poll& interrupted) {
   return out;
 }
 
+Tensor Model::hidden_rows(const Request& request, const Poll& interrupted) {
+  Request prompt_only = request;
+  prompt_only.options = {};
+  const std::shared_ptr<Sequence> s = impl_->sequence(prompt_only);
+  Tensor out = float_tensor({s->prompt_length(), info().hidden_size});
+  collect_rows(*s, out.view<float>());
+  impl_->engine->submit({&s, 1});
+  impl_->engine->wait({&s, 1}, {}, interrupted);
+  return out;
+}
+
+Tensor Model::embed(const Request& request, projector::Pooling pooling, const Poll& interrupted) {
+  const Tensor rows = hidden_rows(request, interrupted);
+  Tensor out = float_tensor({1, info().hidden_size});
+  const std::int64_t count = rows.shape()[0];
+  projector::pool(pooling, rows.view<float>(), {&count, 1}, out.view<float>());
+  projector::unit_rows(out.view<float>());
+  return out;
+}
+
 void Model::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
   impl_->engine->set_tap(std::move(tap));
 }

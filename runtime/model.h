@@ -12,6 +12,7 @@
 
 #include "core/profile.h"
 #include "core/tensor.h"
+#include "projector/pooling.h"
 #include "runtime/request.h"
 #include "runtime/transcript.h"
 
@@ -129,6 +130,12 @@ class Model {
   Tensor encode_audio(const AudioInput& sound,
                       const Poll& interrupted = {});                    // [rows, d_model] f32
   Tensor logits(const Request& request, const Poll& interrupted = {});  // [tokens, vocab] f32
+  /// The decoder's rows after its last norm.
+  Tensor hidden_rows(const Request& request,
+                     const Poll& interrupted = {});  // [tokens, d_model] f32
+  /// One vector of length 1 for a prompt and its media: the last of those rows, or their mean.
+  Tensor embed(const Request& request, projector::Pooling pooling,
+               const Poll& interrupted = {});  // [1, d_model] f32
   /// Calls `tap(stage, values)` with intermediates of every later forward pass; empty: none.
   /// For tests of one request at a time.
   void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);

@@ -1,5 +1,6 @@
 #pragma once
 /// One request on its way through the engine.
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <exception>
@@ -40,6 +41,8 @@ struct Sequence {
   /// Where set, nothing is generated: it receives (prompt row, logits [vocab]) of the rows from
   /// first_logits on, and the sequence ends with its prompt.
   std::function<void(std::int64_t, std::span<const float>)> on_logits;
+  /// The same for the decoder's rows [hidden] after its last norm; no logits are made then.
+  std::function<void(std::int64_t, std::span<const float>)> on_rows;
   /// Where set, has a say in the logits of the next token after `tokens`, once what the model
   /// never says is ruled out.
   std::function<void(std::span<const std::int32_t> tokens, std::span<float> logits)> adjust;
@@ -69,8 +72,18 @@ struct Sequence {
 
   std::int64_t prompt_length() const { return std::int64_t(prompt.ids.size()); }
   /// Tokens whose keys and values the sequence may come to hold.
-  std::int64_t longest() const { return prompt_length() + (on_logits ? 0 : options.max_tokens); }
+  std::int64_t longest() const { return prompt_length() + (ends_here() ? 0 : options.max_tokens); }
+  /// Whether the sequence ends with its prompt.
+  bool ends_here() const { return on_logits || on_rows; }
   bool decoding() const { return prefilled == prompt_length() && !tokens.empty(); }
 };
+
+/// Has the engine write all rows of a prompt into `out` [tokens, hidden], which outlives it.
+inline void collect_rows(Sequence& s, TensorView<float> out) {
+  s.first_logits = 0;
+  s.on_rows = [out](std::int64_t row, std::span<const float> values) {
+    std::ranges::copy(values, out.row(row));
+  };
+}
 
 }  // namespace chiasm

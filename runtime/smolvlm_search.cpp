@@ -51,10 +51,9 @@ class SmolVlmSearch : public EmbedderFamily {
   }
 
   std::vector<std::int32_t> tokens(const language::Tokenizer& tokenizer,
-                                   std::string_view text) const override {
-    const language::TextSpan words{text, false};
+                                   std::span<const language::TextSpan> text) const override {
     std::vector<std::int32_t> ids{start_};
-    const auto middle = tokenizer.encode_spans({&words, 1}, false);
+    const auto middle = tokenizer.encode_spans(text, false);
     ids.insert(ids.end(), middle.begin(), middle.end());
     ids.push_back(end_);
     return ids;

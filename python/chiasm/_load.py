@@ -1,4 +1,4 @@
-"""`chiasm.load` and `chiasm.load_embedder`."""
+"""`chiasm.load`, `chiasm.load_embedder` and `chiasm.load_retriever`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from chiasm._embedder import Embedder
 from chiasm._model import Model
 from chiasm._options import integer, number, utf8
 from chiasm._progress import listener
+from chiasm._retriever import Retriever
 from chiasm._templates import ChatTemplate
 from chiasm.errors import ModelError, RequestError
 
@@ -131,3 +132,37 @@ def load_embedder(
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))
+
+
+def load_retriever(
+    name_or_path: str | os.PathLike[str],
+    *,
+    device: str = "auto",
+    dtype: str = "auto",
+    quantize: str | None = None,
+    threads: int | None = None,
+    revision: str | None = None,
+    token: str | bool | None = None,
+    offline: bool = False,
+    progress: bool | Callable[[float], None] = False,
+) -> Retriever:
+    """Loads a multi-vector retriever: ColPali or ColQwen2 as transformers has them ("...-hf").
+
+    Args:
+        name_or_path: A folder or hub id, as for `load`.
+        device, dtype, quantize, threads, revision, token, offline, progress: As for `load`.
+
+    Raises:
+        ModelError: The model is missing, damaged, no retriever or cannot be fetched.
+        RequestError: A setting is out of range.
+        DeviceError: The device cannot be used; says what is missing.
+    """
+    settings: dict[str, Any] = {
+        "device": utf8("device", device),
+        "dtype": utf8("dtype", dtype),
+        "quantize": "" if quantize is None else utf8("quantize", quantize),
+        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
+    }
+    folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
+    with listener(progress, "loading") as hear:
+        return Retriever(_chiasm.Retriever.load(str(folder), progress=hear, **settings))

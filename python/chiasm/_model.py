@@ -325,6 +325,31 @@ class Model(RequestMaker):
             request = self._request(prompt, images, audio=audio, videos=videos)  # type: ignore[arg-type]
         return self._native.logits(request)
 
+    def embed(
+        self,
+        prompt: Prompt,
+        *,
+        images: Sequence[Image] | None = None,
+        pooling: str = "last",
+    ) -> FloatArray:
+        """float32 `[d_model]`, of length 1: a prompt and its pictures as one vector, the decoder's
+        rows after its last norm pooled. For models that were trained to answer, not to embed: near
+        things are near, but an embedder (`chiasm.load_embedder`) finds better.
+
+        Args:
+            prompt: As for `generate`.
+            images: The pictures of a str prompt.
+            pooling: "last": the row of the last token, which has seen all others; or "mean".
+
+        Raises:
+            RequestError: The prompt is too long, or `pooling` is unknown.
+        """
+        if pooling not in ("last", "mean"):
+            raise RequestError(f"pooling is {pooling!r}, expected 'last' or 'mean'")
+        request = self._request(prompt, images)
+        one: FloatArray = self._native.embed(request, mean=pooling == "mean")[0]
+        return one
+
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a trusted text; `add_special_tokens`: with what goes around a text."""
         return self._native.tokenize(utf8("text", text), bool(add_special_tokens))

@@ -138,7 +138,7 @@ TEST(Embedder, RefusesWhatItCannotEmbed) {
               ThrowsMessage<RequestError>(HasSubstr("text 1: ")));
   EXPECT_THAT([&] { embedder.embed_images({ImageInput::from_bytes("no picture", "odd.png")}); },
               ThrowsMessage<MediaError>(HasSubstr("odd.png: ")));
-  EXPECT_THROW(embedder.embed_texts({"a dog"}, [] { return true; }), Interrupted);
+  EXPECT_THROW(embedder.embed_texts({"a dog"}, {}, [] { return true; }), Interrupted);
   EXPECT_THROW(embedder.embed_images({golden_picture("dot.png")}, [] { return true; }),
                Interrupted);
 }

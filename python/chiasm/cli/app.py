@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pathlib
 from typing import Annotated, Any
 
 import typer
@@ -189,28 +190,52 @@ def chat(
 
 @_app.command()
 def embed(
-    pictures: Annotated[
+    files: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PICTURE]", help="Picture files, or folders of them."),
+        typer.Argument(
+            metavar="[FILE]",
+            help="Pictures, folders of them, and .txt files whose lines are texts.",
+        ),
     ] = None,
     text: Annotated[
         list[str] | None, typer.Option("--text", help="Words; may be repeated.")
     ] = None,
+    prompt: Annotated[
+        str | None,
+        typer.Option("--prompt", help="One of the model's prompts by name, before each text."),
+    ] = None,
+    truncate: Annotated[
+        bool, typer.Option("--truncate", help="Cut off the end of texts that are too long.")
+    ] = False,
+    numbers: Annotated[
+        str, typer.Option("--as", help="Numbers of the vectors: float32, float16 or int8.")
+    ] = "float32",
     model: o.ModelName = None,
     json: o.Json = False,
-    out: o.Out = None,
+    out: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--out",
+            help="Write to this file, which appears whole or not at all: an array where it ends in"
+            " .npy, else JSON lines.",
+        ),
+    ] = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     threads: o.Threads = None,
     revision: o.Revision = None,
     offline: o.Offline = False,
 ) -> None:
-    """Turn pictures and words into vectors of one space, as JSON with --json or --out."""
+    """Turn pictures and words into vectors of one space, as JSON with --json or --out. Pictures come
+    first, then the lines of text files, then --text."""
     from chiasm.cli import embed as vectors
 
     vectors.run(
-        pictures or [],
+        files or [],
         text or [],
+        prompt=prompt,
+        truncate=truncate,
+        numbers=numbers,
         model=model,
         json=json,
         out=out,

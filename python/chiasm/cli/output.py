@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import pathlib
@@ -10,7 +11,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from typing import Any, TextIO
+from typing import Any, BinaryIO, TextIO
 
 from chiasm.errors import RequestError
 
@@ -47,6 +48,15 @@ def output(file: pathlib.Path | None) -> Iterator[TextIO]:
     if file is None:
         yield sys.stdout
         return
+    with binary_output(file) as raw:
+        stream = io.TextIOWrapper(raw, encoding="utf-8", newline="\n", write_through=True)
+        yield stream
+        stream.detach()  # the file is closed below
+
+
+@contextlib.contextmanager
+def binary_output(file: pathlib.Path) -> Iterator[BinaryIO]:
+    """`file`, which appears whole at the end or not at all."""
     if not file.name or file.is_dir():
         raise RequestError(f"--out {file}: is a folder, expected a file")
     try:
@@ -54,7 +64,7 @@ def output(file: pathlib.Path | None) -> Iterator[TextIO]:
     except OSError as e:
         raise RequestError(f"--out {file}: cannot be written: {e.strerror}") from e
     try:
-        with open(handle, "w", encoding="utf-8") as stream:
+        with open(handle, "wb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())

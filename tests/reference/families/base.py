@@ -109,7 +109,7 @@ def randomise(model, seed):
     random = torch.Generator().manual_seed(seed)
     about_zero = plus_one_norms(model)
     # A row of a tied head must not win only for being in the residual; the last norm makes up for it.
-    tied = model.config.tie_word_embeddings
+    tied = getattr(model.config, "tie_word_embeddings", False)
     scale = float(getattr(model.get_input_embeddings(), "scalar_embed_scale", 1.0))
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
