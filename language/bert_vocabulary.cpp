@@ -40,7 +40,7 @@ Json bert_tokenizer_json(const std::filesystem::path& vocab_txt, const Json& con
   const std::string file = vocab_txt.filename().string();
   json added = json::array();
   const auto special = [&](std::string_view key, std::string_view otherwise) {
-    const std::string token = token_name(config, key, otherwise);
+    std::string token = token_name(config, key, otherwise);
     if (!vocab.contains(token)) fail<ModelError>(file, ": has no ", key, " \"", token, "\"");
     added.push_back({{"id", vocab[token]},
                      {"content", token},

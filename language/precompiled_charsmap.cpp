@@ -72,7 +72,8 @@ std::optional<std::string_view> PrecompiledCharsmap::find(std::string_view piece
     at ^= offset_of(here);
     if (!has_leaf(here)) continue;
     const std::size_t begin = value_of(unit(at));
-    if (begin > texts_.size()) return std::nullopt;
+    const bool damaged = begin > texts_.size() || (texts_.c_str()[begin] & 0xC0) == 0x80;
+    if (damaged) return std::nullopt;  // outside, or in the midst of a character
     const std::size_t end = texts_.find('\0', begin);
     return std::string_view(texts_).substr(begin, end == std::string::npos ? end : end - begin);
   }

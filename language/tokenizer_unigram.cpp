@@ -107,8 +107,8 @@ void Unigram::find_best(std::string_view word, bool trusted, Scratch& scratch) c
       if (begin + length == word.size()) break;
       const unsigned char next = byte_of(word[begin + length]);
       const auto at = [&](std::int32_t id) { return byte_of(vocabulary_.text(id)[length]); };
-      const auto same = std::ranges::equal_range(low, high, next, {}, at);
-      low = same.begin(), high = same.end();
+      low = std::lower_bound(low, high, next, [&](auto id, auto byte) { return at(id) < byte; });
+      high = std::upper_bound(low, high, next, [&](auto byte, auto id) { return byte < at(id); });
     }
     if (!spelled) {
       if (!unknown_) {

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -468,6 +468,10 @@ class Model:
         """
     def detokenize(self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], skip_special_tokens: bool = True) -> str:
         ...
+    def embed(self, request: Request, *, mean: bool) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [1, d_model], of length 1.
+        """
     def encode_audio(self, sound: AudioInput) -> numpy.typing.NDArray[numpy.float32]:
         """
         float32 [rows, d_model].
@@ -562,6 +566,9 @@ class EmbedderInfo:
     What a loaded embedder is.
     """
     @property
+    def default_prompt(self) -> str:
+        ...
+    @property
     def dtype(self) -> str:
         ...
     @property
@@ -569,6 +576,12 @@ class EmbedderInfo:
         ...
     @property
     def isa(self) -> str:
+        ...
+    @property
+    def logit_bias(self) -> float:
+        ...
+    @property
+    def logit_scale(self) -> float:
         ...
     @property
     def max_tokens(self) -> int:
@@ -581,6 +594,9 @@ class EmbedderInfo:
         ...
     @property
     def path(self) -> str:
+        ...
+    @property
+    def prompts(self) -> dict[str, str]:
         ...
     @property
     def quantize(self) -> str:
@@ -607,12 +623,66 @@ class Embedder:
         """
         float32 [images, size], rows of length 1.
         """
-    def embed_texts(self, texts: collections.abc.Sequence[str]) -> numpy.typing.NDArray[numpy.float32]:
+    def embed_texts(self, texts: collections.abc.Sequence[str], *, prompt: str | None = None, truncate: bool = False) -> numpy.typing.NDArray[numpy.float32]:
         """
-        float32 [texts, size], rows of length 1.
+        float32 [texts, size], rows of length 1. `prompt`: the name of one of the model's.
         """
     @property
     def info(self) -> EmbedderInfo:
+        ...
+class RetrieverInfo:
+    """
+    What a loaded retriever is.
+    """
+    @property
+    def dtype(self) -> str:
+        ...
+    @property
+    def family(self) -> str:
+        ...
+    @property
+    def isa(self) -> str:
+        ...
+    @property
+    def max_tokens(self) -> int:
+        ...
+    @property
+    def parameters(self) -> int:
+        ...
+    @property
+    def path(self) -> str:
+        ...
+    @property
+    def quantize(self) -> str:
+        ...
+    @property
+    def size(self) -> int:
+        ...
+    @property
+    def threads(self) -> int:
+        ...
+    @property
+    def weight_bytes(self) -> int:
+        ...
+class Retriever:
+    """
+    A loaded multi-vector retriever. Thread-safe.
+    """
+    @staticmethod
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, progress: collections.abc.Callable[[float], None] | None = None) -> Retriever:
+        """
+        Loads a Hugging Face folder. `progress` hears the fraction read.
+        """
+    def embed_images(self, images: collections.abc.Sequence[ImageInput]) -> list[numpy.typing.NDArray[numpy.float32]]:
+        """
+        For each picture float32 [tokens, size], rows of length 1.
+        """
+    def embed_texts(self, texts: collections.abc.Sequence[str]) -> list[numpy.typing.NDArray[numpy.float32]]:
+        """
+        For each text float32 [tokens, size], rows of length 1.
+        """
+    @property
+    def info(self) -> RetrieverInfo:
         ...
 def checkpoint_tensors(path: str) -> list[tuple[str, str, list[int]]]:
     """

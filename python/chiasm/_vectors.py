@@ -26,4 +26,5 @@ def narrowed(vectors: npt.NDArray[np.float32], numbers: str) -> npt.NDArray[Any]
     if numbers != "int8":
         raise RequestError(f"numbers {numbers!r} are not known; use {', '.join(FORMATS)}")
     largest = np.abs(vectors).max(axis=-1, keepdims=True)
-    return np.rint(vectors * (127 / np.maximum(largest, 1e-12))).astype(np.int8)
+    levels: npt.NDArray[Any] = np.rint(vectors * (127 / np.maximum(largest, 1e-12)))
+    return levels.astype(np.int8)

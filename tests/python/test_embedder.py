@@ -146,6 +146,59 @@ def test_the_command(embedder, tmp_path):
     assert run().returncode == 1 and "nothing to embed" in run().stderr
 
 
+@pytest.mark.parametrize("numbers", ["float32", "float16", "int8"])
+def test_the_command_writes_arrays(embedder, tmp_path, numbers):
+    """Pictures come first, then the lines of text files, then --text."""
+    texts = tmp_path / "passages.txt"
+    texts.write_text("a dog\n\n  a ship \n", encoding="utf-8")
+    file = tmp_path / "vectors.npy"
+    more = ("--as", numbers, "--dtype", "float32", "--out", file)
+    done = run(texts, PICTURES / "wide.png", "--text", "a cat", *more)
+    assert done.returncode == 0, done.stderr
+    rows = np.load(file, allow_pickle=False)
+    assert rows.dtype == numbers and rows.shape == (4, embedder.info.size)
+    want = [embedder.embed_image(PICTURES / "wide.png")]
+    want += list(embedder.embed_text(["a dog", "  a ship ", "a cat"]))
+    unit = rows / np.linalg.norm(rows.astype(np.float32), axis=1, keepdims=True)
+    # Eight bits leave half a step of 1/127 of the largest number.
+    bound = {"float32": 1e-6, "float16": 1e-3, "int8": 2e-3}[numbers]
+    np.testing.assert_allclose(unit, want, atol=bound)
+
+
+def test_what_the_command_refuses(tmp_path):
+    bad = tmp_path / "bad.txt"
+    bad.write_bytes(b"fine\n\xff")
+    for arguments, part in [
+        (["--text", "a", "--as", "int3"], "--as int3"),
+        (["--text", "a", "--prompt", "query"], "no prompts"),
+        ([bad], "bad.txt: is no UTF-8 text at byte 5"),
+        ([tmp_path / "none.txt"], "none.txt: cannot be read"),
+        (["--text", "zq " * 3000], "truncate"),
+    ]:
+        done = run(*arguments, "--out", tmp_path / "out.npy")
+        assert done.returncode == 1 and part in done.stderr, done.stderr
+    assert not (tmp_path / "out.npy").exists()
+    done = run("--text", "zq " * 3000, "--truncate", "--out", tmp_path / "out.npy")
+    assert done.returncode == 0 and np.load(tmp_path / "out.npy").shape == (1, 256)
+
+
+def test_families_and_their_prompts():
+    bert = chiasm.load_embedder(GOLDEN / "embedders" / "bert_prompts", dtype="float32")
+    assert bert.info.prompts == {"query": "How many: ", "document": ""}
+    assert bert.info.default_prompt == "query" and bert.info.patches_per_picture == 0
+    asked = bert.embed_text("people")
+    assert np.array_equal(asked, bert.embed_text("people", prompt="query"))
+    assert np.array_equal(asked, bert.embed_text("How many: people", prompt="document"))
+    assert np.array_equal(asked, bert.embed_text("How many: people", prompt=""))
+    with pytest.raises(RequestError, match='prompt "passage": this model has only document, query'):
+        bert.embed_text("people", prompt="passage")
+    clip = chiasm.load_embedder(GOLDEN / "embedders" / "clip_gelu", dtype="float32")
+    golden = json.loads((GOLDEN / "embedders" / "clip_gelu" / "golden.json").read_text())
+    assert clip.info.logit_scale == pytest.approx(golden["logit_scale"], rel=1e-5)
+    seen = clip.embed_image([PICTURES / p["file"] for p in golden["pictures"]])
+    np.testing.assert_allclose(seen, [p["vector"] for p in golden["pictures"]], atol=1e-5)
+
+
 def test_png_bytes_of_a_generated_picture(embedder):
     pixels = np.random.default_rng(5).integers(0, 256, (60, 90, 3), np.uint8)
     file = io.BytesIO()
