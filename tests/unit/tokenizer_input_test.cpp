@@ -90,9 +90,12 @@ TEST(TokenizerInput, NamesWhatIsInconsistent) {
   expect_names(error_with("/model/unk_token", "<unk>"), "unk_token");
   expect_names(error_with("/model/type", "Unigram"), "array of token and score");
   expect_names(error_with("/model/type", "WordPiece"), "unk_token");
-  expect_names(error_with("/model", {{"type", "Unigram"}, {"vocab", {{"a", "b"}}}}), "vocab[0]");
-  expect_names(error_with("/model", {{"type", "Unigram"}, {"vocab", {{"a", -1.5}}}, {"unk_id", 1}}),
-               "unk_id 1");
+  const auto unigram = [](const json& score, int unknown) {
+    const json vocab = json::array({json::array({"a", score})});
+    return error_with("/model", {{"type", "Unigram"}, {"vocab", vocab}, {"unk_id", unknown}});
+  };
+  expect_names(unigram("b", 0), "vocab[0]");
+  expect_names(unigram(-1.5, 1), "unk_id 1");
   expect_names(error_with("/normalizer", {{"type", "Precompiled"}, {"precompiled_charsmap", "?"}}),
                "base64");
   expect_names(
@@ -151,7 +154,9 @@ TEST(TokenizerInput, UnknownCharactersFuse) {
 TEST(TokenizerInput, UnigramWithoutUnknownTokenNamesTheCharacter) {
   json value = small();
   value["added_tokens"] = json::array();
-  value["model"] = {{"type", "Unigram"}, {"vocab", {{"a", -1.0}, {"ab", -1.5}, {"b", -1.0}}}};
+  const json vocab =
+      json::array({json::array({"a", -1.0}), json::array({"ab", -1.5}), json::array({"b", -1.0})});
+  value["model"] = {{"type", "Unigram"}, {"vocab", vocab}};
   EXPECT_EQ(load(value).encode("abba"), (Ids{1, 2, 0}));
   try {
     load(value).encode("abx");
