@@ -13,7 +13,8 @@ from chiasm._boxes import Box, Point, Sizes, check_family, read_places
 from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, read_messages, turn
 from chiasm._options import generate_options, integer, token_ids, transcribe_options, utf8
-from chiasm._requests import Messages, Prompt, RequestMaker
+from chiasm._pooled import PooledRows
+from chiasm._requests import Messages, Prompt
 from chiasm._results import Plan, Result, plan_of, result_of
 from chiasm._stream import Stream
 from chiasm._transcript import Segment, Transcript, segment_of, transcript_of
@@ -25,7 +26,7 @@ FloatArray = npt.NDArray[np.float32]
 _CAPTION = "Describe this image."
 
 
-class Model(RequestMaker):
+class Model(PooledRows):
     """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
     loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.
@@ -324,31 +325,6 @@ class Model(RequestMaker):
         else:
             request = self._request(prompt, images, audio=audio, videos=videos)  # type: ignore[arg-type]
         return self._native.logits(request)
-
-    def embed(
-        self,
-        prompt: Prompt,
-        *,
-        images: Sequence[Image] | None = None,
-        pooling: str = "last",
-    ) -> FloatArray:
-        """float32 `[d_model]`, of length 1: a prompt and its pictures as one vector, the decoder's
-        rows after its last norm pooled. For models that were trained to answer, not to embed: near
-        things are near, but an embedder (`chiasm.load_embedder`) finds better.
-
-        Args:
-            prompt: As for `generate`.
-            images: The pictures of a str prompt.
-            pooling: "last": the row of the last token, which has seen all others; or "mean".
-
-        Raises:
-            RequestError: The prompt is too long, or `pooling` is unknown.
-        """
-        if pooling not in ("last", "mean"):
-            raise RequestError(f"pooling is {pooling!r}, expected 'last' or 'mean'")
-        request = self._request(prompt, images)
-        one: FloatArray = self._native.embed(request, mean=pooling == "mean")[0]
-        return one
 
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:
         """Token ids of a trusted text; `add_special_tokens`: with what goes around a text."""
