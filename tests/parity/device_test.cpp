@@ -17,16 +17,24 @@
 namespace chiasm::testing {
 namespace {
 
+/// Names the plug-in for as long as it lives, also when loading throws: later tests use the CPU.
+struct NamedPlugin {
+  NamedPlugin() {
+    const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
+    setenv("CHIASM_CUDA_PLUGIN", card != nullptr ? card : CHIASM_EMULATED_PLUGIN, 1);
+  }
+  ~NamedPlugin() { unsetenv("CHIASM_CUDA_PLUGIN"); }
+  NamedPlugin(const NamedPlugin&) = delete;
+  NamedPlugin& operator=(const NamedPlugin&) = delete;
+};
+
 Model load(const std::string& folder, const std::string& device, const std::string& dtype) {
-  const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
-  setenv("CHIASM_CUDA_PLUGIN", card != nullptr ? card : CHIASM_EMULATED_PLUGIN, 1);
+  const NamedPlugin plugin;
   LoadOptions options;
   options.device = device;
   options.dtype = dtype;
   options.threads = 2;
-  Model model = Model::load(golden_root() / "models" / folder, options);
-  unsetenv("CHIASM_CUDA_PLUGIN");
-  return model;
+  return Model::load(golden_root() / "models" / folder, options);
 }
 
 class DeviceParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
