@@ -122,8 +122,8 @@ void bind_model(py::module_& m) {
       .def("plan", &Model::plan, py::arg("request"), py::call_guard<py::gil_scoped_release>(),
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
-           py::arg("videos") = std::vector<VideoInput>(),
-           py::call_guard<py::gil_scoped_release>(), "A user turn in the family's own format.")
+           py::arg("videos") = std::vector<VideoInput>(), py::call_guard<py::gil_scoped_release>(),
+           "A user turn in the family's own format.")
       .def("sound_turn", &Model::sound_turn, py::arg("words"), py::arg("sounds"),
            py::call_guard<py::gil_scoped_release>(), "The same with sounds first.")
       .def(

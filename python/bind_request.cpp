@@ -88,8 +88,7 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
 Request request(const std::vector<std::pair<std::string, bool>>& spans,
                 std::vector<std::int32_t> token_ids, std::vector<ImageInput> images,
                 std::vector<AudioInput> audio, std::vector<VideoInput> videos,
-                bool add_special_tokens,
-                std::optional<GenerateOptions> generate_options) {
+                bool add_special_tokens, std::optional<GenerateOptions> generate_options) {
   Request r;
   for (const auto& [words, trusted] : spans) r.prompt.push_back({words, trusted});
   r.token_ids = std::move(token_ids);

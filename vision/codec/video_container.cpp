@@ -161,9 +161,8 @@ void VideoContainer::go_to_start() {
   // Where times of decoding are looked for, the first is before the time at which it is shown.
   const AVRational unit = stream_->time_base;
   const std::int64_t early = frames_[0].time - 10 * std::int64_t(unit.den) / unit.num;
-  const int went =
-      ffmpeg().avformat_seek_file(format_.get(), stream_->index,
-                                  std::numeric_limits<std::int64_t>::min(), early, early, 0);
+  const int went = ffmpeg().avformat_seek_file(
+      format_.get(), stream_->index, std::numeric_limits<std::int64_t>::min(), early, early, 0);
   if (went < 0) go_to(frames_[0].time);
 }
 
