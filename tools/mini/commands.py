@@ -15,7 +15,7 @@ from .tokenizer import train_tokenizer
 from .training.batches import BatchShape
 from .training.joint_stage import JointModel, JointStage
 from .training.loop import LoopOptions, train
-from .training.vision_stage import VisionStage
+from .training.vision_stage import HEADS_ALONE, VisionStage
 from .verify import verify as compare
 from .verify import verify_answers, verify_geometry
 
@@ -39,11 +39,12 @@ def vision(arguments) -> None:
         exported = Mini()
         load_weights(exported, arguments.init_from)
         stage.model.vision_model.load_state_dict(exported.model.vision_model.state_dict())
+        stage.heads_alone = HEADS_ALONE
     train(stage, _options(arguments, "vision"))
 
 
 def joint(arguments) -> None:
-    """Trains the second stage: resumed, else from exported weights, else from the first stage."""
+    """Trains the second stage: resumed, else from exported weights and what the first stage left."""
     _prepare(arguments)
     stage = JointStage(
         Photos(arguments.data),
@@ -55,10 +56,11 @@ def joint(arguments) -> None:
     )
     if arguments.init_from:
         load_weights(stage.model.mini, arguments.init_from)
-    else:
-        first_stage = arguments.work / "vision" / "averaged.pt"
-        if first_stage.exists():
-            stage.start_from_vision(first_stage)
+    first_stage = arguments.work / "vision" / "averaged.pt"
+    if first_stage.exists():
+        stage.start_from_vision(first_stage)
+    elif arguments.init_from:
+        stage.heads_alone = HEADS_ALONE
     train(stage, _options(arguments, "joint"))
 
 

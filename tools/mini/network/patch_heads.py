@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from ..pictures.charts import BAR
 from ..pictures.palette import COLOURS
 from ..pictures.photos import CLASSES
-from ..pictures.sample import CHAR_SLOTS, CHARACTERS
+from ..pictures.sample import CHAR_SLOTS, CHARACTERS, LONGEST, MOST
 
 PHOTO = "photo"
 OUTPUTS = {
@@ -18,7 +18,11 @@ OUTPUTS = {
     "colour": len(COLOURS) + 1,
     "centre": 2,
     "characters": CHAR_SLOTS * (len(CHARACTERS) + 1),
+    "order": LONGEST + 1,
+    "rank": MOST + 1,
+    "alike": 3 * (MOST + 1),
 }
+SLOTS = {"characters": CHAR_SLOTS, "alike": 3}  # kinds with several answers a patch
 
 
 class PatchHeads(nn.Module):
@@ -33,6 +37,7 @@ class PatchHeads(nn.Module):
         """[batch, 64, hidden] -> logits by kind [batch, 64, classes], photo [batch, 10]."""
         split = torch.split(self.patches(features), list(OUTPUTS.values()), dim=-1)
         logits = dict(zip(OUTPUTS, split))
-        logits["characters"] = logits["characters"].unflatten(-1, (CHAR_SLOTS, -1))
+        for kind, slots in SLOTS.items():
+            logits[kind] = logits[kind].unflatten(-1, (slots, -1))
         logits[PHOTO] = self.photo(features.mean(dim=1))
         return logits

@@ -6,7 +6,7 @@ from PIL import Image, ImageDraw
 from .fonts import draw_font, load_font
 from .geometry import GRID, SIDE
 from .palette import COLOURS, contrasts, draw_colour
-from .sample import PatchLabels, Sample, character_labels
+from .sample import PatchLabels, Sample, character_labels, reading_order
 from .shapes import SHAPE_NAMES
 
 BAR = len(SHAPE_NAMES) + 1  # the shape label of a patch on a bar, after those of the scenes
@@ -51,7 +51,8 @@ def draw_chart(rng: np.random.Generator) -> Sample:
             width=int(rng.integers(1, 3)),
         )
     font = load_font(draw_font(rng), int(rng.integers(12, 17)))
-    shape, colour = np.zeros((GRID, GRID), np.int64), np.zeros((GRID, GRID), np.int64)
+    shape, colour, rank = (np.zeros((GRID, GRID), np.int64) for _ in range(3))
+    ranks = (-heights).argsort().argsort() + 1
     middles = (np.arange(GRID) + 0.5) * SIDE / GRID
     placed = []
     for number, (name, height) in enumerate(zip(chosen, heights)):
@@ -62,13 +63,19 @@ def draw_chart(rng: np.random.Generator) -> Sample:
             (middles >= x0 - 4) & (middles <= x0 + thick + 4)
         )[None]
         shape[on], colour[on] = BAR, COLOURS.index(str(name)) + 1
+        rank[on] = ranks[number]
         if named:
             draw.text(
                 (x0 + thick / 2, floor + 10), letters[number], fill=ink, font=font, anchor="mm"
             )
             placed.append((letters[number], (x0 + thick / 2) / SIDE, (floor + 10) / SIDE))
     labels = PatchLabels(
-        shape.ravel(), colour.ravel(), np.zeros(GRID * GRID, np.int64), character_labels(placed)
+        shape.ravel(),
+        colour.ravel(),
+        np.zeros(GRID * GRID, np.int64),
+        character_labels(placed),
+        reading_order(placed),
+        rank.ravel(),
     )
     bars = [
         (letter, str(name), float(height)) for letter, name, height in zip(letters, chosen, heights)
@@ -112,7 +119,7 @@ def draw_display(rng: np.random.Generator) -> Sample:
         placed.append((digit, (x + wide / 2) / (2 * SIDE), (y + tall / 2) / (2 * SIDE)))
         x += pitch
     zeros = np.zeros(GRID * GRID, np.int64)
-    labels = PatchLabels(zeros, zeros, zeros, character_labels(placed))
+    labels = PatchLabels(zeros, zeros, zeros, character_labels(placed), reading_order(placed))
     return Sample(
         "display", np.asarray(canvas.reduce(2)), {"digits": digits, "colour": lit_name}, labels
     )

@@ -9,6 +9,8 @@ from .geometry import GRID
 
 IGNORE = -100  # the label that a loss skips
 CHAR_SLOTS = 3  # characters that a patch can name, in reading order
+LONGEST = 32  # places in reading order that are told apart
+MOST = 8  # things or bars that are counted
 CHARACTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:!?-%$"
 
 
@@ -18,12 +20,21 @@ def _unknown(*shape: int) -> np.ndarray:
 
 @dataclass
 class PatchLabels:
-    """Labels of the 64 patches in row-major order; 0 means nothing there, IGNORE not known."""
+    """Labels of the 64 patches in row-major order; 0 means nothing there, IGNORE not known.
+
+    `shape`, `colour`, `centre`: of the thing that covers a patch. `characters`: see
+    `character_labels`. What takes a look at the whole picture, so that the decoder need not learn it
+    from answers alone: `order`, see `reading_order`; `rank` of a bar, 1 the highest; `alike`, how many
+    things have its shape, its colour, both.
+    """
 
     shape: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
     colour: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
     centre: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
     characters: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID, CHAR_SLOTS))
+    order: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
+    rank: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
+    alike: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID, 3))
 
 
 @dataclass
@@ -51,4 +62,13 @@ def character_labels(placed: list[tuple[str, float, float]]) -> np.ndarray:
             if used[patch] < CHAR_SLOTS:
                 labels[patch, used[patch]] = number
                 used[patch] += 1
+    return labels
+
+
+def reading_order(placed: list[tuple[str, float, float]]) -> np.ndarray:
+    """int64 [64]: 1 + the place in reading order of the first character whose centre lies in a patch."""
+    labels = np.zeros(GRID * GRID, np.int64)
+    for place, (_, x, y) in reversed(list(enumerate(placed))):
+        if 0 <= x < 1 and 0 <= y < 1:
+            labels[int(y * GRID) * GRID + int(x * GRID)] = 1 + min(place, LONGEST - 1)
     return labels

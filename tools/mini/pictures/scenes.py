@@ -7,7 +7,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from .geometry import GRID, squash
 from .palette import COLOURS, contrasts, draw_colour
-from .sample import PatchLabels, Sample
+from .sample import MOST, PatchLabels, Sample
 from .shapes import SHAPE_NAMES, SHAPE_WEIGHTS, outline
 
 MASK_CELLS = GRID * 4  # resolution of the map from patches to the object that covers them
@@ -168,4 +168,15 @@ def _label(things: list[Thing], masks: np.ndarray) -> PatchLabels:
         centre[int(thing.y * GRID) * GRID + int(thing.x * GRID)] = 1
     labels = PatchLabels(shape=shape[owner], colour=colour[owner], centre=centre)
     labels.characters = np.zeros_like(labels.characters)
+    labels.order, labels.rank = np.zeros_like(labels.order), np.zeros_like(labels.rank)
+    labels.alike = _how_many_alike(things)[owner]
     return labels
+
+
+def _how_many_alike(things: list[Thing]) -> np.ndarray:
+    """int64 [1 + things, 3]: how many have the shape, the colour, both of each; a row of 0 first."""
+    shapes = np.array([thing.shape for thing in things])
+    colours = np.array([thing.colour for thing in things])
+    same_shape, same_colour = shapes[:, None] == shapes, colours[:, None] == colours
+    counts = [same.sum(1) for same in (same_shape, same_colour, same_shape & same_colour)]
+    return np.concatenate([np.zeros((1, 3), np.int64), np.minimum(np.stack(counts, 1), MOST)])

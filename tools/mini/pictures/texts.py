@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw, ImageFilter
 from .fonts import draw_font, load_font
 from .geometry import SIDE, squash
 from .palette import COLOURS, draw_colour, luminance
-from .sample import PatchLabels, Sample, character_labels
+from .sample import PatchLabels, Sample, character_labels, reading_order
 from .words import draw_text
 
 SMALLEST = 12  # pixels per em, in the 128-pixel picture
@@ -35,9 +35,8 @@ def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
     sheet.paste(ink, mask=layer)
     picture = _weather(rng, sheet)
     labels = _nothing_drawn()
-    labels.characters = character_labels(
-        [(character, x / side, y / height) for character, x, y in placed]
-    )
+    placed = [(character, x / side, y / height) for character, x, y in placed]
+    labels.characters, labels.order = character_labels(placed), reading_order(placed)
     return Sample(
         "text",
         squash(picture),

@@ -1,6 +1,6 @@
 """Batches as tensors, made in a worker process while the network trains."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ..pictures.mixture import drawn_picture, training_photo
 from ..pictures.photos import Photos
-from ..pictures.sample import Sample
+from ..pictures.sample import PatchLabels, Sample
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def normalise(pixels: Tensor) -> Tensor:
 
 def patch_labels_of(samples: list[Sample]) -> dict[str, Tensor]:
     """int64 labels by kind: [batch, 64], characters [batch, 64, 3], photo [batch]."""
-    kinds = ("shape", "colour", "centre", "characters")
+    kinds = [field.name for field in fields(PatchLabels)]
     labels = {
         kind: torch.from_numpy(np.stack([getattr(s.patches, kind) for s in samples]))
         for kind in kinds

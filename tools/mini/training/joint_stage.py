@@ -37,6 +37,7 @@ class JointStage:
     """What the loop needs to know of this stage."""
 
     name = "joint"
+    heads_alone = 0  # steps left in which the patch losses reach only the heads
 
     @staticmethod
     def rate_of(parameter: str) -> float:
@@ -91,7 +92,9 @@ class JointStage:
             )
             asked = batch.targets != IGNORE
             answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
-            on_patches, parts = patch_loss(self.model.heads(patches), batch.labels, smoothing=0.05)
+            labelled = patches if self.heads_alone == 0 else patches.detach()
+            self.heads_alone = max(self.heads_alone - 1, 0)
+            on_patches, parts = patch_loss(self.model.heads(labelled), batch.labels, smoothing=0.05)
             rows = mini.picture_row(patches), mini.text_row(batch.texts, batch.text_ends)
         search = search_loss(*rows, mini.chiasm.embed.logit_scale, batch.matches)
         total = answers + PATCH_WEIGHT * on_patches + SEARCH_WEIGHT * search

@@ -8,7 +8,16 @@ from ..network.patch_heads import PHOTO
 from ..pictures.sample import IGNORE
 
 EMPTY_SHARE = 0.25  # weight of the mean over empty patches against the mean over the others
-WEIGHTS = {"shape": 1.0, "colour": 0.5, "centre": 0.5, "characters": 1.5, PHOTO: 1.0}
+WEIGHTS = {
+    "shape": 1.0,
+    "colour": 0.5,
+    "centre": 0.5,
+    "characters": 1.5,
+    "order": 1.0,
+    "rank": 0.5,
+    "alike": 1.0,
+    PHOTO: 1.0,
+}
 
 
 def patch_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], smoothing: float = 0.0):

@@ -13,6 +13,7 @@ from .patch_loss import patch_accuracy, patch_loss
 
 KEPT_OF_PHOTO = 32  # patches of each photograph that are encoded in training
 ENDLESS = 10_000_000
+HEADS_ALONE = 200  # steps in which new heads catch up with a trained tower
 
 
 class VisionTeacher(nn.Module):
@@ -33,6 +34,7 @@ class VisionStage:
     """What the loop needs to know of this stage."""
 
     name = "vision"
+    heads_alone = 0  # steps left in which only the heads learn
 
     @staticmethod
     def rate_of(_parameter: str) -> float:
@@ -63,8 +65,10 @@ class VisionStage:
         count = self.shape.photos
         kept = torch.rand(count, 64, device=self.device).argsort(dim=1)[:, :KEPT_OF_PHOTO]
         with torch.autocast(self.device, torch.bfloat16):
-            photos = self.model.vision_model(pixels[:count], kept)
-            drawn = self.model.vision_model(pixels[count:])
+            with torch.set_grad_enabled(self.heads_alone == 0):
+                photos = self.model.vision_model(pixels[:count], kept)
+                drawn = self.model.vision_model(pixels[count:])
+            self.heads_alone = max(self.heads_alone - 1, 0)
             logits = self.model.heads(drawn)
             logits["photo"] = self.model.heads.photo(photos.mean(dim=1))
         labels = {
