@@ -19,8 +19,8 @@ Arrangement grid_positions(const Prompt& prompt) {
       const MediumLayout& layout = medium->layout;
       const auto [t, h, w] = layout.grid;
       const auto index = std::int64_t(inside++);
-      const float step = layout.steps_apart ? 0 : float(index / (h * w));
-      place[0] += std::int32_t(step * layout.time_step);
+      const std::int64_t step = layout.steps_apart ? 0 : index / (h * w);
+      place[0] += std::int32_t(float(step) * layout.time_step);
       place[1] += std::int32_t(index / w % h);
       place[2] += std::int32_t(index % w);
       const bool ended = inside == medium->rows.size();

@@ -18,6 +18,8 @@ namespace {
 struct VideoFile::Impl {};
 
 VideoFile::VideoFile(const std::filesystem::path&, const VideoLimits&) { absent(); }
+// The signature of builds with FFmpeg, which keep the bytes.
+// NOLINTNEXTLINE(performance-unnecessary-value-param)
 VideoFile::VideoFile(std::shared_ptr<const std::string>, const VideoLimits&) { absent(); }
 VideoFile::~VideoFile() = default;
 VideoFile::VideoFile(VideoFile&&) noexcept = default;
