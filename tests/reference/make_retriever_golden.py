@@ -43,6 +43,15 @@ def flat(rows):
     return {"shape": list(rows.shape), "values": [float(f"{x:.7g}") for x in rows.flatten().tolist()]}
 
 
+def grid_positions(vlm, inputs):
+    """Along time, height and width, as the weights were trained and as transformers 4 gave them;
+    5.23 hands the embeddings on without ids, and the model counts all rows one by one."""
+    ids = inputs["input_ids"]
+    return vlm.get_rope_index(
+        ids, mm_token_type_ids=(ids == vlm.config.image_token_id).int(),
+        image_grid_thw=inputs["image_grid_thw"])[0]
+
+
 def make(name, inner, wrapper, config, processor_class):
     folder = build(name, inner, wrapper, config)
     model = wrapper.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
@@ -57,6 +66,8 @@ def make(name, inner, wrapper, config, processor_class):
         image = Image.open(base.ROOT / "pictures" / file).convert("RGB")
         inputs = processor(images=[image], return_tensors="pt")
         inputs.pop("labels", None)
+        if name == "colqwen2":
+            inputs["position_ids"] = grid_positions(model.vlm, inputs)
         with torch.inference_mode():
             rows = model(**inputs).embeddings[0]
         pictures.append({"file": file, "rows": flat(rows)})
