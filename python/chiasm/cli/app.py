@@ -79,8 +79,8 @@ def caption(
         json=json,
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
-        load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
-        settings=_generate_settings(
+        load=o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
         ),
     )
@@ -140,8 +140,8 @@ def ask(
         json=json,
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
-        load=_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
-        settings=_generate_settings(
+        load=o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
         ),
     )
@@ -177,12 +177,12 @@ def chat(
     talk.run(
         o.load(
             model,
-            **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+            **o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         ),
         image or [],
         system=system,
         json=json,
-        settings=_generate_settings(
+        settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
         ),
     )
@@ -302,7 +302,7 @@ def transcribe(
         model=model,
         format="json" if json else format,
         out=out,
-        load=_load_settings(device, dtype, kv_cache, threads, None, revision, offline),
+        load=o.load_settings(device, dtype, kv_cache, threads, None, revision, offline),
         settings={
             "language": language,
             "task": "translate" if translate else "transcribe",
@@ -343,7 +343,7 @@ def plan(
     show.plan(
         o.load(
             model,
-            **_load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+            **o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
         ),
         pictures or [],
         audio or [],
@@ -479,28 +479,3 @@ def doctor(json: o.Json = False) -> None:
 
 
 retrieval.register(_app)
-
-
-def _load_settings(
-    device: str,
-    dtype: str,
-    kv_cache: str,
-    threads: int | None,
-    max_context: int | None,
-    revision: str | None,
-    offline: bool,
-) -> dict[str, Any]:
-    return locals()
-
-
-def _generate_settings(
-    max_tokens: int,
-    temperature: float,
-    top_k: int,
-    top_p: float,
-    min_p: float,
-    repetition_penalty: float,
-    seed: int | None,
-    stop: list[str] | None,
-) -> dict[str, Any]:
-    return locals()

@@ -65,3 +65,30 @@ def load(name: str | None, **settings: Any) -> Any:
     import chiasm
 
     return chiasm.load(name, progress=True, **settings)
+
+
+def load_settings(
+    device: str,
+    dtype: str,
+    kv_cache: str,
+    threads: int | None,
+    max_context: int | None,
+    revision: str | None,
+    offline: bool,
+) -> dict[str, Any]:
+    """What `chiasm.load` takes of the options, by name."""
+    return locals()
+
+
+def generate_settings(
+    max_tokens: int,
+    temperature: float,
+    top_k: int,
+    top_p: float,
+    min_p: float,
+    repetition_penalty: float,
+    seed: int | None,
+    stop: list[str] | None,
+) -> dict[str, Any]:
+    """What `generate` takes of the options, by name."""
+    return locals()
