@@ -218,6 +218,7 @@ void Engine::start(Sequence& s) {
     s.media.emplace_back();
     s.media.back().index = i;
     if (medium.rows.empty() || medium.window) continue;  // features that no key stands for
+    if (tap_in_use_) continue;                           // it hears every stage
     s.media.back().rows = encoded_.find({medium.hash, medium.layout.tokens});
     s.media.back().ready = s.media.back().rows != nullptr;
   }
