@@ -148,14 +148,16 @@ std::string unfit_for_device(const Family& family, const Source& source) {
   return {};
 }
 
-/// The device that the options ask for, where the model can run on it. "auto" falls back to the
-/// CPU.
-std::unique_ptr<Device> device_for(const LoadOptions& options, const Family& family,
-                                   const Source& source) {
+/// The device that the model runs on: the one that the options name, or under "auto" one that is
+/// there, where the model can run on it, else the CPU.
+std::unique_ptr<Device> device_for(std::unique_ptr<Device> named, const LoadOptions& options,
+                                   const Family& family, const Source& source) {
   const std::string why = unfit_for_device(family, source);
-  if (why.empty()) return choose_device(options.device);
-  if (options.device == "auto" || choose_device(options.device) == nullptr) return nullptr;
-  fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");
+  if (options.device == "auto") return why.empty() ? choose_device("auto") : nullptr;
+  if (named != nullptr && !why.empty()) {
+    fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");
+  }
+  return named;
 }
 
 /// A folder of `chiasm quantize`: number formats are the file's.
@@ -308,12 +310,13 @@ using MakeFamily = std::function<std::unique_ptr<Family>(const FamilyParts&)>;
 
 LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& options,
                       const PackSink& packed, const MakeFamily& make) {
-  if (options.device != "auto") choose_device(options.device);  // before the long work of loading
+  const std::int64_t before = resident_bytes();
+  std::unique_ptr<Device> named;  // opened before the long work of loading
+  if (options.device != "auto") named = choose_device(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
   check_threads(options);
   return as_model_error(path.string(), [&] {
-    const std::int64_t before = resident_bytes();
     LoadedModel model;
     model.pool = std::make_unique<ThreadPool>(options.threads);
     Source source = gguf ? open_gguf(path, options) : open_folder(path, options);
@@ -328,7 +331,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
-    model.device = device_for(options, *model.family, source);
+    model.device = device_for(std::move(named), options, *model.family, source);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.limits.pictures.max_pixels = options.max_image_pixels;

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chiasm import _chiasm, _media
 from chiasm._media import Image
 from chiasm._options import utf8
+from chiasm._results import fields_of
 from chiasm.errors import RequestError
 
 FloatArray = npt.NDArray[np.float32]
@@ -64,10 +65,7 @@ class Embedder:
 
     def __init__(self, native: _chiasm.Embedder):
         self._native = native
-        native_info = native.info
-        self.info = EmbedderInfo(
-            **{f.name: getattr(native_info, f.name) for f in dataclasses.fields(EmbedderInfo)}
-        )
+        self.info = EmbedderInfo(**fields_of(EmbedderInfo, native.info))
 
     def __repr__(self) -> str:
         return f"<chiasm.Embedder {self.info.family} {self.info.path} {self.info.dtype}>"

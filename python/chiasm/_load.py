@@ -65,12 +65,8 @@ def load(
     """
     if lora is not None:
         raise RequestError("lora is not supported yet by this version")
-    settings: dict[str, Any] = {
-        "device": utf8("device", device),
-        "dtype": utf8("dtype", dtype),
-        "quantize": "" if quantize is None else utf8("quantize", quantize),
+    settings = _shared_settings(device, dtype, quantize, threads) | {
         "kv_cache": utf8("kv_cache", kv_cache),
-        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
     if max_image_pixels is not None:
@@ -81,6 +77,18 @@ def load(
     with listener(progress, "loading") as hear:
         native = _chiasm.Model.load(str(folder), progress=hear, **settings)
     return Model(native, _chat_template(folder, native.info))
+
+
+def _shared_settings(
+    device: str, dtype: str, quantize: str | None, threads: int | None
+) -> dict[str, Any]:
+    """What all kinds of models take."""
+    return {
+        "device": utf8("device", device),
+        "dtype": utf8("dtype", dtype),
+        "quantize": "" if quantize is None else utf8("quantize", quantize),
+        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
+    }
 
 
 def _chat_template(path: pathlib.Path, info: _chiasm.ModelInfo) -> ChatTemplate | None:
@@ -121,12 +129,7 @@ def load_embedder(
         RequestError: A setting is out of range.
         DeviceError: The device cannot be used; says what is missing.
     """
-    settings: dict[str, Any] = {
-        "device": utf8("device", device),
-        "dtype": utf8("dtype", dtype),
-        "quantize": "" if quantize is None else utf8("quantize", quantize),
-        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
-    }
+    settings = _shared_settings(device, dtype, quantize, threads)
     if max_image_pixels is not None:
         settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
@@ -157,12 +160,7 @@ def load_retriever(
         RequestError: A setting is out of range.
         DeviceError: The device cannot be used; says what is missing.
     """
-    settings: dict[str, Any] = {
-        "device": utf8("device", device),
-        "dtype": utf8("dtype", dtype),
-        "quantize": "" if quantize is None else utf8("quantize", quantize),
-        "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
-    }
+    settings = _shared_settings(device, dtype, quantize, threads)
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         return Retriever(_chiasm.Retriever.load(str(folder), progress=hear, **settings))

@@ -109,8 +109,13 @@ class Plan:
         return dataclasses.asdict(self)
 
 
+def fields_of(kind: type[Any], native: object) -> dict[str, Any]:
+    """What a dataclass of type `kind` holds, by name, read from the runtime's own object."""
+    return {field.name: getattr(native, field.name) for field in dataclasses.fields(kind)}
+
+
 def plan_of(native: _chiasm.Plan) -> Plan:
-    return Plan(**{field.name: getattr(native, field.name) for field in dataclasses.fields(Plan)})
+    return Plan(**fields_of(Plan, native))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -159,6 +164,4 @@ class ModelInfo:
 
 
 def info_of(native: _chiasm.ModelInfo) -> ModelInfo:
-    return ModelInfo(
-        **{field.name: getattr(native, field.name) for field in dataclasses.fields(ModelInfo)}
-    )
+    return ModelInfo(**fields_of(ModelInfo, native))

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from chiasm import _chiasm, _media
 from chiasm._media import Image
 from chiasm._options import utf8
+from chiasm._results import fields_of
 from chiasm.errors import RequestError
 
 FloatArray = npt.NDArray[np.float32]
@@ -53,10 +54,7 @@ class Retriever:
 
     def __init__(self, native: _chiasm.Retriever):
         self._native = native
-        native_info = native.info
-        self.info = RetrieverInfo(
-            **{f.name: getattr(native_info, f.name) for f in dataclasses.fields(RetrieverInfo)}
-        )
+        self.info = RetrieverInfo(**fields_of(RetrieverInfo, native.info))
 
     def __repr__(self) -> str:
         return f"<chiasm.Retriever {self.info.family} {self.info.path} {self.info.dtype}>"

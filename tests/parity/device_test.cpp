@@ -11,25 +11,16 @@
 #include "tests/parity/golden_file.h"
 #include "tests/parity/stage_errors.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/plugin_variable.h"
 
 #ifdef CHIASM_EMULATED_PLUGIN
 
 namespace chiasm::testing {
 namespace {
 
-/// Names the plug-in for as long as it lives, also when loading throws: later tests use the CPU.
-struct NamedPlugin {
-  NamedPlugin() {
-    const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
-    setenv("CHIASM_CUDA_PLUGIN", card != nullptr ? card : CHIASM_EMULATED_PLUGIN, 1);
-  }
-  ~NamedPlugin() { unsetenv("CHIASM_CUDA_PLUGIN"); }
-  NamedPlugin(const NamedPlugin&) = delete;
-  NamedPlugin& operator=(const NamedPlugin&) = delete;
-};
-
 Model load(const std::string& folder, const std::string& device, const std::string& dtype) {
-  const NamedPlugin plugin;
+  const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
+  const PluginVariable plugin(card != nullptr ? card : CHIASM_EMULATED_PLUGIN);
   LoadOptions options;
   options.device = device;
   options.dtype = dtype;

@@ -5,11 +5,6 @@
 Needs what make_golden.py needs, and its pictures.
 """
 
-import importlib
-import sys
-
-import torch
-import transformers
 from families import base
 
 FAMILIES = [
@@ -27,15 +22,5 @@ FAMILIES = [
 ]
 
 
-def main():
-    torch.set_num_threads(2)
-    transformers.utils.logging.disable_progress_bar()
-    transformers.utils.logging.set_verbosity_error()
-    for family in FAMILIES:
-        for folder in importlib.import_module(f"families.{family}").FOLDERS:
-            if not sys.argv[1:] or family in sys.argv[1:] or folder.name in sys.argv[1:]:
-                base.make(folder)
-
-
 if __name__ == "__main__":
-    main()
+    base.make_folders(FAMILIES, base.make)

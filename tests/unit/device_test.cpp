@@ -3,41 +3,18 @@
 
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <cstring>
-#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/error.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/plugin_variable.h"
 
 namespace chiasm {
 namespace {
 
 using namespace chiasm::testing;
-
-/// Names the plug-in while it lives.
-class PluginVariable {
- public:
-  explicit PluginVariable(const char* path) {
-    if (const char* old = std::getenv(kName); old != nullptr) old_ = old;
-    setenv(kName, path, 1);
-  }
-  ~PluginVariable() {
-    if (old_) {
-      setenv(kName, old_->c_str(), 1);
-    } else {
-      unsetenv(kName);
-    }
-  }
-  PluginVariable(const PluginVariable&) = delete;
-  PluginVariable& operator=(const PluginVariable&) = delete;
-
- private:
-  static constexpr const char* kName = "CHIASM_CUDA_PLUGIN";
-  std::optional<std::string> old_;
-};
 
 TEST(DeviceSeam, WithoutAPluginTheCpuRunsAndCudaSaysWhatIsMissing) {
   const PluginVariable none("/no/such/plugin.so");

@@ -102,6 +102,11 @@ def _request(
     return model._request(prompt, None, options, tools=tools)  # type: ignore[arg-type]
 
 
+def totals(results: list[Result], to_first: float | None) -> dict[str, Any]:
+    """What ends a reply: its tokens and its seconds."""
+    return {"usage": usage(results), "timings": timings(results, to_first)}
+
+
 def usage(results: list[Result]) -> dict[str, Any]:
     """OpenAI's usage, with the tokens of pictures. Choices share their prompt."""
     u = results[0].usage

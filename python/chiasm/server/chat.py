@@ -8,19 +8,20 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from chiasm import _chiasm
 from chiasm._model import Model
 from chiasm._results import Result
 from chiasm.server import schema
-from chiasm.server.answers import Call, answer, logprobs, sampling, timings, usage
+from chiasm.server.answers import Call, answer, logprobs, sampling, totals
 from chiasm.server.calls import Reader, Tools, listed
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
 from chiasm.server.prompts import read_messages
+from chiasm.server.replies import reply
 from chiasm.server.state import State, state_of
-from chiasm.server.stream import DONE, event, gone, opened
+from chiasm.server.stream import DONE, event
 
 router = APIRouter()
 
@@ -28,14 +29,7 @@ router = APIRouter()
 @router.post("/v1/chat/completions", response_model=None)
 async def chat_completions(body: schema.ChatRequest, request: Request) -> Response:
     """Answers messages of words and pictures."""
-    state = state_of(request)
-    call = _Call(state, body)
-    if body.stream:
-        return await opened(call.events(), request)
-    job = await state.jobs.run(call.work, gone(request))
-    results = job.done.result()
-    state.metrics.answered(job, results)
-    return JSONResponse(call.whole(results, job.to_first))
+    return await reply(_Call(state_of(request), body), body.stream, request)
 
 
 class _Call:
@@ -68,11 +62,7 @@ class _Call:
 
     def whole(self, results: list[Result], to_first: float | None) -> dict[str, Any]:
         choices = [self._choice(i, result) for i, result in enumerate(results)]
-        return self._head | {
-            "choices": choices,
-            "usage": usage(results),
-            "timings": timings(results, to_first),
-        }
+        return self._head | {"choices": choices} | totals(results, to_first)
 
     def _choice(self, index: int, result: Result) -> dict[str, Any]:
         words, calls = self._tools.read(result)
@@ -112,7 +102,7 @@ class _Call:
                 yield self._chunk(i, delta, result, bool(calls))
             options = self._body.stream_options
             if options is not None and options.include_usage:
-                tail = {"usage": usage(results), "timings": timings(results, job.to_first)}
+                tail = totals(results, job.to_first)
                 yield event(self._chunk_head() | {"choices": []} | tail)
             yield DONE
         finally:

@@ -8,17 +8,18 @@ from collections.abc import AsyncIterator
 from typing import Any, Union, cast
 
 from fastapi import APIRouter, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from chiasm import _chiasm
 from chiasm._model import Model
 from chiasm._results import Result
 from chiasm.server import schema
-from chiasm.server.answers import Call, answer, sampling, timings, token_name, usage
+from chiasm.server.answers import Call, answer, sampling, token_name, totals
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
+from chiasm.server.replies import reply
 from chiasm.server.state import State, state_of
-from chiasm.server.stream import DONE, event, gone, opened
+from chiasm.server.stream import DONE, event
 
 router = APIRouter()
 _DEFAULT_MAX_TOKENS = 16  # OpenAI's
@@ -27,14 +28,7 @@ _DEFAULT_MAX_TOKENS = 16  # OpenAI's
 @router.post("/v1/completions", response_model=None)
 async def completions(body: schema.CompletionRequest, request: Request) -> Response:
     """Continues a text, or token ids."""
-    state = state_of(request)
-    call = _Call(state, body)
-    if body.stream:
-        return await opened(call.events(), request)
-    job = await state.jobs.run(call.work, gone(request))
-    results = job.done.result()
-    state.metrics.answered(job, results)
-    return JSONResponse(call.whole(results, job.to_first))
+    return await reply(_Call(state_of(request), body), body.stream, request)
 
 
 class _Call:
@@ -61,11 +55,7 @@ class _Call:
         return answer(self._model, self._prompt, call, self._state.settings, receive, flag)
 
     def whole(self, results: list[Result], to_first: float | None) -> dict[str, Any]:
-        return self._head | {
-            "choices": [self._choice(i, r.text, r) for i, r in enumerate(results)],
-            "usage": usage(results),
-            "timings": timings(results, to_first),
-        }
+        return self._head | {"choices": [self._choice(i, r.text, r) for i, r in enumerate(results)]} | totals(results, to_first)
 
     async def events(self) -> AsyncIterator[bytes]:
         job = self._state.jobs.submit(self.work)
@@ -78,7 +68,7 @@ class _Call:
                 yield event(self._head | {"choices": [self._choice(i, "", result)]})
             options = self._body.stream_options
             if options is not None and options.include_usage:
-                tail = {"usage": usage(results), "timings": timings(results, job.to_first)}
+                tail = totals(results, job.to_first)
                 yield event(self._head | {"choices": []} | tail)
             yield DONE
         finally:

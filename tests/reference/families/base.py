@@ -1,9 +1,11 @@
 """What all vision-language goldens share: a folder's description, its weights, its files, and the
 recording of what transformers computes with it. One file per family beside this one."""
 
+import importlib
 import json
 import math
 import pathlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -392,13 +394,30 @@ def make(f: Folder):
         "turn": record_turn(ref) if f.chat_template else None,
         "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
     }
+    save(folder, golden, record)
+
+
+def save(folder, golden, record):
+    """Writes what a folder's tests are held to, and tells how sure the greedy tokens are."""
     golden.save(folder / "golden.safetensors")
     (folder / "golden.safetensors").chmod(0o644)
     text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
     (folder / "golden.json").write_text(text + "\n")
-    for case in cases:
+    for case in record["cases"]:
         print(
             f"  {case['name']}: {len(case['ids'])} tokens, {len(set(case['greedy']))} distinct greedy, "
             f"margins {case['greedy_margin']:.1e} {case['penalized_margin']:.1e}"
         )
     print(f"  {sum(p.stat().st_size for p in folder.iterdir()) // 1000} KB")
+
+
+def make_folders(families, make):
+    """Calls `make` for the folders of `families`: all, or those that the command line names, by their
+    own or by their family's name."""
+    torch.set_num_threads(2)
+    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.set_verbosity_error()
+    for family in families:
+        for folder in importlib.import_module(f"families.{family}").FOLDERS:
+            if not sys.argv[1:] or family in sys.argv[1:] or folder.name in sys.argv[1:]:
+                make(folder)

@@ -167,16 +167,7 @@ def make(f):
         if ids[:2] == [ref.tokenizer.bos_token_id] * 2:
             ids = ids[1:]
         record["turn"] = {"words": words, "images": [], "sounds": places, "ids": ids}
-    golden.save(folder / "golden.safetensors")
-    (folder / "golden.safetensors").chmod(0o644)
-    text = json.dumps(record, ensure_ascii=False, separators=(",", ":"))
-    (folder / "golden.json").write_text(text + "\n")
-    for case in cases:
-        print(
-            f"  {case['name']}: {len(case['ids'])} tokens, {len(set(case['greedy']))} distinct greedy, "
-            f"margins {case['greedy_margin']:.1e} {case['penalized_margin']:.1e}"
-        )
-    print(f"  {sum(p.stat().st_size for p in folder.iterdir()) // 1000} KB")
+    base.save(folder, golden, record)
 
 
 def ref_ends(ref):
