@@ -2,11 +2,58 @@
 #include <pybind11/stl.h>
 #include <pybind11/typing.h>
 
+#include <algorithm>
+#include <filesystem>
+
 #include "python/bind.h"
+#include "vision/video_file.h"
 
 namespace chiasm::python {
 
+namespace {
+
+/// uint8 [height, width, 3].
+Tensor pixels_of(const vision::Image& frame) {
+  Tensor out(DType::u8, {frame.height, frame.width, 3});
+  std::ranges::copy(frame.rgb, out.view<std::uint8_t>().data());
+  return out;
+}
+
+void bind_video_file(py::module_& m) {
+  py::class_<vision::VideoFile>(m, "VideoFile", "An open video file. For one thread at a time.")
+      .def(py::init([](const std::string& path) {
+             return vision::VideoFile(std::filesystem::path(path), vision::VideoLimits());
+           }),
+           py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+           "Counts the frames. MediaError for what is no video, DeviceError without FFmpeg.")
+      .def_property_readonly("frames", [](const vision::VideoFile& v) { return v.info().frames; })
+      .def_property_readonly("fps", [](const vision::VideoFile& v) { return v.info().fps; })
+      .def_property_readonly("seconds", [](const vision::VideoFile& v) { return v.info().seconds; })
+      .def_property_readonly("width", &vision::VideoFile::width)
+      .def_property_readonly("height", &vision::VideoFile::height)
+      .def(
+          "read",
+          [](vision::VideoFile& self, const std::vector<std::int64_t>& frames) {
+            std::vector<Tensor> read;
+            unlocked([&](const Poll& poll) {
+              const auto heard = [&] {
+                if (poll && poll()) throw Interrupted("interrupted by the caller");
+              };
+              self.read(frames, heard,
+                        [&](const vision::Image& frame) { read.push_back(pixels_of(frame)); });
+            });
+            py::typing::List<py::array_t<std::uint8_t>> out;
+            for (Tensor& frame : read) out.append(array(std::move(frame)));
+            return out;
+          },
+          py::arg("frames"),
+          "uint8 [height, width, 3] of each of `frames`, ascending numbers from 0.");
+}
+
+}  // namespace
+
 void bind_video_input(py::module_& m) {
+  bind_video_file(m);
   py::class_<VideoInput>(m, "VideoInput", "A video: a file, its content, or frames as pictures.")
       .def_static("from_file", &VideoInput::from_file, py::arg("path"),
                   "A file, which is read when its turn comes.")

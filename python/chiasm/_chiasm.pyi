@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -399,6 +399,33 @@ class ImageInput:
         """
     @property
     def name(self) -> str:
+        ...
+class VideoFile:
+    """
+    An open video file. For one thread at a time.
+    """
+    def __init__(self, path: str) -> None:
+        """
+        Counts the frames. MediaError for what is no video, DeviceError without FFmpeg.
+        """
+    def read(self, frames: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> list[numpy.typing.NDArray[numpy.uint8]]:
+        """
+        uint8 [height, width, 3] of each of `frames`, ascending numbers from 0.
+        """
+    @property
+    def fps(self) -> float:
+        ...
+    @property
+    def frames(self) -> int:
+        ...
+    @property
+    def height(self) -> int:
+        ...
+    @property
+    def seconds(self) -> float:
+        ...
+    @property
+    def width(self) -> int:
         ...
 class VideoInput:
     """

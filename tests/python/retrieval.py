@@ -1,7 +1,9 @@
 """What the tests of retrieval share: folders of files, and rows to be compared."""
 
 import hashlib
+import io
 import pathlib
+import struct
 
 import numpy as np
 import PIL.Image
@@ -66,3 +68,39 @@ def rows(index: rag.Index) -> dict[str, str]:
         assert row["id"] not in found, "an item is in the index twice"
         found[row["id"]] = hashlib.blake2b(repr(sorted(row.items())).encode()).hexdigest()
     return found
+
+
+def film(file: pathlib.Path, frames: list[np.ndarray], rate: int) -> pathlib.Path:
+    """An AVI of JPEG frames, written by hand."""
+
+    def chunk(name: bytes, body: bytes) -> bytes:
+        return name + struct.pack("<I", len(body)) + body + b"\0" * (len(body) % 2)
+
+    def listed(name: bytes, *chunks: bytes) -> bytes:
+        return chunk(b"LIST", name + b"".join(chunks))
+
+    height, width = frames[0].shape[:2]
+    encoded = []
+    for frame in frames:
+        out = io.BytesIO()
+        PIL.Image.fromarray(frame).save(out, "JPEG", quality=90)
+        encoded.append(chunk(b"00dc", out.getvalue()))
+    count, most = len(frames), max(map(len, encoded))
+    main = struct.pack("<14I", 1_000_000 // rate, 0, 0, 16, count, 0, 1, most, width, height, *[0] * 4)
+    stream = struct.pack(
+        "<4s4sIHHIIIIIIII4H", b"vids", b"MJPG", 0, 0, 0, 0, 1, rate, 0, count, most, 0, 0, 0, 0, 0, 0
+    )
+    picture = struct.pack("<IiiHH4sIiiII", 40, width, height, 1, 24, b"MJPG", 0, 0, 0, 0, 0)
+    header = listed(
+        b"hdrl",
+        chunk(b"avih", main),
+        listed(b"strl", chunk(b"strh", stream), chunk(b"strf", picture)),
+    )
+    places, at = b"", 4
+    for frame in encoded:
+        places += struct.pack("<4sIII", b"00dc", 16, at, len(frame) - 8)
+        at += len(frame)
+    body = header + listed(b"movi", *encoded) + chunk(b"idx1", places)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(chunk(b"RIFF", b"AVI " + body))
+    return file

@@ -154,7 +154,7 @@ def test_bad_files_are_reported_and_skipped(index, folder):
     names = {os.path.basename(problem.path): problem.what for problem in report.problems}
     assert set(names) == {*bad, "gone.png"} and heard == report.problems
     assert (report.added, report.others) == (9, 1)
-    assert "decodes no video" in names["film.mp4"] and "speech model" in names["sound.wav"]
+    assert "speech model" in names["sound.wav"]
     again = index.add(folder)
     assert (again.unchanged, len(again.problems)) == (9, len(bad) + 1)
     (folder / "picture_1.png").write_bytes(b"was a picture")  # what the index had of it is no more

@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 import pytest
 from conftest import GOLDEN
+from passages import QUESTIONS, passages
 
 import chiasm
 from chiasm import RequestError
@@ -53,3 +54,32 @@ def test_narrow_formats_point_the_same_way(embedder, settings):
     texts = [c["text"] for c in CASES]
     exact = embedder.embed_text(texts, truncate=True)
     assert (narrow.embed_text(texts, truncate=True) * exact).sum(axis=1).min() > 0.995
+
+
+def test_the_nearest_of_1200_passages_are_those_of_sentence_transformers(embedder):
+    told = json.loads((GOLDEN / "embedders" / "minilm_top10.json").read_text(encoding="utf-8"))
+    texts = passages()
+    scores = embedder.embed_text(QUESTIONS) @ embedder.embed_text(texts).T
+    for row, nearest, theirs in zip(scores, told["nearest"], told["scores"]):
+        ours = (-row).argsort()[:10]
+        np.testing.assert_allclose(row[ours], theirs, atol=1e-5)
+        # In their order, but where two scores are the same within float32's sums.
+        swapped = [i for i in range(10) if ours[i] != nearest[i]]
+        assert all(abs(row[ours[i]] - row[nearest[i]]) < 1e-6 for i in swapped)
+
+
+def test_an_index_finds_the_same_passages(embedder, tmp_path):
+    pytest.importorskip("lancedb", reason='pip install "chiasm[rag]"')
+    from chiasm import rag
+
+    told = json.loads((GOLDEN / "embedders" / "minilm_top10.json").read_text(encoding="utf-8"))
+    texts = passages()
+    folder = tmp_path / "passages"
+    folder.mkdir()
+    for number, text in enumerate(texts):
+        (folder / f"{number:04}.txt").write_text(text, encoding="utf-8")
+    index = rag.Index(tmp_path / "db.lance", text_model=embedder)
+    assert index.add(folder).items == len(texts)
+    for question, nearest in list(zip(QUESTIONS, told["nearest"]))[::5]:
+        hits = index.search(question, limit=10, mode="meaning", kinds=["passage"])
+        assert [int(pathlib.Path(hit.path).stem) for hit in hits] == nearest

@@ -10,6 +10,7 @@ from chiasm.errors import Error, MediaError
 from chiasm.rag._files import Found, read_whole
 from chiasm.rag._hits import Hit
 from chiasm.rag._readers import page_pixels, read_picture
+from chiasm.rag._video import frame_pixels
 
 LOOKED_AT = ("picture", "page", "frame")
 
@@ -22,7 +23,7 @@ def picture_of(hit: Hit, thumbnail: bytes | None = None) -> Image:
     """
     try:
         if hit.kind == "frame":
-            raise MediaError(f"{hit.path}: this version decodes no video")
+            return frame_pixels(hit.file_path, hit.start_s or 0.0)
         format = "pdf" if hit.kind == "page" else "picture"
         data = read_whole(Found(hit.file_path, format, 0, 0))
         if hit.kind == "page":
