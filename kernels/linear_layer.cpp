@@ -115,12 +115,17 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
     if (bias && !part.biased) {
       bias_.insert(bias_.end(), std::size_t(part.out), 0.0f);
     } else if (bias) {
-      const Tensor values = weights.floats(scope + ".bias", {part.out});
-      const float* data = values.view<float>().data();
-      bias_.insert(bias_.end(), data, data + part.out);
+      read_bias(weights, scope + ".bias", part.out);
     }
   }
   weight_ = make_matrix(ctx, weights, fused + ".weight", names, shapes, in, format, importance);
+}
+
+/// Puts the bias `name` [out] behind what is there.
+void LinearLayer::read_bias(const Weights& weights, std::string_view name, std::int64_t out) {
+  const Tensor values = weights.floats(name, {out});
+  const float* data = values.view<float>().data();
+  bias_.insert(bias_.end(), data, data + out);
 }
 
 LinearLayer LinearLayer::from_convolution(const Context& ctx, const Weights& weights,
@@ -129,18 +134,16 @@ LinearLayer LinearLayer::from_convolution(const Context& ctx, const Weights& wei
   LinearLayer layer;
   layer.weight_ =
       make_matrix(ctx, weights, name, {&name, 1}, {&kernel, 1}, kernel.count() / kernel[0], format);
-  if (bias) {
-    const Tensor values = weights.floats("bias", {kernel[0]});
-    const float* data = values.view<float>().data();
-    layer.bias_.assign(data, data + kernel[0]);
-  }
+  if (bias) layer.read_bias(weights, "bias", kernel[0]);
   return layer;
 }
 
 LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weights,
                                          std::string_view name, std::int64_t in, std::int64_t out,
-                                         WeightFormat format) {
+                                         WeightFormat format, std::string_view bias,
+                                         std::span<const float> importance) {
   LinearLayer layer;
+  if (!bias.empty()) layer.read_bias(weights, bias, out);
   const std::string source(name), turned = source + ".transposed";
   if (weights.has(turned)) {  // of a packed file
     const TensorEntry& entry = weights.entry(turned, {out, in});
@@ -155,7 +158,7 @@ LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weig
     for (std::int64_t o = 0; o < out; o++) rows[std::size_t(o * in + i)] = from.row(i)[o];
   }
   const WeightRows part{reinterpret_cast<const std::byte*>(rows.data()), DType::f32, out};
-  layer.weight_ = Matrix::pack(ctx, {&part, 1}, in, format);
+  layer.weight_ = Matrix::pack(ctx, {&part, 1}, in, format, importance);
   weights.packed(turned, {&source, 1}, format_name(format), {out, in}, layer.weight_.data());
   return layer;
 }

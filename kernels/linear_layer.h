@@ -35,11 +35,12 @@ class LinearLayer {
   static LinearLayer from_convolution(const Context& ctx, const Weights& weights,
                                       const Shape& kernel, bool bias, WeightFormat format);
 
-  /// A matrix that the file holds as [in, out]: reads `name` and packs it turned round, without a
-  /// bias.
+  /// A matrix that the file holds as [in, out]: reads `name` and packs it turned round. `bias`
+  /// names its bias [out]; empty: it has none.
   static LinearLayer from_transposed(const Context& ctx, const Weights& weights,
                                      std::string_view name, std::int64_t in, std::int64_t out,
-                                     WeightFormat format);
+                                     WeightFormat format, std::string_view bias = "",
+                                     std::span<const float> importance = {});
 
   /// y = act(x W^T + b).  x: [rows, in], y: [rows, out].
   void operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
@@ -57,6 +58,8 @@ class LinearLayer {
   std::size_t bytes() const { return weight_.bytes() + bias_.size() * sizeof(float); }
 
  private:
+  void read_bias(const Weights& weights, std::string_view name, std::int64_t out);
+
   Matrix weight_;
   std::vector<float> bias_;
 };

@@ -86,8 +86,8 @@ struct Decoder::Calibration {
 Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, const Weights& head,
                  bool tied, const DecoderFormats& formats)
     : config_(c),
-      embedding_(kernels::load_matrix(ctx, w, "embed_tokens.weight", c.vocab_size, c.hidden_size,
-                                      formats.embedding)),
+      embedding_(kernels::load_matrix(ctx, w, std::string(c.names.embeddings) + ".weight",
+                                      c.vocab_size, c.hidden_size, formats.embedding)),
       tied_(tied),
       norm_(load_norm(c, w, c.names.final_norm, c.hidden_size)) {
   config_.embedding_scale = in_format(c.embedding_scale, embedding_.format());
@@ -102,8 +102,8 @@ Decoder::Decoder(const Context& ctx, const DecoderConfig& c, const Weights& w, c
   std::optional<Calibration> calibration;
   if (formats.calibrate) calibration.emplace(ctx, *this);
   for (std::int64_t i = 0; i < c.layers; i++) {
-    layers_.push_back(
-        make_layer(ctx, i, w.scope("layers", i), formats, calibration ? &*calibration : nullptr));
+    layers_.push_back(make_layer(ctx, i, w.scope(c.names.layers, i), formats,
+                                 calibration ? &*calibration : nullptr));
   }
 }
 

@@ -38,8 +38,8 @@ struct DecoderFormats {
 /// Immutable after construction; safe to share. Sequence states are the caller's.
 class Decoder {
  public:
-  /// `weights` has the scope that holds "embed_tokens", "layers" and the last norm ("model" for a
-  /// text model); `head` that of "lm_head.weight", read unless `tied`.
+  /// `weights` has the scope that holds the token table, the layers and the last norm ("model" for
+  /// most text models); `head` that of "lm_head.weight", read unless `tied`.
   Decoder(const Context& ctx, const DecoderConfig& config, const Weights& weights,
           const Weights& head, bool tied, const DecoderFormats& formats);
 

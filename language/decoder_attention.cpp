@@ -8,17 +8,27 @@ SelfAttention::SelfAttention(const Context& ctx, const DecoderConfig& c, std::in
                              std::int64_t cached, const Weights& w, kernels::WeightFormat format)
     : cached_(cached),
       sliding_(c.layer[std::size_t(index)].sliding),
-      turned_(!c.rope.inv_freq.empty()),
-      shape_{c.heads, c.kv_heads, c.head_dim, c.attention_scale, c.attention_softcap, false},
+      turned_(!c.rope.inv_freq.empty() && c.layer[std::size_t(index)].turned),
+      shape_{c.heads,
+             c.kv_heads,
+             c.head_dim,
+             c.attention_scale * c.layer[std::size_t(index)].scale,
+             c.attention_softcap,
+             false},
       norm_(load_norm(c, w, c.names.mixer_norm, c.hidden_size)),
       out_norm_(load_norm(c, w, c.names.mixed_norm, c.hidden_size)) {
   const Weights attention = w.scope(c.names.attention);
   const std::int64_t q = c.heads * c.head_dim, kv = c.kv_heads * c.head_dim;
   q_norm_ = load_norm(c, attention, c.names.q_norm, c.head_dim);
   k_norm_ = load_norm(c, attention, c.names.k_norm, c.head_dim);
-  qkv_ = {ctx,           attention,  {{"q_proj", q}, {"k_proj", kv, c.k_bias}, {"v_proj", kv}},
-          c.hidden_size, c.qkv_bias, format};
-  out_ = {ctx, attention, {{c.names.out, c.hidden_size}}, q, c.out_bias, format};
+  if (c.names.qkv.empty()) {
+    qkv_ = {ctx,           attention,  {{"q_proj", q}, {"k_proj", kv, c.k_bias}, {"v_proj", kv}},
+            c.hidden_size, c.qkv_bias, format};
+  } else {
+    qkv_ = load_linear(ctx, c, attention, {c.names.qkv, q + 2 * kv}, c.hidden_size, c.qkv_bias,
+                       format);
+  }
+  out_ = load_linear(ctx, c, attention, {c.names.out, c.hidden_size}, q, c.out_bias, format);
   shape_.bf16_products = allows_bf16_products(qkv_);
 }
 

@@ -58,13 +58,23 @@ std::vector<std::int32_t> positions_of(std::span<const BatchPart> parts, std::in
   return out;
 }
 
-void turn(const Context& ctx, const RopeFrequencies& rope, std::span<const std::int32_t> position,
-          std::int64_t rows, Arena& arena, DecoderBatch::Reach& reach) {
-  const auto half = std::int64_t(rope.inv_freq.size());
+void turn(const Context& ctx, const RopeFrequencies& rope, const DecoderBatch& batch,
+          std::span<const BatchPart> parts, Arena& arena, DecoderBatch::Reach& reach) {
+  const auto half = std::int64_t(rope.inv_freq.size()), rows = std::int64_t(batch.slot.size());
   reach.cosine = arena.floats({rows, half}, "cosine");
   reach.sine = arena.floats({rows, half}, "sine");
-  kernels::rotary_table(ctx, position, rope.inv_freq, rope.axis, rope.attention_scaling,
-                        reach.cosine, reach.sine);
+  if (rope.long_inv_freq.empty()) {
+    return kernels::rotary_table(ctx, batch.position, rope.inv_freq, rope.axis,
+                                 rope.attention_scaling, reach.cosine, reach.sine);
+  }
+  for (std::size_t i = 0; i < parts.size(); i++) {  // one axis: positions lie row by row
+    const kernels::AttentionSequence& own = batch.sequences[i];
+    const auto& inv_freq = parts[i].is_long ? rope.long_inv_freq : rope.inv_freq;
+    kernels::rotary_table(ctx, {batch.position.data() + own.q_begin, std::size_t(own.q_count)},
+                          inv_freq, {}, rope.attention_scaling,
+                          reach.cosine.slice_rows(own.q_begin, own.q_count),
+                          reach.sine.slice_rows(own.q_begin, own.q_count));
+  }
 }
 
 }  // namespace
@@ -81,9 +91,9 @@ DecoderBatch DecoderBatch::lay_out(const Context& ctx, const DecoderConfig& conf
   }
   batch.position = positions_of(parts, axes);
   if (config.rope.inv_freq.empty()) return batch;
-  turn(ctx, config.rope, batch.position, rows, arena, batch.full);
+  turn(ctx, config.rope, batch, parts, arena, batch.full);
   if (config.sliding_rope) {
-    turn(ctx, *config.sliding_rope, batch.position, rows, arena, batch.sliding);
+    turn(ctx, *config.sliding_rope, batch, parts, arena, batch.sliding);
   } else {
     batch.sliding.cosine = batch.full.cosine;
     batch.sliding.sine = batch.full.sine;

@@ -29,6 +29,9 @@ struct BatchPart {
   std::span<const std::int32_t> span_begin = {};
   /// What the rows look at besides each other, in decoders with an encoder. Null: nothing.
   const CrossMemory* cross = nullptr;
+  /// Whether the whole sequence is longer than RopeFrequencies::short_length. All of its parts are
+  /// turned alike: one that outgrows the length is computed again from its beginning.
+  bool is_long = false;
 };
 
 /// Rows that get something added after the first layers (qwen3_vl's deepstack): after layer i,

@@ -34,6 +34,9 @@ constexpr std::array kTypes = {
     Entry{"gemma2", read_gemma2},
     Entry{"gemma3_text", read_gemma3},
     Entry{"lfm2", read_lfm2},
+    Entry{"gpt2", read_gpt2},
+    Entry{"phi3", read_phi3},
+    Entry{"smollm3", read_smollm3},
     Entry{"whisper", read_whisper},
 };
 
@@ -102,7 +105,7 @@ std::int64_t DecoderConfig::row_macs() const {
   const std::int64_t attention = 2 * hidden_size * (q + kv);
   const std::int64_t cross = names.cross.empty() ? 0 : 2 * hidden_size * q;
   const std::int64_t convolution = hidden_size * (4 * hidden_size + taps);
-  const std::int64_t mlp = (names.gate.empty() ? 2 : 3) * hidden_size * intermediate_size;
+  const std::int64_t mlp = (gated() ? 3 : 2) * hidden_size * intermediate_size;
   return layers_of(Mixer::attention) * (attention + cross) +
          layers_of(Mixer::short_convolution) * convolution + layers * mlp;
 }
@@ -113,7 +116,7 @@ std::int64_t DecoderConfig::scratch_floats() const {
       hidden_size + 2 * q + 2 * kv + (names.mixed_norm.empty() ? 0 : hidden_size);
   const std::int64_t convolution = taps > 0 ? 5 * hidden_size : 0;
   const std::int64_t inner =
-      intermediate_size + (names.gate.empty() ? 0 : kernels::gate_scratch(intermediate_size));
+      intermediate_size + (gated() ? kernels::gate_scratch(intermediate_size) : 0);
   const std::int64_t mlp = hidden_size + inner + (names.mlp_out_norm.empty() ? 0 : hidden_size);
   const auto tables =
       2 * std::int64_t(rope.inv_freq.size() + (sliding_rope ? sliding_rope->inv_freq.size() : 0));

@@ -14,6 +14,7 @@ namespace chiasm::language {
 
 /// What a family calls the parts of its decoder. An empty name: it has no such part.
 struct DecoderNames {
+  std::string_view embeddings = "embed_tokens", layers = "layers";
   std::string_view positions = "";  // a learned table, added to the first layer's rows
   std::string_view final_norm = "norm";
   std::string_view mixer_norm = "input_layernorm";         // before attention
@@ -21,10 +22,12 @@ struct DecoderNames {
   std::string_view mlp_norm = "post_attention_layernorm";  // before the MLP
   std::string_view mlp_out_norm = "";                      // of what the MLP adds
   std::string_view attention = "self_attn", out = "o_proj";
+  std::string_view qkv = "";  // q, k and v stored as one matrix; else "q_proj", "k_proj", "v_proj"
   std::string_view q_norm = "", k_norm = "";     // of each head, before it is turned
   std::string_view cross = "", cross_norm = "";  // attention to what an encoder made
   std::string_view convolution = "conv";
   std::string_view mlp = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj";
+  std::string_view gate_up = "";  // instead of `gate` and `up`: both stored as one matrix
 };
 
 enum class Mixer { attention, short_convolution };
@@ -32,6 +35,8 @@ enum class Mixer { attention, short_convolution };
 struct DecoderLayerConfig {
   Mixer mixer = Mixer::attention;
   bool sliding = false;  // its rows see the last `sliding_window` keys only
+  bool turned = true;    // q and k by their positions, where the config has frequencies
+  float scale = 1;       // of q . k, beside the attention_scale of all layers
 };
 
 /// A text model's config.json (or `text_config`).
@@ -43,7 +48,8 @@ struct DecoderConfig {
 
   kernels::NormKind norm;
   bool qkv_bias = false, out_bias = false, mlp_bias = false;
-  bool k_bias = true;  // where q and v have biases
+  bool k_bias = true;       // where q and v have biases
+  bool transposed = false;  // the layers' matrices are stored as [in, out]
   kernels::Activation activation = kernels::Activation::silu;
 
   bool bidirectional = false;  // a prompt's rows see each other both ways: for families to arrange
@@ -69,6 +75,7 @@ struct DecoderConfig {
   /// Axes of the positions that rows are turned by: 1, or 3 (time, height, width).
   std::int64_t position_axes() const;
   std::int64_t layers_of(Mixer mixer) const;
+  bool gated() const { return !names.gate.empty() || !names.gate_up.empty(); }
   /// Multiplications of one row by the weights of all layers.
   std::int64_t row_macs() const;
   /// Scratch numbers of one row in a forward pass, x itself aside.

@@ -8,13 +8,10 @@
 namespace chiasm::language {
 
 namespace {
-
 constexpr std::string_view kSliding = "sliding_attention", kFull = "full_attention";
+}  // namespace
 
-/// Sets which layers slide: by `layer_types`, else by `slides(i)`.
-template <class Slides>
-void read_layer_types(const Json& config, std::int64_t window, const Slides& slides,
-                      DecoderConfig& c) {
+void read_layer_types(const Json& config, std::int64_t window, DecoderConfig& c) {
   bool any = false;
   const bool listed = config.has("layer_types");
   if (listed && std::int64_t(config["layer_types"].size()) != c.layers) {
@@ -23,7 +20,6 @@ void read_layer_types(const Json& config, std::int64_t window, const Slides& sli
   }
   for (std::int64_t i = 0; i < c.layers; i++) {
     bool& sliding = c.layer[std::size_t(i)].sliding;
-    sliding = slides(i);
     if (listed) {
       const Json entry = config["layer_types"][std::size_t(i)];
       const std::string type = entry.str();
@@ -41,12 +37,26 @@ void read_layer_types(const Json& config, std::int64_t window, const Slides& sli
   c.sliding_window = any ? window : 0;
 }
 
+float number_or_none(const Json& config, std::string_view key, double otherwise) {
+  const bool null = config.raw().contains(key) && !config.has(key);
+  return null ? 0.0f : float(config.number(key, otherwise));
+}
+
+namespace {
+
+/// The layers for which `slides(i)` holds slide, unless the config lists them.
+template <class Slides>
+void slide_where(const Json& config, std::int64_t window, const Slides& slides, DecoderConfig& c) {
+  for (std::int64_t i = 0; i < c.layers; i++) c.layer[std::size_t(i)].sliding = slides(i);
+  read_layer_types(config, window, c);
+}
+
 /// Qwen's way: the layers from `max_window_layers` on slide if `use_sliding_window` is set.
 void read_qwen_window(const Json& config, std::int64_t first, DecoderConfig& c) {
   const bool used = config.boolean("use_sliding_window", false);
   const std::int64_t window = used ? config.integer("sliding_window", 4096) : 0;
   const std::int64_t from = config.integer("max_window_layers", first);
-  read_layer_types(
+  slide_where(
       config, window, [&](std::int64_t i) { return used && i >= from; }, c);
 }
 
@@ -84,12 +94,6 @@ void read_gemma2_parts(const Json& config, DecoderConfig& c) {
   c.names.mlp_norm = "pre_feedforward_layernorm";
   c.names.mlp_out_norm = "post_feedforward_layernorm";
   c.attention_scale = 1.0f / std::sqrt(float(config.number("query_pre_attn_scalar", 256)));
-}
-
-/// A number that is null where there is none; `otherwise` where the key is missing.
-float number_or_none(const Json& config, std::string_view key, double otherwise) {
-  const bool null = config.raw().contains(key) && !config.has(key);
-  return null ? 0.0f : float(config.number(key, otherwise));
 }
 
 }  // namespace
@@ -184,7 +188,7 @@ DecoderConfig read_gemma2(const Json& config) {
   read_gemma2_parts(config, c);
   c.attention_softcap = number_or_none(config, "attn_logit_softcapping", 50);
   c.logit_softcap = number_or_none(config, "final_logit_softcapping", 30);
-  read_layer_types(
+  slide_where(
       config, config.integer("sliding_window", 4096), [](std::int64_t i) { return i % 2 == 0; }, c);
   c.rope = rope_frequencies(config, c.head_dim);
   return c;
@@ -207,7 +211,7 @@ DecoderConfig read_gemma3(const Json& config) {
   c.logit_softcap = number_or_none(config, "final_logit_softcapping", 0);
   const std::int64_t pattern = config.integer("sliding_window_pattern", 6);
   if (pattern < 1) fail<ModelError>(config.where(), ": sliding_window_pattern is ", pattern);
-  read_layer_types(
+  slide_where(
       config, config.integer("sliding_window", 4096),
       [&](std::int64_t i) { return (i + 1) % pattern != 0; }, c);
   c.rope = rope_frequencies(config, c.head_dim, {.theta = 1e6, .layer_type = kFull});

@@ -21,6 +21,13 @@ struct DecoderDefaults {
 /// ModelError for sizes that do not describe a decoder.
 void check_sizes(const Json& config, const DecoderConfig& c);
 
+/// Sets which layers slide: as `layer_types` lists, where the config has it; else as each layer is
+/// set already. ModelError for lists that do not fit, and for layers that slide without a window.
+void read_layer_types(const Json& config, std::int64_t window, DecoderConfig& c);
+
+/// A number that is null where there is none; `otherwise` where the key is missing.
+float number_or_none(const Json& config, std::string_view key, double otherwise);
+
 /// Sizes under their usual keys, checked; everything else as in a plain decoder.
 DecoderConfig read_sizes(const Json& config, const DecoderDefaults& defaults);
 
@@ -34,6 +41,9 @@ DecoderConfig read_gemma(const Json& config);
 DecoderConfig read_gemma2(const Json& config);
 DecoderConfig read_gemma3(const Json& config);
 DecoderConfig read_lfm2(const Json& config);
+DecoderConfig read_gpt2(const Json& config);
+DecoderConfig read_phi3(const Json& config);
+DecoderConfig read_smollm3(const Json& config);
 DecoderConfig read_whisper(const Json& config);
 
 }  // namespace chiasm::language

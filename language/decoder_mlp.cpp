@@ -27,22 +27,26 @@ std::vector<float> mean_squares(TensorView<const float> x) {
 
 Mlp::Mlp(const Context& ctx, const DecoderConfig& c, const Weights& w, const MlpFormats& formats,
          const CalibrationRows* rows)
-    : gated_(!c.names.gate.empty()),
+    : gated_(c.gated()),
       inner_(c.intermediate_size),
       activation_(c.activation),
       norm_(load_norm(c, w, c.names.mlp_norm, c.hidden_size)),
       out_norm_(load_norm(c, w, c.names.mlp_out_norm, c.hidden_size)) {
   const Weights mlp = w.scope(c.names.mlp);
   const auto make_up = [&](std::span<const float> importance) {
-    using Parts = std::initializer_list<kernels::LinearPart>;
-    const auto make = [&](Parts parts) {
-      up_ = {ctx, mlp, parts, c.hidden_size, c.mlp_bias, formats.up, importance};
-    };
-    gated_ ? make({{c.names.gate, inner_}, {c.names.up, inner_}}) : make({{c.names.up, inner_}});
+    if (!c.names.gate.empty()) {
+      up_ = {ctx,           mlp,        {{c.names.gate, inner_}, {c.names.up, inner_}},
+             c.hidden_size, c.mlp_bias, formats.up,
+             importance};
+      return;
+    }
+    const kernels::LinearPart part = gated_ ? kernels::LinearPart{c.names.gate_up, 2 * inner_}
+                                            : kernels::LinearPart{c.names.up, inner_};
+    up_ = load_linear(ctx, c, mlp, part, c.hidden_size, c.mlp_bias, formats.up, importance);
   };
   const auto make_down = [&](std::span<const float> importance) {
-    down_ = {ctx,          mlp,       {{c.names.down, c.hidden_size}}, inner_, c.mlp_bias,
-             formats.down, importance};
+    down_ = load_linear(ctx, c, mlp, {c.names.down, c.hidden_size}, inner_, c.mlp_bias,
+                        formats.down, importance);
   };
   if (rows == nullptr) {
     make_up({});

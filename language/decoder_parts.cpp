@@ -1,5 +1,7 @@
 #include "language/decoder_parts.h"
 
+#include <string>
+
 #include "kernels/activation.h"
 
 namespace chiasm::language {
@@ -11,6 +13,16 @@ Norm load_norm(const DecoderConfig& config, const Weights& weights, std::string_
 }
 
 std::size_t bytes(const Norm& norm) { return norm ? norm->bytes() : 0; }
+
+kernels::LinearLayer load_linear(const Context& ctx, const DecoderConfig& config,
+                                 const Weights& weights, const kernels::LinearPart& part,
+                                 std::int64_t in, bool bias, kernels::WeightFormat format,
+                                 std::span<const float> importance) {
+  if (!config.transposed) return {ctx, weights, {part}, in, bias, format, importance};
+  const std::string scope(part.scope);
+  return kernels::LinearLayer::from_transposed(ctx, weights, scope + ".weight", in, part.out,
+                                               format, bias ? scope + ".bias" : "", importance);
+}
 
 bool allows_bf16_products(const kernels::LinearLayer& linear) {
   const kernels::WeightFormat kept = linear.format();

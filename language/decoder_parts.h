@@ -2,6 +2,7 @@
 /// What layers of every kind are put together from: norms, and sums that join the residual stream.
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string_view>
 
 #include "core/arena.h"
@@ -20,6 +21,12 @@ using Norm = std::optional<kernels::NormLayer>;
 Norm load_norm(const DecoderConfig& config, const Weights& weights, std::string_view name,
                std::int64_t dim);
 std::size_t bytes(const Norm& norm);
+
+/// One matrix of a layer, whichever way round the family stores them.
+kernels::LinearLayer load_linear(const Context& ctx, const DecoderConfig& config,
+                                 const Weights& weights, const kernels::LinearPart& part,
+                                 std::int64_t in, bool bias, kernels::WeightFormat format,
+                                 std::span<const float> importance = {});
 
 /// Whether attention may multiply in bfloat16: not where the weights behind it are finer.
 bool allows_bf16_products(const kernels::LinearLayer& linear);

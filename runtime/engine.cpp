@@ -17,6 +17,16 @@ language::KvPages make_pages(const language::KvShape& shape, std::int64_t capaci
   return {shape, capacity};
 }
 
+/// Keys of what a sequence holds. Those of long ones are others': their rows are turned otherwise.
+std::vector<std::uint64_t> prefix_keys(const Sequence& s) {
+  std::vector<std::uint64_t> keys = s.prompt.keys;
+  for (std::size_t i = std::size_t(s.replayed); i < s.tokens.size(); i++) {
+    keys.push_back(token_key(s.tokens[i]));
+  }
+  if (s.is_long) std::ranges::transform(keys, keys.begin(), mix64);
+  return keys;
+}
+
 }  // namespace
 
 Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
@@ -143,6 +153,9 @@ void Engine::step(const Poll& interrupted) {
   ctx_.tap = tap_in_use_ ? &tap_in_use_ : nullptr;
   drop_cancelled(waiting_);
   drop_cancelled(running_);
+  for (const auto& s : running_) {
+    if (outgrows(*s)) begin_again(*s);
+  }
   admit();
   encode_some(interrupted);
   run_batch();
@@ -197,10 +210,11 @@ bool Engine::fits(const Sequence& sequence) const {
 }
 
 void Engine::start(Sequence& s) {
+  s.is_long = family_.decoder().config().rope.is_long(s.prompt_length());
   // Keys and values of a decoder with an encoder depend on what it looked at.
   const bool reuse = !family_.decoder().has_cross();
   const std::int64_t reusable = reuse ? std::min(s.first_logits, s.prompt_length() - 1) : 0;
-  s.state = prefixes_.take(pages_, s.prompt.keys, reusable);
+  s.state = prefixes_.take(pages_, prefix_keys(s), reusable);
   // What a span's rows leave behind depends on the whole span.
   if (const auto* span = s.prompt.span_across(s.state->length())) s.state->truncate(span->begin);
   s.prefilled = s.state->length();
@@ -210,6 +224,16 @@ void Engine::start(Sequence& s) {
   s.result.usage.video_tokens = s.prompt.video_tokens;
   s.result.usage.audio_tokens = s.prompt.sound_tokens;
   s.result.usage.cached_tokens = s.prefilled;
+  list_media(s);
+  if (s.options.repetition_penalty != 1) {
+    s.seen = s.prompt.ids;
+    std::sort(s.seen.begin(), s.seen.end());
+    s.seen.erase(std::unique(s.seen.begin(), s.seen.end()), s.seen.end());
+  }
+}
+
+/// Which media are still to be encoded, and which features are there.
+void Engine::list_media(Sequence& s) {
   for (std::size_t i = 0; i < s.prompt.media.size(); i++) {
     const PlacedMedium& medium = s.prompt.media[i];
     const bool taken = medium.rows.empty() ? s.cross != nullptr || !family_.decoder().has_cross()
@@ -222,11 +246,24 @@ void Engine::start(Sequence& s) {
     s.media.back().rows = encoded_.find({medium.hash, medium.layout.tokens});
     s.media.back().ready = s.media.back().rows != nullptr;
   }
-  if (s.options.repetition_penalty != 1) {
-    s.seen = s.prompt.ids;
-    std::sort(s.seen.begin(), s.seen.end());
-    s.seen.erase(std::unique(s.seen.begin(), s.seen.end()), s.seen.end());
-  }
+}
+
+/// Whether the next token of an answer makes its sequence a long one, see RopeFrequencies.
+bool Engine::outgrows(const Sequence& s) const {
+  return s.decoding() && !s.is_long &&
+         family_.decoder().config().rope.is_long(s.state->length() + 1);
+}
+
+/// Computes a sequence anew as a long one: what it has said is now the end of its prompt.
+/// Source: Phi3ForCausalLM.prepare_inputs_for_generation of transformers.
+void Engine::begin_again(Sequence& s) {
+  s.is_long = true;
+  s.replayed = std::int64_t(s.tokens.size());
+  s.prompt.append(s.tokens);
+  s.first_logits = s.prompt_length() - 1;
+  s.state->clear();
+  s.prefilled = 0;
+  list_media(s);
 }
 
 void Engine::show(Sequence& s, const std::string& text) {
@@ -243,8 +280,7 @@ void Engine::finish(Sequence& s, std::string reason) {
   s.result.usage.completion_tokens = std::int64_t(s.tokens.size());
   s.result.token_ids = s.tokens;
   if (s.state && s.state->length() > 0 && !family_.decoder().has_cross()) {
-    std::vector<std::uint64_t> keys = s.prompt.keys;
-    for (const std::int32_t token : s.tokens) keys.push_back(token_key(token));
+    std::vector<std::uint64_t> keys = prefix_keys(s);
     keys.resize(std::size_t(s.state->length()));
     prefixes_.put(std::move(keys), std::move(*s.state));
   }

@@ -74,6 +74,9 @@ class Engine {
   void admit();
   bool fits(const Sequence& sequence) const;
   void start(Sequence& sequence);
+  void list_media(Sequence& sequence);
+  bool outgrows(const Sequence& sequence) const;
+  void begin_again(Sequence& sequence);
   void encode_some(const Poll& interrupted);
   struct EncoderPart;
   std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);

@@ -152,7 +152,7 @@ void Engine::run_batch() {
       Sequence& s = *part.sequence;
       const PartRows& r = rows.emplace_back(arranged(s, s.state->length(), part.count));
       parts.push_back(
-          {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get()});
+          {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
     }
     family_.decoder().forward(ctx_, pages_, parts, arena_, x,
                               extra.rows.empty() ? nullptr : &extra);
@@ -229,6 +229,7 @@ void Engine::branch(Sequence& leader, std::span<const float> logits) {
     Sequence& s = *follower;
     s.state = leader.state->fork(leader.prompt_length());
     s.prefilled = leader.prompt_length();
+    s.is_long = leader.is_long;
     s.cross = leader.cross;
     s.seen = leader.seen;
     s.stream.emplace(tokenizer_, s.options.stop);

@@ -58,6 +58,10 @@ struct Sequence {
   // The loop's.
   std::optional<language::SequenceState> state;
   std::int64_t prefilled = 0;  // prompt rows whose keys and values are in
+  /// Whether its rows are turned as those of long sequences (longrope), and how many of its
+  /// answer's tokens stand at the end of the prompt since it outgrew the short ones.
+  bool is_long = false;
+  std::int64_t replayed = 0;
   std::vector<EncodingMedium> media;
   std::vector<std::int32_t> tokens;  // sampled, the one being fed included
   std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
@@ -72,7 +76,9 @@ struct Sequence {
 
   std::int64_t prompt_length() const { return std::int64_t(prompt.ids.size()); }
   /// Tokens whose keys and values the sequence may come to hold.
-  std::int64_t longest() const { return prompt_length() + (ends_here() ? 0 : options.max_tokens); }
+  std::int64_t longest() const {
+    return prompt_length() - replayed + (ends_here() ? 0 : options.max_tokens);
+  }
   /// Whether the sequence ends with its prompt.
   bool ends_here() const { return on_logits || on_rows; }
   bool decoding() const { return prefilled == prompt_length() && !tokens.empty(); }

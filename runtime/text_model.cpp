@@ -7,13 +7,26 @@ namespace chiasm {
 
 namespace {
 
+/// Where the checkpoint holds the decoder: under its base model's name, or bare, as the first GPT-2
+/// was published.
+Weights decoder_scope(const FamilyParts& p, const language::DecoderConfig& config) {
+  const Weights inside =
+      p.weights.scope(p.config["model_type"].str() == "gpt2" ? "transformer" : "model");
+  const std::string table = std::string(config.names.embeddings) + ".weight";
+  return !inside.has(table) && p.weights.has(table) ? p.weights : inside;
+}
+
 class TextModel : public Family {
  public:
   TextModel(const FamilyParts& p, const language::DecoderConfig& config)
       : name_(p.config["model_type"].str()),
-        decoder_(p.ctx, config, p.weights.scope("model"), p.weights, config.tied, p.formats.text) {
+        decoder_(p.ctx, config, decoder_scope(p, config), p.weights, config.tied, p.formats.text) {
     p.weights.finish([&](std::string_view name) {
-      return name.ends_with("rotary_emb.inv_freq") || (config.tied && name == "lm_head.weight");
+      // GPT-2's old files hold the causal mask.
+      const bool mask =
+          name_ == "gpt2" && (name.ends_with(".attn.bias") || name.ends_with(".attn.masked_bias"));
+      return mask || name.ends_with("rotary_emb.inv_freq") ||
+             (config.tied && name == "lm_head.weight");
     });
   }
 

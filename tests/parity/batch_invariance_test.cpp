@@ -151,7 +151,8 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"qwen2_5_vl_windows", "bfloat16"}, Setting{"qwen2_vl_merge", "float32"},
         Setting{"qwen3_vl_deepstack", "bfloat16", "int8"}, Setting{"gemma3_sliding", "float32"},
         Setting{"gemma3_pan", "bfloat16"}, Setting{"paligemma_2", "float32"},
-        Setting{"mistral3_rows", "bfloat16"}),
+        Setting{"mistral3_rows", "bfloat16"}, Setting{"gpt2_depth", "bfloat16", "int4"},
+        Setting{"phi3_longrope", "bfloat16"}, Setting{"smollm3_nope", "float32"}),
     ::testing::PrintToStringParamName());
 
 }  // namespace

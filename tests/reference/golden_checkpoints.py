@@ -6,13 +6,14 @@ import pathlib
 from dataclasses import dataclass, field
 
 import torch
+from safetensors.torch import load_file, save_file
 from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
-                          GemmaConfig, GemmaForCausalLM, Idefics3Config,
+                          GemmaConfig, GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, Idefics3Config,
                           Idefics3ForConditionalGeneration, Lfm2Config, Lfm2ForCausalLM, LlamaConfig,
                           LlamaForCausalLM,
-                          MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-                          Qwen3Config, Qwen3ForCausalLM, SmolVLMConfig,
-                          SmolVLMForConditionalGeneration)
+                          MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
+                          Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config,
+                          SmolLM3ForCausalLM, SmolVLMConfig, SmolVLMForConditionalGeneration)
 
 import golden_tokenizer
 
@@ -25,7 +26,10 @@ TEXT_CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
                 "gemma": (GemmaConfig, GemmaForCausalLM),
                 "gemma2": (Gemma2Config, Gemma2ForCausalLM),
                 "gemma3_text": (Gemma3TextConfig, Gemma3ForCausalLM),
-                "lfm2": (Lfm2Config, Lfm2ForCausalLM)}
+                "lfm2": (Lfm2Config, Lfm2ForCausalLM),
+                "gpt2": (GPT2Config, GPT2LMHeadModel),
+                "phi3": (Phi3Config, Phi3ForCausalLM),
+                "smollm3": (SmolLM3Config, SmolLM3ForCausalLM)}
 CLASSES = {**TEXT_CLASSES,
            "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
            "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration)}
@@ -47,6 +51,7 @@ class Checkpoint:
     splitting: bool = True
     sharded: bool = False
     old_style: bool = False     # config.json as transformers 4 wrote it
+    bare: bool = False          # tensors under the base model's names, as the first GPT-2 was published
     tokenizer: str = "smollm"
     generation: dict = field(default_factory=dict)
 
@@ -59,6 +64,11 @@ def text(hidden=60, heads=6, kv=2, layers=3, inter=92, **more):
 
 def rope(theta=100000.0, **more):
     return {"rope_parameters": {"rope_theta": theta, "rope_type": "default", **more}}
+
+
+def gpt2(hidden=48, heads=3, layers=3, inter=None, **more):
+    return {"n_embd": hidden, "n_head": heads, "n_layer": layers, "n_inner": inter, "vocab_size": VOCAB,
+            "n_positions": 320, **more}
 
 
 def vision(hidden=48, heads=3, layers=3, inter=80, image=84, patch=14):
@@ -131,6 +141,28 @@ CHECKPOINTS = [
                text(hidden=48, heads=4, kv=2, layers=4, inter=113, block_multiple_of=8, conv_bias=True,
                     norm_eps=1e-5, layer_types=["conv", "full_attention", "conv", "conv"],
                     **rope(1e6)), tokenizer="smollm_text"),
+    Checkpoint("gpt2_bare", "gpt2", "bfloat16", 102, gpt2(), tied=True, bare=True,
+               tokenizer="smollm_text"),
+    Checkpoint("gpt2_depth", "gpt2", "bfloat16", 107,
+               gpt2(hidden=40, heads=5, inter=92, scale_attn_by_inverse_layer_idx=True),
+               tokenizer="smollm_text"),
+    # 6 of 8 pairs turn. The first prompt's answer grows over the 64 tokens of the short factors, the
+    # long prompt begins beyond them.
+    Checkpoint("phi3_longrope", "phi3", "bfloat16", 102,
+               text(hidden=64, heads=4, kv=2, layers=2, partial_rotary_factor=0.75,
+                    original_max_position_embeddings=64, **rope(10000.0, rope_type="longrope",
+                        short_factor=[1.0, 1.02, 1.05, 1.1, 1.2, 1.3],
+                        long_factor=[1.1, 1.5, 2.5, 5.0, 9.0, 14.0])),
+               old_style=True, tokenizer="smollm_text"),
+    Checkpoint("phi3_window", "phi3", "bfloat16", 102,
+               text(hidden=48, heads=3, kv=3, layers=2, sliding_window=47, **rope(10000.0)),
+               tokenizer="smollm_text"),
+    # The third layer does not turn, and slides; yarn, as for its contexts beyond 64k.
+    Checkpoint("smollm3_nope", "smollm3", "bfloat16", 106,
+               text(hidden=48, heads=4, kv=2, layers=4, inter=72, no_rope_layers=[1, 1, 0, 1],
+                    use_sliding_window=True, sliding_window=51,
+                    **rope(50000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=64)),
+               tokenizer="smollm_text"),
 ]
 
 
@@ -148,8 +180,12 @@ def build_config(c: Checkpoint):
 # Queries and keys are larger, else attention is nearly uniform and hides mistakes, but not so large that
 # it amplifies rounding as no trained model does; what enters the residual is smaller than the residual;
 # the head is larger, so that greedy choices have margins above float32 noise.
-GAINS = {"q_proj": 1.4, "k_proj": 1.4, "out_proj": 0.6, "o_proj": 0.6, "fc2": 0.6, "down_proj": 0.6, "w2": 0.6,
-         "lm_head": 4}
+GAINS = {"q_proj": 1.4, "k_proj": 1.4, "qkv_proj": 1.4, "c_attn": 1.4, "out_proj": 0.6, "o_proj": 0.6,
+         "c_proj": 0.6, "fc2": 0.6, "down_proj": 0.6, "w2": 0.6, "lm_head": 4}
+
+
+def is_norm(name):
+    return "norm" in name or ".ln_" in name
 
 
 def randomise(model, seed, dtype):
@@ -163,17 +199,18 @@ def randomise(model, seed, dtype):
         word = (0.6 if model.config.tie_word_embeddings else 1) / math.sqrt(model.config.hidden_size)
     for name, p in model.named_parameters():
         noise = torch.randn(p.shape, generator=random)
-        if "norm" in name:
+        if is_norm(name):
             value = 0.2 * noise + (norm_weight if name.endswith("weight") else 0)
             if gemma and "post_" in name:  # scales what enters the residual, see GAINS
                 value -= 0.4
         elif name.endswith("bias"):
             value = 0.2 * noise
-        elif "embed_tokens" in name or "position_embedding" in name:
+        elif any(part in name for part in ("embed_tokens", "position_embedding", "wte", "wpe")):
             value = noise * word
         else:
             gain = next((g for part, g in GAINS.items() if part in name), 1)
-            value = noise * (gain / math.sqrt(p[0].numel()))
+            fan_in = p.shape[0] if ".c_" in name else p[0].numel()  # GPT-2 holds its matrices turned round
+            value = noise * (gain / math.sqrt(fan_in))
         p.data = value.to(dtype).float()
 
 
@@ -226,6 +263,14 @@ def write_json(path, value):
     path.write_text(json.dumps(value, indent=1) + "\n")
 
 
+def strip_names(file):
+    """Tensor names without the base model's, and the masks that old files hold beside them."""
+    tensors = {name.removeprefix("transformer."): value for name, value in load_file(file).items()}
+    for layer in {name.split(".")[1] for name in tensors if name.startswith("h.")}:
+        tensors[f"h.{layer}.attn.bias"] = torch.ones((1, 1, 4, 4)).tril()
+    save_file(tensors, file, metadata={"format": "pt"})
+
+
 def build(c: Checkpoint, folder: pathlib.Path):
     """Writes the whole folder but generation_config's end tokens, which the goldens choose."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -236,6 +281,8 @@ def build(c: Checkpoint, folder: pathlib.Path):
     randomise(model, c.seed, dtype)
     model.tie_weights()
     model.to(dtype).save_pretrained(folder, max_shard_size="60KB" if c.sharded else "1GB")
+    if c.bare:
+        strip_names(folder / "model.safetensors")
     for file in folder.iterdir():
         file.chmod(0o644)
     if c.old_style:

@@ -54,7 +54,7 @@ class Stages:
 
     def __init__(self, model):
         self.values, self.handles, self.calls = {}, [], {}
-        core = model.model
+        core = model.base_model
         decoder = core
         if hasattr(core, "vision_model"):
             decoder, tower = core.text_model, core.vision_model
@@ -63,13 +63,15 @@ class Stages:
                 self.hook(layer, f"vision.layers.{i}")
             self.hook(tower.post_layernorm, "vision.out")
             self.hook(core.connector, "projector.out")
-        first = decoder.layers[0]
+        layers = decoder.h if hasattr(decoder, "h") else decoder.layers
+        first = layers[0]
         self.handles.append(first.register_forward_pre_hook(
             lambda _, args, kwargs: self.keep("decoder.embed", args[0] if args
                                               else kwargs["hidden_states"]), with_kwargs=True))
-        for i, layer in enumerate(decoder.layers):
+        for i, layer in enumerate(layers):
             self.hook(layer, f"decoder.layers.{i}")
-        self.hook(decoder.norm if hasattr(decoder, "norm") else decoder.embedding_norm, "decoder.norm")
+        last = next(name for name in ("norm", "embedding_norm", "ln_f", "norm_f") if hasattr(decoder, name))
+        self.hook(getattr(decoder, last), "decoder.norm")
 
     def hook(self, module, name):
         def record(_, __, output):

@@ -56,6 +56,21 @@ TEST(DecoderBatch, SpansLookBothWaysAndBeyondTheWindow) {
   EXPECT_EQ(batch.sliding.first_key, (Keys{0, 0, 1, 1, 1, 4}));
 }
 
+TEST(DecoderBatch, LongSequencesTurnByTheirOwnFrequencies) {
+  KvPages pages(kShape, 4);
+  SequenceState a(pages), b(pages);
+  auto c = config(0, {});
+  c.rope.long_inv_freq = {0.5f, 0.25f, 0.125f};
+  const Keys positions = {3, 5};
+  BatchPart parts[] = {{&a, 2, positions}, {&b, 2, positions}};
+  parts[1].is_long = true;
+  Arena arena;
+  const auto batch = DecoderBatch::lay_out(context(best_isa()), c, parts, arena);
+  EXPECT_FLOAT_EQ(batch.full.sine.row(1)[2], std::sin(1.25f));
+  EXPECT_FLOAT_EQ(batch.full.sine.row(2)[0], std::sin(1.5f));
+  EXPECT_FLOAT_EQ(batch.full.cosine.row(3)[2], std::cos(0.625f));
+}
+
 TEST(DecoderBatch, PositionsOfThreeAxesTurnTheirPairs) {
   KvPages pages(kShape, 4);
   SequenceState a(pages), b(pages);

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
 #include "core/error.h"
-#include "language/rope.h"
+#include "language/decoder_config.h"
+#include "tests/support/expect_error.h"
 
 namespace chiasm::language {
 namespace {
+
+using namespace chiasm::testing;
 
 RopeFrequencies from(std::string_view text) {
   return rope_frequencies(Json::parse(text, "config.json"), 16);
@@ -67,14 +70,59 @@ TEST(RopeFrequencies, OfEachKindOfLayer) {
   EXPECT_NE(of(flat, "full_attention", 1), of("{}", "full_attention", 1e6));
 }
 
-TEST(RopeFrequencies, RefusesTypesItDoesNotKnow) {
-  try {
-    from(R"({"rope_parameters": {"rope_theta": 10000.0, "rope_type": "yarn"}})");
-    FAIL();
-  } catch (const ModelError& e) {
-    EXPECT_NE(std::string_view(e.what()).find("yarn"), std::string_view::npos) << e.what();
+// torch's float32 powers differ from the correctly rounded ones by a last place at times.
+void expect_close(const std::vector<float>& got, const Json& want) {
+  ASSERT_EQ(got.size(), want.size());
+  for (std::size_t i = 0; i < got.size(); i++)
+    EXPECT_FLOAT_EQ(got[i], float(want[i].number())) << i;
+}
+
+TEST(RopeFrequencies, EveryTypeEqualsTransformers) {
+  const Json cases =
+      Json::load(std::filesystem::path(CHIASM_SOURCE_DIR) / "tests/golden/rope.json");
+  ASSERT_GT(cases.size(), 10u);
+  for (std::size_t i = 0; i < cases.size(); i++) {
+    SCOPED_TRACE(i);
+    const Json want = cases[i];
+    nlohmann::json config = want["config"].raw();
+    config["model_type"] = want["type"].str();
+    const RopeFrequencies got = DecoderConfig::from_json(Json::parse(config.dump(), "config")).rope;
+    expect_close(got.inv_freq, want["inv_freq"]);
+    EXPECT_FLOAT_EQ(got.attention_scaling, float(want["attention_scaling"].number()));
+    EXPECT_EQ(got.short_length, want.integer("short_length", 0));
+    EXPECT_EQ(got.is_long(got.short_length), false);
+    EXPECT_EQ(got.is_long(got.short_length + 1), want.has("long_inv_freq"));
+    if (want.has("long_inv_freq")) expect_close(got.long_inv_freq, want["long_inv_freq"]);
   }
-  EXPECT_THROW(from(R"({"rope_theta": -1.0})"), ModelError);
+}
+
+TEST(RopeFrequencies, RefusesWhatItCannotFollow) {
+  const auto refused = [](std::string_view text, const char* word) {
+    return throws<ModelError>([&] { from(text); }, {word});
+  };
+  EXPECT_TRUE(refused(R"({"rope_parameters": {"rope_type": "proportional"}})", "proportional"));
+  EXPECT_TRUE(refused(R"({"rope_theta": -1.0})", "theta"));
+  EXPECT_TRUE(refused(R"({"rope_scaling": {"type": "su", "short_factor": [1]}})", "\"su\""));
+  EXPECT_TRUE(refused(R"({"rope_scaling": {"type": "longrope", "short_factor": [1, 2],
+                          "long_factor": [1, 2]}})",
+                      "2 factors for 8 pairs"));
+  EXPECT_TRUE(refused(R"({"rope_scaling": {"type": "longrope", "short_factor": [1,1,1,1,1,1,1,0],
+                          "long_factor": [1]}})",
+                      "short_factor"));
+  EXPECT_TRUE(refused(R"({"rope_scaling": {"type": "yarn", "factor": 0.5}})", "factor"));
+  EXPECT_TRUE(
+      refused(R"({"rope_scaling": {"type": "yarn", "factor": 2, "beta_fast": -3}})", "ramp"));
+  EXPECT_TRUE(refused(R"({"max_position_embeddings": 0, "rope_scaling": {"type": "yarn"}})",
+                      "max_position_embeddings"));
+  EXPECT_TRUE(throws<ModelError>(
+      [&] {
+        rope_frequencies(
+            Json::parse(
+                R"({"rope_scaling": {"type": "longrope", "short_factor": [1], "long_factor": [1]}})",
+                "config.json"),
+            2, {.sections = {{1, 0, 0}}});
+      },
+      {"longrope"}));
 }
 
 }  // namespace
