@@ -65,6 +65,11 @@ py::array array(Tensor tensor);
 /// one. `progress` must outlive it.
 std::function<void(double)> heard(const std::optional<std::function<void(double)>>& progress);
 
+/// What Python hears of intermediates: their name and float32 values [rows, columns].
+using PythonTap = std::optional<std::function<void(py::str, py::array_t<float>)>>;
+/// The same for C++: takes the GIL, which whoever computes does not hold. Empty for None.
+Tap tap_of(const PythonTap& hear);
+
 void bind_errors(py::module_& m);
 void bind_bench(py::module_& m);
 void bind_data(py::module_& m);

@@ -1,6 +1,8 @@
 /// Plain data that comes out of the runtime, and tensors as NumPy arrays.
 #include <pybind11/stl.h>
 
+#include <algorithm>
+
 #include "python/bind.h"
 
 namespace chiasm::python {
@@ -36,6 +38,18 @@ py::array array(Tensor tensor) {
   std::vector<py::ssize_t> shape;
   for (int i = 0; i < owner->shape().rank(); i++) shape.push_back(owner->shape()[i]);
   return py::array(numpy_dtype(owner->dtype()), shape, owner->data(), keeper);
+}
+
+Tap tap_of(const PythonTap& hear) {
+  if (!hear) return {};
+  return [hear = *hear](std::string_view stage, TensorView<const float> values) {
+    const py::gil_scoped_acquire lock;
+    py::array_t<float> rows({values.rows(), values.cols()});
+    for (std::int64_t i = 0; i < values.rows(); i++) {
+      std::copy_n(values.row(i), values.cols(), rows.mutable_data(i, 0));
+    }
+    hear(text(stage), rows);
+  };
 }
 
 void bind_data(py::module_& m) {

@@ -76,6 +76,11 @@ void bind_embedder(py::module_& m) {
                 array(unlocked([&](const Poll& poll) { return self.embed_images(images, poll); })));
           },
           py::arg("images"), "float32 [images, size], rows of length 1.")
+      .def(
+          "set_tap", [](Embedder& self, const PythonTap& tap) { self.set_tap(tap_of(tap)); },
+          py::arg("tap"),
+          "Has `tap(stage, values)` hear intermediates of later calls, float32 [rows, columns]; "
+          "None: no longer.")
       .def_property_readonly("info",
                              [](const Embedder& self) { return EmbedderInfo(self.info()); });
 }

@@ -157,6 +157,11 @@ void bind_model(py::module_& m) {
                 unlocked([&](const Poll& poll) { return self.embed(request, pooling, poll); })));
           },
           py::arg("request"), py::kw_only(), py::arg("mean"), "float32 [1, d_model], of length 1.")
+      .def(
+          "set_tap", [](Model& self, const PythonTap& tap) { self.set_tap(tap_of(tap)); },
+          py::arg("tap"),
+          "Has `tap(stage, values)` hear intermediates of later requests, float32 [rows, columns] "
+          "as they are computed; None: no longer.")
       .def("profile", &Model::profile, py::arg("on"), py::call_guard<py::gil_scoped_release>(),
            "Collects the times of operators from now on, or stops.")
       .def("operator_times", &Model::operator_times, py::call_guard<py::gil_scoped_release>(),

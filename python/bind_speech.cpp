@@ -89,6 +89,17 @@ void bind_audio_input(py::module_& m) {
                   py::arg("name"), "float32 [samples] of one channel. MediaError for other arrays.")
       .def_readonly("name", &AudioInput::name);
 
+  m.def(
+      "decode_sound",
+      [](const std::string& path, std::int64_t rate) {
+        const auto samples =
+            unlocked([&](const Poll&) { return audio::decode_file(path, {}, rate).samples; });
+        return py::array_t<float>(py::ssize_t(samples.size()), samples.data());
+      },
+      py::arg("path"), py::arg("rate"),
+      "float32 [samples] of a file, its channels averaged, at `rate` samples a second. "
+      "MediaError.");
+
   const TranscribeOptions d;
   py::class_<TranscribeOptions>(m, "TranscribeOptions", "How speech is written down.")
       .def(py::init(&options), py::kw_only(), py::arg("language") = d.language,

@@ -18,11 +18,13 @@ constexpr std::int64_t kRowsPerStep = 2048;
 struct Embedder::Impl {
   LoadedEmbedder loaded;
   vision::MediaLimits limits;
+  Tap tap;
 
   const EmbedderFamily& family() const { return *loaded.family; }
   Context context(const Poll& interrupted) const {
     Context ctx = loaded.context();
     if (interrupted) ctx.interrupted = &interrupted;
+    if (tap) ctx.tap = &tap;
     return ctx;
   }
   std::string_view prompt(const TextOptions& options) const;
@@ -121,6 +123,8 @@ Tensor Embedder::embed_images(const std::vector<ImageInput>& images,
   projector::unit_rows(out.view<float>());
   return out;
 }
+
+void Embedder::set_tap(Tap tap) { impl_->tap = std::move(tap); }
 
 const EmbedderInfo& Embedder::info() const { return impl_->loaded.info; }
 

@@ -76,6 +76,9 @@ class Embedder {
   Tensor embed_images(const std::vector<ImageInput>& images, const Poll& interrupted = {}) const;
 
   const EmbedderInfo& info() const;
+  /// Calls `tap(stage, values)` with intermediates of every later call; empty: none. For checking:
+  /// while nothing else runs.
+  void set_tap(Tap tap);
 
  private:
   struct Impl;

@@ -44,7 +44,7 @@ EngineStats Engine::stats() const {
   return stats_;
 }
 
-void Engine::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
+void Engine::set_tap(Tap tap) {
   const std::scoped_lock lock(mutex_);
   tap_ = std::move(tap);
 }

@@ -60,7 +60,7 @@ class Engine {
   EncoderLoad largest_load(const Prompt& prompt) const;
   std::int64_t largest_batch(const Prompt& prompt) const;
   /// The tap, read at the start of each step.
-  void set_tap(std::function<void(std::string_view, TensorView<const float>)> tap);
+  void set_tap(Tap tap);
   /// Where the times of every later step go; null: nowhere.
   void set_profile(std::shared_ptr<Profile> profile);
 
@@ -114,7 +114,7 @@ class Engine {
   bool driving_ = false;
   List incoming_;
   EngineStats stats_;
-  std::function<void(std::string_view, TensorView<const float>)> tap_, tap_in_use_;
+  Tap tap_, tap_in_use_;
   std::shared_ptr<Profile> profile_, profile_in_use_;
 };
 

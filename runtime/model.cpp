@@ -367,9 +367,7 @@ Tensor Model::embed(const Request& request, projector::Pooling pooling, const Po
   return out;
 }
 
-void Model::set_tap(std::function<void(std::string_view, TensorView<const float>)> tap) {
-  impl_->engine->set_tap(std::move(tap));
-}
+void Model::set_tap(Tap tap) { impl_->engine->set_tap(std::move(tap)); }
 
 void Model::profile(bool on) {
   impl_->profile = on ? std::make_shared<Profile>() : nullptr;

@@ -6,10 +6,12 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
 #include "audio/sound.h"
+#include "core/tensor.h"
 #include "vision/image.h"
 #include "vision/video_sampler.h"
 
@@ -169,6 +171,8 @@ using OnText = std::function<bool(std::string_view piece)>;
 using OnChoice = std::function<bool(std::size_t choice, std::string_view piece)>;
 /// Receives how many requests of a batch are done, whenever that grows.
 using OnDone = std::function<void(std::size_t done)>;
+/// Hears the name and the values of an intermediate.
+using Tap = std::function<void(std::string_view, TensorView<const float>)>;
 /// Polled between pieces of work; returning true makes the call throw Interrupted.
 using Poll = std::function<bool()>;
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
     from chiasm._retriever import Retriever, RetrieverInfo, max_sim
     from chiasm._stream import Stream
+    from chiasm._verify import Report, verify
     from chiasm._video import Video
     from chiasm.errors import (
         DeviceError,
@@ -43,6 +44,7 @@ __all__ = [
     "ModelInfo",
     "Plan",
     "Point",
+    "Report",
     "RequestError",
     "Result",
     "Retriever",
@@ -58,6 +60,7 @@ __all__ = [
     "load_retriever",
     "max_sim",
     "quantize",
+    "verify",
 ]
 
 _HOMES = {
@@ -70,6 +73,7 @@ _HOMES = {
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
     "_retriever": ["Retriever", "RetrieverInfo", "max_sim"],
     "_stream": ["Stream"],
+    "_verify": ["Report", "verify"],
     "_video": ["Video"],
     "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],
 }

@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -559,6 +559,10 @@ class Model:
         """
         Total log-probability of each answer, in nats.
         """
+    def set_tap(self, tap: collections.abc.Callable[[str, numpy.typing.NDArray[numpy.float32]], None] | None) -> None:
+        """
+        Has `tap(stage, values)` hear intermediates of later requests, float32 [rows, columns] as they are computed; None: no longer.
+        """
     def sound_turn(self, words: str, sounds: collections.abc.Sequence[AudioInput]) -> Request:
         """
         The same with sounds first.
@@ -654,6 +658,10 @@ class Embedder:
         """
         float32 [texts, size], rows of length 1. `prompt`: the name of one of the model's.
         """
+    def set_tap(self, tap: collections.abc.Callable[[str, numpy.typing.NDArray[numpy.float32]], None] | None) -> None:
+        """
+        Has `tap(stage, values)` hear intermediates of later calls, float32 [rows, columns]; None: no longer.
+        """
     @property
     def info(self) -> EmbedderInfo:
         ...
@@ -714,6 +722,10 @@ class Retriever:
 def checkpoint_tensors(path: str) -> list[tuple[str, str, list[int]]]:
     """
     (name, format, shape) of every tensor of a folder or GGUF file; ModelError.
+    """
+def decode_sound(path: str, rate: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.float32]:
+    """
+    float32 [samples] of a file, its channels averaged, at `rate` samples a second. MediaError.
     """
 def machine_limits(threads: typing.SupportsInt | typing.SupportsIndex) -> dict[str, float]:
     """

@@ -10,6 +10,7 @@ import typer
 from chiasm.cli import options as o
 from chiasm.cli import retrieval
 from chiasm.cli.serve import serve
+from chiasm.cli.verify import verify
 
 _app = typer.Typer(
     help="Pictures and words in, words out.",
@@ -468,6 +469,7 @@ def bench(
 
 
 _app.command()(serve)
+_app.command()(verify)
 
 
 @_app.command()
