@@ -62,8 +62,24 @@ std::string_view name(BlockType type) {
       return "q4_0";
     case BlockType::q4_1:
       return "q4_1";
+    case BlockType::q5_0:
+      return "q5_0";
+    case BlockType::q5_1:
+      return "q5_1";
     case BlockType::q8_0:
       return "q8_0";
+    case BlockType::iq4_nl:
+      return "iq4_nl";
+    case BlockType::q2_k:
+      return "q2_k";
+    case BlockType::q3_k:
+      return "q3_k";
+    case BlockType::q4_k:
+      return "q4_k";
+    case BlockType::q5_k:
+      return "q5_k";
+    case BlockType::q6_k:
+      return "q6_k";
   }
   return "unknown";
 }

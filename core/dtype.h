@@ -33,23 +33,63 @@ constexpr std::size_t size_of(DType t) {
 /// "float32", "bfloat16", ...: the names of the Python API.
 std::string_view name(DType t);
 
-/// GGUF's quantized block types that are read: 32 consecutive numbers of one row.
-///   q4_0:  float16 d, 16 bytes; w = d * (q - 8)        bytes: low nibbles are numbers 0..15,
-///   q4_1:  float16 d, float16 m, 16 bytes; w = d * q + m      high ones numbers 16..31
-///   q8_0:  float16 d, 32 int8; w = d * q
-enum class BlockType : std::uint8_t { q4_0, q4_1, q8_0 };
+/// GGUF's quantized block types that are read: consecutive numbers of one row. q are unsigned bits,
+/// d and m float16. Source: the block_q* structures of ggml-common.h in ggml.
+/// 32 numbers:
+///   q4_0:    w = d * (q - 8)       4 bits
+///   q4_1:    w = d * q + m         4 bits
+///   q5_0:    w = d * (q - 16)      5 bits
+///   q5_1:    w = d * q + m         5 bits
+///   q8_0:    w = d * q             int8
+///   iq4_nl:  w = d * codebook[q]   4 bits, a codebook of int8
+/// 256 numbers, whose groups have integer scales s and minima n:
+///   q2_k:    w = d * s * q - m * n   2 bits, groups of 16, s and n of 4 bits
+///   q3_k:    w = d * s * (q - 4)     3 bits, groups of 16, s of 6 bits and a sign
+///   q4_k:    w = d * s * q - m * n   4 bits, groups of 32, s and n of 6 bits
+///   q5_k:    w = d * s * q - m * n   5 bits, groups of 32, s and n of 6 bits
+///   q6_k:    w = d * s * (q - 32)    6 bits, groups of 16, s int8
+enum class BlockType : std::uint8_t {
+  q4_0,
+  q4_1,
+  q5_0,
+  q5_1,
+  q8_0,
+  iq4_nl,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k
+};
 
 /// "q4_0", ...
 std::string_view name(BlockType type);
+/// Numbers of one block.
+constexpr std::int64_t block_values(BlockType type) { return type < BlockType::q2_k ? 32 : 256; }
 /// Bytes of one block.
 constexpr std::size_t block_bytes(BlockType type) {
   switch (type) {
     case BlockType::q4_0:
+    case BlockType::iq4_nl:
       return 2 + 16;
     case BlockType::q4_1:
       return 4 + 16;
+    case BlockType::q5_0:
+      return 2 + 4 + 16;
+    case BlockType::q5_1:
+      return 4 + 4 + 16;
     case BlockType::q8_0:
       return 2 + 32;
+    case BlockType::q2_k:
+      return 16 + 64 + 4;
+    case BlockType::q3_k:
+      return 32 + 64 + 12 + 2;
+    case BlockType::q4_k:
+      return 4 + 12 + 128;
+    case BlockType::q5_k:
+      return 4 + 12 + 32 + 128;
+    case BlockType::q6_k:
+      return 128 + 64 + 16 + 2;
   }
   return 0;
 }

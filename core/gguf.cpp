@@ -98,10 +98,16 @@ struct TensorType {
   std::optional<BlockType> blocks;
 };
 constexpr TensorType kTensorTypes[] = {
-    {0, DType::f32, std::nullopt},   {1, DType::f16, std::nullopt},
-    {2, DType::u8, BlockType::q4_0}, {3, DType::u8, BlockType::q4_1},
-    {8, DType::u8, BlockType::q8_0}, {30, DType::bf16, std::nullopt},
+    {0, DType::f32, std::nullopt},      {1, DType::f16, std::nullopt},
+    {2, DType::u8, BlockType::q4_0},    {3, DType::u8, BlockType::q4_1},
+    {6, DType::u8, BlockType::q5_0},    {7, DType::u8, BlockType::q5_1},
+    {8, DType::u8, BlockType::q8_0},    {10, DType::u8, BlockType::q2_k},
+    {11, DType::u8, BlockType::q3_k},   {12, DType::u8, BlockType::q4_k},
+    {13, DType::u8, BlockType::q5_k},   {14, DType::u8, BlockType::q6_k},
+    {20, DType::u8, BlockType::iq4_nl}, {30, DType::bf16, std::nullopt},
 };
+constexpr std::string_view kKnownTypes =
+    "F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K and IQ4_NL";
 
 }  // namespace
 
@@ -163,6 +169,13 @@ std::vector<std::int64_t> GgufValue::integers() const {
 }
 
 std::vector<double> GgufValue::numbers() const { return all("an array of numbers", number_at); }
+
+std::vector<bool> GgufValue::booleans() const {
+  return all("an array of booleans", [](GgufType type, const std::byte* p) {
+    const bool known = type == GgufType::boolean && std::to_integer<int>(*p) <= 1;
+    return known ? std::optional<bool>(std::to_integer<int>(*p) == 1) : std::nullopt;
+  });
+}
 
 /// Walks the bytes from the front; every step checks what is left.
 class GgufParser {
@@ -295,7 +308,6 @@ void GgufParser::metadata(std::uint64_t n) {
 
 std::uint64_t GgufParser::tensor_bytes(const TensorType& t, const Shape& shape,
                                        const std::string& where) {
-  constexpr std::int64_t kBlock = 32;
   std::int64_t total = 1;
   for (const std::int64_t d : shape.dims()) {
     if (__builtin_mul_overflow(total, d, &total)) {
@@ -304,10 +316,11 @@ std::uint64_t GgufParser::tensor_bytes(const TensorType& t, const Shape& shape,
   }
   auto unit = std::int64_t(size_of(t.dtype));
   if (t.blocks) {
-    if (shape[-1] % kBlock != 0) {
-      fail<FormatError>(where, ": rows of ", shape[-1], " do not divide into blocks of ", kBlock);
+    const std::int64_t block = block_values(*t.blocks);
+    if (shape[-1] % block != 0) {
+      fail<FormatError>(where, ": rows of ", shape[-1], " do not divide into blocks of ", block);
     }
-    total /= kBlock;
+    total /= block;
     unit = std::int64_t(block_bytes(*t.blocks));
   }
   if (__builtin_mul_overflow(total, unit, &total)) {
@@ -338,7 +351,7 @@ void GgufParser::tensors(std::uint64_t n) {
                                            [&](const TensorType& t) { return t.code == code; });
     if (known == std::end(kTensorTypes)) {
       fail<FormatError>(where, ": tensor type ", code, " at offset ", at_ - 4,
-                        " is not supported; F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are");
+                        " is not supported; ", kKnownTypes, " are");
     }
     const auto offset = number<std::uint64_t>(where);
     TensorEntry entry{known->dtype, Shape(sizes), {}, known->blocks};

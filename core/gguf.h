@@ -47,10 +47,11 @@ class GgufValue {
   double number() const;
   bool boolean() const;
   std::string_view str() const;
-  /// Arrays of strings, of integers, of numbers.
+  /// Arrays of strings, of integers, of numbers, of booleans.
   std::vector<std::string_view> strings() const;
   std::vector<std::int64_t> integers() const;
   std::vector<double> numbers() const;
+  std::vector<bool> booleans() const;
 
  private:
   friend class GgufParser;
@@ -80,7 +81,7 @@ struct GgufContents {
 /// wrong magic number or version, counts and lengths past the end, unknown types, duplicate names,
 /// arrays nested deeper than 4, alignments that are no power of two, shapes that overflow or do not
 /// divide into blocks, tensors that are misaligned, overlap or lie outside, and tensor types other
-/// than F32, F16, BF16, Q4_0, Q4_1 and Q8_0.
+/// than F32, F16, BF16 and those of BlockType.
 GgufContents parse_gguf(std::span<const std::byte> bytes, const std::string& file);
 
 }  // namespace chiasm

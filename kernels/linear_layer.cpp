@@ -12,22 +12,6 @@ namespace {
 /// product): they are gated when all is there. What they take from the arena is too little to plan.
 constexpr std::int64_t kFewGatedRows = 4;
 
-/// One part as float32 rows in their right order.
-void widen(const Context& ctx, const TensorEntry& entry, std::int64_t in, float* out) {
-  const std::int64_t rows = entry.shape[0];
-  if (entry.blocks) {
-    const BlockRows part{entry.bytes.data(), *entry.blocks, rows, entry.interleaved};
-    const Matrix matrix = Matrix::pack_blocks(ctx, {&part, 1}, in);
-    for (std::int64_t r = 0; r < rows; r++) matrix.row(r, out + r * in);
-    return;
-  }
-  for (std::int64_t r = 0; r < rows; r++) {
-    const std::int64_t from = interleaved_row(r, entry.interleaved);
-    to_floats(entry.bytes.data() + std::size_t(from * in) * size_of(entry.dtype), entry.dtype, in,
-              out + r * in);
-  }
-}
-
 /// A matrix that the file holds packed, looked at where it lies.
 Matrix map_entry(const TensorEntry& entry, std::int64_t in, WeightFormat format) {
   if (entry.packed != format_name(format)) {
@@ -37,66 +21,90 @@ Matrix map_entry(const TensorEntry& entry, std::int64_t in, WeightFormat format)
   return Matrix::over(entry.bytes, entry.shape[0], in, format);
 }
 
-/// Packs tensors [rows, in] one below the other. Quantized blocks stay as they are, unless the
-/// tensors mix 4 bits, 8 bits and plain numbers: those are packed in `format`.
-Matrix pack_entries(const Context& ctx, std::span<const TensorEntry> entries, std::int64_t in,
-                    WeightFormat format, std::span<const float> importance = {}) {
-  const TensorEntry& first = entries[0];
-  const bool blocks = std::all_of(entries.begin(), entries.end(), [&](const TensorEntry& e) {
-    return e.blocks && format_of(*e.blocks) == format_of(first.blocks.value_or(*e.blocks));
-  });
-  if (blocks) {
-    std::vector<BlockRows> parts;
-    for (const TensorEntry& e : entries) {
-      parts.push_back({e.bytes.data(), *e.blocks, e.shape[0], e.interleaved});
-    }
-    return Matrix::pack_blocks(ctx, parts, in);
-  }
-  std::vector<WeightRows> parts;
-  const bool plain = std::all_of(entries.begin(), entries.end(), [](const TensorEntry& e) {
-    return !e.blocks && e.interleaved == 0;
-  });
-  if (plain) {
-    for (const TensorEntry& e : entries) parts.push_back({e.bytes.data(), e.dtype, e.shape[0]});
-    return Matrix::pack(ctx, parts, in, format, importance);
-  }
-  std::int64_t rows = 0;
-  for (const TensorEntry& e : entries) rows += e.shape[0];
-  std::vector<float> wide(std::size_t(rows * in));
-  float* out = wide.data();
+/// The format that a tensor's numbers are kept in: blocks decide for themselves.
+WeightFormat kept_as(const TensorEntry& entry, WeightFormat format) {
+  return entry.blocks ? format_of(*entry.blocks) : format;
+}
+
+/// A matrix of blocks [rows, in] that lie one below the other.
+Matrix pack_blocks(const Context& ctx, std::span<const TensorEntry> entries, std::int64_t in) {
+  std::vector<BlockRows> parts;
   for (const TensorEntry& e : entries) {
-    widen(ctx, e, in, out);
-    out += e.shape[0] * in;
+    parts.push_back({e.bytes.data(), *e.blocks, e.shape[0], e.interleaved});
   }
-  parts.push_back({reinterpret_cast<const std::byte*>(wide.data()), DType::f32, rows});
+  return Matrix::pack_blocks(ctx, parts, in);
+}
+
+/// A matrix of plain numbers [rows, in].
+Matrix pack_numbers(const Context& ctx, std::span<const TensorEntry> entries, std::int64_t in,
+                    WeightFormat format, std::span<const float> importance) {
+  std::vector<WeightRows> parts;
+  for (const TensorEntry& e : entries) {
+    parts.push_back({e.bytes.data(), e.dtype, e.shape[0], e.interleaved});
+  }
   return Matrix::pack(ctx, parts, in, format, importance);
 }
 
-/// Makes one matrix of tensors of `weights` that lie one below the other: packs them and lets go of
-/// the file's pages, or looks at what the file holds packed under `fused`.
-Matrix make_matrix(const Context& ctx, const Weights& weights, const std::string& fused,
-                   std::span<const std::string> names, std::span<const Shape> shapes,
-                   std::int64_t in, WeightFormat format, std::span<const float> importance = {}) {
+/// Packs tensors [rows, in] that lie one below the other: one matrix for each run of tensors that
+/// are kept alike. Importances count for plain numbers.
+std::vector<Matrix> pack_entries(const Context& ctx, std::span<const TensorEntry> entries,
+                                 std::int64_t in, WeightFormat format,
+                                 std::span<const float> importance) {
+  std::vector<Matrix> matrices;
+  while (!entries.empty()) {
+    const bool blocks = entries[0].blocks.has_value();
+    const WeightFormat kept = kept_as(entries[0], format);
+    std::size_t run = 1;
+    while (run < entries.size() && entries[run].blocks.has_value() == blocks &&
+           kept_as(entries[run], format) == kept) {
+      run++;
+    }
+    const auto alike = entries.first(run);
+    matrices.push_back(blocks ? pack_blocks(ctx, alike, in)
+                              : pack_numbers(ctx, alike, in, format, importance));
+    entries = entries.subspan(run);
+  }
+  return matrices;
+}
+
+/// Makes the matrices of tensors of `weights` that lie one below the other: packs them and lets go
+/// of the file's pages, or looks at what the file holds packed under `fused`. More than one only
+/// where a file keeps them in different ways.
+std::vector<Matrix> make_matrices(const Context& ctx, const Weights& weights,
+                                  const std::string& fused, std::span<const std::string> names,
+                                  std::span<const Shape> shapes, std::int64_t in,
+                                  WeightFormat format, std::span<const float> importance = {}) {
   Shape all = shapes[0];
   if (names.size() > 1) {
     std::int64_t out = 0;
     for (const Shape& shape : shapes) out += shape[0];
     all = Shape{out, in};
   }
+  std::vector<Matrix> matrices;
   if (names.size() == 1 || weights.has(fused)) {
     const TensorEntry& entry = weights.entry(fused, all);
     if (!entry.packed.empty()) {
-      return in_context(weights.full(fused), [&] { return map_entry(entry, in, format); });
+      matrices.push_back(
+          in_context(weights.full(fused), [&] { return map_entry(entry, in, format); }));
+      return matrices;
     }
   }
   std::vector<TensorEntry> entries;
   for (std::size_t i = 0; i < names.size(); i++) {
     entries.push_back(weights.entry(names[i], shapes[i]));
   }
-  Matrix matrix = pack_entries(ctx, entries, in, format, importance);
+  matrices = pack_entries(ctx, entries, in, format, importance);
   for (const TensorEntry& entry : entries) weights.release(entry);
-  weights.packed(fused, names, format_name(matrix.format()), all, matrix.data());
-  return matrix;
+  if (matrices.size() == 1) {
+    weights.packed(fused, names, format_name(matrices[0].format()), all, matrices[0].data());
+  }
+  return matrices;
+}
+
+/// What a layer reads of one tensor.
+Matrix make_matrix(const Context& ctx, const Weights& weights, const std::string& name,
+                   const Shape& shape, std::int64_t in, WeightFormat format) {
+  return std::move(make_matrices(ctx, weights, name, {&name, 1}, {&shape, 1}, in, format)[0]);
 }
 
 }  // namespace
@@ -118,7 +126,7 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
       read_bias(weights, scope + ".bias", part.out);
     }
   }
-  weight_ = make_matrix(ctx, weights, fused + ".weight", names, shapes, in, format, importance);
+  weights_ = make_matrices(ctx, weights, fused + ".weight", names, shapes, in, format, importance);
 }
 
 /// Puts the bias `name` [out] behind what is there.
@@ -132,8 +140,8 @@ LinearLayer LinearLayer::from_convolution(const Context& ctx, const Weights& wei
                                           const Shape& kernel, bool bias, WeightFormat format) {
   const std::string name = "weight";
   LinearLayer layer;
-  layer.weight_ =
-      make_matrix(ctx, weights, name, {&name, 1}, {&kernel, 1}, kernel.count() / kernel[0], format);
+  layer.weights_.push_back(
+      make_matrix(ctx, weights, name, kernel, kernel.count() / kernel[0], format));
   if (bias) layer.read_bias(weights, "bias", kernel[0]);
   return layer;
 }
@@ -147,7 +155,8 @@ LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weig
   const std::string source(name), turned = source + ".transposed";
   if (weights.has(turned)) {  // of a packed file
     const TensorEntry& entry = weights.entry(turned, {out, in});
-    layer.weight_ = in_context(weights.full(turned), [&] { return map_entry(entry, in, format); });
+    layer.weights_.push_back(
+        in_context(weights.full(turned), [&] { return map_entry(entry, in, format); }));
     return layer;
   }
   const Tensor values = weights.floats(source, {in, out});
@@ -158,21 +167,35 @@ LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weig
     for (std::int64_t o = 0; o < out; o++) rows[std::size_t(o * in + i)] = from.row(i)[o];
   }
   const WeightRows part{reinterpret_cast<const std::byte*>(rows.data()), DType::f32, out};
-  layer.weight_ = Matrix::pack(ctx, {&part, 1}, in, format, importance);
-  weights.packed(turned, {&source, 1}, format_name(format), {out, in}, layer.weight_.data());
+  layer.weights_.push_back(Matrix::pack(ctx, {&part, 1}, in, format, importance));
+  weights.packed(turned, {&source, 1}, format_name(format), {out, in}, layer.weights_[0].data());
   return layer;
+}
+
+void LinearLayer::multiply(const Context& ctx, TensorView<const float> x, Epilogue epilogue,
+                           TensorView<float> y) const {
+  if (weights_.size() == 1) {
+    epilogue.bias = bias_.empty() ? nullptr : bias_.data();
+    return linear(ctx, x, weights_[0], epilogue, y);
+  }
+  std::int64_t first = 0;
+  for (const Matrix& w : weights_) {
+    epilogue.bias = bias_.empty() ? nullptr : bias_.data() + first;
+    linear(ctx, x, w, epilogue, y.slice_cols(first, w.out()));
+    first += w.out();
+  }
 }
 
 void LinearLayer::operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
                              Activation activation) const {
-  linear(ctx, x, weight_, {bias_.empty() ? nullptr : bias_.data(), activation, false}, y);
+  multiply(ctx, x, {.activation = activation}, y);
 }
 
 void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activation activation,
                         Arena& arena, TensorView<float> y) const {
-  const float* const bias = bias_.empty() ? nullptr : bias_.data();
-  if (gate_scratch(out() / 2) == 0 && x.rows() > kFewGatedRows) {
-    return linear(ctx, x, weight_, {bias, activation, false, true}, y);
+  const bool joined = weights_.size() == 1 && gate_scratch(out() / 2) == 0;
+  if (joined && x.rows() > kFewGatedRows) {
+    return multiply(ctx, x, {.activation = activation, .gated = true}, y);
   }
   Arena::Frame frame(arena);
   const auto both = arena.floats({x.rows(), out()}, "gate_up");
@@ -182,16 +205,26 @@ void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activatio
 
 void LinearLayer::accumulate(const Context& ctx, TensorView<const float> x,
                              TensorView<float> y) const {
-  linear(ctx, x, weight_, {bias_.empty() ? nullptr : bias_.data(), Activation::none, true}, y);
+  multiply(ctx, x, {.accumulate = true}, y);
+}
+
+std::int64_t LinearLayer::out() const {
+  std::int64_t sum = 0;
+  for (const Matrix& w : weights_) sum += w.out();
+  return sum;
+}
+
+std::size_t LinearLayer::bytes() const {
+  std::size_t sum = bias_.size() * sizeof(float);
+  for (const Matrix& w : weights_) sum += w.bytes();
+  return sum;
 }
 
 std::int64_t gate_scratch(std::int64_t inner) { return inner % kGateUnit == 0 ? 0 : 2 * inner; }
 
 Matrix load_matrix(const Context& ctx, const Weights& weights, std::string_view name,
                    std::int64_t out, std::int64_t in, WeightFormat format) {
-  const std::string names[] = {std::string(name)};
-  const Shape shapes[] = {{out, in}};
-  return make_matrix(ctx, weights, names[0], names, shapes, in, format);
+  return make_matrix(ctx, weights, std::string(name), {out, in}, in, format);
 }
 
 }  // namespace chiasm::kernels

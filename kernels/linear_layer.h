@@ -52,15 +52,17 @@ class LinearLayer {
   /// y += x W^T + b: the product joins a residual stream.
   void accumulate(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
 
-  std::int64_t out() const { return weight_.out(); }
-  /// What the weight is kept in; blocks of a GGUF file decide for themselves.
-  WeightFormat format() const { return weight_.format(); }
-  std::size_t bytes() const { return weight_.bytes() + bias_.size() * sizeof(float); }
+  std::int64_t out() const;
+  /// What the weight (its first part) is kept in; blocks of a GGUF file decide for themselves.
+  WeightFormat format() const { return weights_.at(0).format(); }
+  std::size_t bytes() const;
 
  private:
   void read_bias(const Weights& weights, std::string_view name, std::int64_t out);
+  void multiply(const Context& ctx, TensorView<const float> x, Epilogue epilogue,
+                TensorView<float> y) const;
 
-  Matrix weight_;
+  std::vector<Matrix> weights_;  // one below the other; one, unless a file keeps parts differently
   std::vector<float> bias_;
 };
 

@@ -74,7 +74,7 @@ void pack_panel(const Matrix::Packed& packed, std::span<const WeightRows> parts,
     const WeightRows* part = parts.data();
     for (std::int64_t j = 0; j < std::min(width, packed.out - first); j++, row++) {
       while (row >= part->rows) row -= (part++)->rows;
-      convert_row(*part, row * packed.in + k, count, block[j]);
+      convert_row(*part, interleaved_row(row, part->interleaved) * packed.in + k, count, block[j]);
     }
     const std::int64_t padded = packed.format == WeightFormat::bf16 ? (count + 1) / 2 * 2 : count;
     for (std::int64_t i = 0; i < padded; i++) {
@@ -104,6 +104,10 @@ void allocate_for(Matrix::Packed& packed, std::span<const Rows> parts, std::int6
   std::int64_t out = 0;
   for (const Rows& part : parts) {
     if (part.rows < 0) fail<ShapeError>("Matrix::pack: a part of ", part.rows, " rows");
+    if (part.interleaved < 0 || part.interleaved % 2 != 0 ||
+        (part.interleaved > 0 && part.rows % part.interleaved != 0)) {
+      fail<ShapeError>("Matrix::pack: ", part.rows, " rows interleaved by ", part.interleaved);
+    }
     out += part.rows;
   }
   packed.set_sizes(out, in, format);
@@ -139,7 +143,9 @@ const cpu::GemmKernel& quant_kernel(Isa isa, WeightFormat format) {
 }
 
 // The only place that chooses; null for the reference.
-const cpu::GemmKernel* kernel_for(Isa isa, WeightFormat format) {
+const cpu::GemmKernel* kernel_for(Isa isa, const Matrix::Packed& w) {
+  // Weights of a block form are float32 when they meet their kernel.
+  const WeightFormat format = w.form() ? WeightFormat::f32 : w.format;
   const bool quantized =
       format == WeightFormat::q8 || format == WeightFormat::q8_rows || format == WeightFormat::q4;
   if (quantized && isa != Isa::reference) return &quant_kernel(isa, format);
@@ -233,6 +239,13 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
         case WeightFormat::q4:
           cpu::quantize_panel(packed, parts, p, importance);
           break;
+        case WeightFormat::q5_1:
+        case WeightFormat::q2_k:
+        case WeightFormat::q3_k:
+        case WeightFormat::q4_k:
+        case WeightFormat::q5_k:
+        case WeightFormat::q6_k:
+          fail<ShapeError>("Matrix::pack: numbers are not quantized to ", format_name(format));
       }
     }
   });
@@ -243,23 +256,26 @@ Matrix Matrix::pack_blocks(const Context& ctx, std::span<const BlockRows> parts,
   Matrix matrix;
   Packed& packed = *matrix.packed_;
   if (parts.empty()) fail<ShapeError>("Matrix::pack_blocks: no parts");
-  if (in % cpu::kGroup != 0) {
-    fail<ShapeError>("Matrix::pack_blocks: ", in, " inputs, expected a multiple of ", cpu::kGroup);
+  if (in % block_values(parts[0].type) != 0) {
+    fail<ShapeError>("Matrix::pack_blocks: ", in, " inputs, expected a multiple of ",
+                     block_values(parts[0].type));
   }
   const WeightFormat format = format_of(parts[0].type);
   for (const BlockRows& part : parts) {
     if (format_of(part.type) != format) {
-      fail<ShapeError>("Matrix::pack_blocks: parts of 4 and of 8 bits do not make one matrix");
-    }
-    if (part.interleaved < 0 || part.interleaved % 2 != 0 ||
-        (part.interleaved > 0 && part.rows % part.interleaved != 0)) {
-      fail<ShapeError>("Matrix::pack_blocks: ", part.rows, " rows interleaved by ",
-                       part.interleaved);
+      fail<ShapeError>("Matrix::pack_blocks: parts of ", name(parts[0].type), " and of ",
+                       name(part.type), " do not make one matrix");
     }
   }
   allocate_for(packed, parts, in, format);
   ctx.pool->parallel_for(packed.panels(), 1, [&](std::int64_t begin, std::int64_t end) {
-    for (std::int64_t p = begin; p < end; p++) cpu::pack_block_panel(packed, parts, p);
+    for (std::int64_t p = begin; p < end; p++) {
+      if (packed.form()) {
+        cpu::pack_form_panel(packed, parts, p);
+      } else {
+        cpu::pack_block_panel(packed, parts, p);
+      }
+    }
   });
   return matrix;
 }
@@ -277,6 +293,13 @@ void Matrix::row(std::int64_t i, float* y) const {
     case WeightFormat::q8_rows:
     case WeightFormat::q4:
       return cpu::widen_quant_row(*packed_, i, y);
+    case WeightFormat::q5_1:
+    case WeightFormat::q2_k:
+    case WeightFormat::q3_k:
+    case WeightFormat::q4_k:
+    case WeightFormat::q5_k:
+    case WeightFormat::q6_k:
+      return cpu::widen_form_row(*packed_, i, y);
   }
 }
 
@@ -292,7 +315,7 @@ void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
     y.expect({rows, outputs_of(w, epilogue)});
     if (rows == 0 || w.out() == 0) return;
     if (ctx.device != nullptr) return on_device::linear(*ctx.device, x, w, epilogue, y);
-    const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.format());
+    const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.packed());
     if (kernel == nullptr) return reference::linear(x, w, epilogue, y);
     cpu::gemm(ctx, *kernel, w.packed(), x, epilogue, y);
   });

@@ -20,36 +20,21 @@ namespace chiasm::kernels {
 ///   q8_rows: 8 bits, w = scale * q with one float32 scale for each output, q = -127..127: for
 ///         matrices that many rows pass through, since integers add up over 128 inputs
 ///   q4:   4 bits in groups of 32 inputs, w = scale * q + min, scale and min float16, q = 0..15
-/// The quantized formats narrow activations to 8 bits too, with a float32 scale for each row and
+///   q5_1, q2_k, q3_k, q4_k, q5_k, q6_k:  GGUF's blocks of these names (BlockType), kept about as
+///         small as in the file and widened on the way; float32 arithmetic
+/// q8, q8_rows and q4 narrow activations to 8 bits too, with a float32 scale for each row and
 /// group of 32, for q8_rows of 128 (on the reference path they stay float32), multiply integers
 /// exactly, and add the groups in float32.
-enum class WeightFormat { f32, bf16, f16, q8, q8_rows, q4 };
+enum class WeightFormat { f32, bf16, f16, q8, q8_rows, q4, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k };
 
-/// "f32", "bf16", "f16", "q8", "q8_rows", "q4".
+/// Whether weights of the format become float32 on their way into a product.
+constexpr bool is_widened(WeightFormat format) { return format >= WeightFormat::q5_1; }
+
+/// "f32", "bf16", "f16", "q8", "q8_rows", "q4", ...
 std::string_view format_name(WeightFormat format);
 /// The name of the packed bytes' layout, the same for every instruction set. Another name, other
 /// bytes.
 std::string_view packed_layout();
-
-/// Rows of a weight as they lie in a file: row-major [rows, in], dtype f32, bf16 or f16.
-struct WeightRows {
-  const std::byte* data = nullptr;
-  DType dtype = DType::f32;
-  std::int64_t rows = 0;
-};
-
-/// The format that holds such blocks without loss.
-WeightFormat format_of(BlockType type);
-
-/// Rows of quantized blocks as they lie in a file: [rows][in / 32] blocks.
-struct BlockRows {
-  const std::byte* data = nullptr;
-  BlockType type = BlockType::q4_0;
-  std::int64_t rows = 0;
-  /// Above 0: the rows of each `interleaved` (a head) lie as 0, h, 1, h + 1, ... with h half of it,
-  /// as GGUF's llama keeps q and k; they are packed as 0, 1, 2, ...
-  std::int64_t interleaved = 0;
-};
 
 /// Row of the file that becomes row `row` under `interleaved` (0: the same).
 constexpr std::int64_t interleaved_row(std::int64_t row, std::int64_t interleaved) {
@@ -57,6 +42,27 @@ constexpr std::int64_t interleaved_row(std::int64_t row, std::int64_t interleave
   const std::int64_t inside = row % interleaved, half = interleaved / 2;
   return row - inside + inside % half * 2 + inside / half;
 }
+
+/// Rows of a weight as they lie in a file: row-major [rows, in], dtype f32, bf16 or f16.
+struct WeightRows {
+  const std::byte* data = nullptr;
+  DType dtype = DType::f32;
+  std::int64_t rows = 0;
+  /// Above 0: the rows of each `interleaved` (a head) lie as 0, h, 1, h + 1, ... with h half of it,
+  /// as GGUF's llama keeps q and k; they are packed as 0, 1, 2, ...
+  std::int64_t interleaved = 0;
+};
+
+/// The format that holds such blocks without loss.
+WeightFormat format_of(BlockType type);
+
+/// Rows of quantized blocks as they lie in a file: [rows][in / block_values(type)] blocks.
+struct BlockRows {
+  const std::byte* data = nullptr;
+  BlockType type = BlockType::q4_0;
+  std::int64_t rows = 0;
+  std::int64_t interleaved = 0;  // as for WeightRows
+};
 
 /// An opaque packed weight [out, in], as torch.nn.Linear stores it. Immutable, shareable,
 /// move-only.
@@ -76,7 +82,7 @@ class Matrix {
                      WeightFormat format, std::span<const float> importance = {});
 
   /// Packs blocks of a file without requantizing. All parts must go into one format; `in` is a
-  /// multiple of 32.
+  /// multiple of their length.
   static Matrix pack_blocks(const Context& ctx, std::span<const BlockRows> parts, std::int64_t in);
 
   /// Looks at packed bytes of layout packed_layout() where they are, padded to a multiple of 64

@@ -102,6 +102,12 @@ device::Format format_of(const Matrix& w) {
     case WeightFormat::q4:
       return device::Format::q4;
     case WeightFormat::q8_rows:
+    case WeightFormat::q5_1:
+    case WeightFormat::q2_k:
+    case WeightFormat::q3_k:
+    case WeightFormat::q4_k:
+    case WeightFormat::q5_k:
+    case WeightFormat::q6_k:
       break;
   }
   fail<DeviceError>("weights as ", format_name(w.format()), " do not run on a device yet");

@@ -18,6 +18,9 @@ constexpr std::array kFormats = {
     Entry{WeightFormat::f32, "f32"},         Entry{WeightFormat::bf16, "bf16"},
     Entry{WeightFormat::f16, "f16"},         Entry{WeightFormat::q8, "q8"},
     Entry{WeightFormat::q8_rows, "q8_rows"}, Entry{WeightFormat::q4, "q4"},
+    Entry{WeightFormat::q5_1, "q5_1"},       Entry{WeightFormat::q2_k, "q2_k"},
+    Entry{WeightFormat::q3_k, "q3_k"},       Entry{WeightFormat::q4_k, "q4_k"},
+    Entry{WeightFormat::q5_k, "q5_k"},       Entry{WeightFormat::q6_k, "q6_k"},
 };
 
 }  // namespace

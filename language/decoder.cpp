@@ -23,6 +23,12 @@ float in_format(float scale, kernels::WeightFormat format) {
     case kernels::WeightFormat::q8:  // quantized from a 16-bit checkpoint
     case kernels::WeightFormat::q8_rows:
     case kernels::WeightFormat::q4:
+    case kernels::WeightFormat::q5_1:
+    case kernels::WeightFormat::q2_k:
+    case kernels::WeightFormat::q3_k:
+    case kernels::WeightFormat::q4_k:
+    case kernels::WeightFormat::q5_k:
+    case kernels::WeightFormat::q6_k:
       return to_float(to_bf16(scale));
   }
   return scale;

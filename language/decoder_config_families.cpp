@@ -79,7 +79,7 @@ void read_qwen3_parts(const Json& config, DecoderConfig& c) {
 /// activation as "gelu" and meant the tanh form.
 void read_gemma_parts(const Json& config, DecoderConfig& c) {
   c.bidirectional = config.boolean("use_bidirectional_attention", false);
-  c.norm.offset = 1;
+  c.norm.offset = float(config.number("norm_offset", 1));  // GGUF files hold 1 + w
   c.qkv_bias = c.out_bias = config.boolean("attention_bias", false);
   c.embedding_scale = std::sqrt(float(c.hidden_size));
   const std::string act =

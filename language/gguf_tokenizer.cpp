@@ -1,6 +1,9 @@
 #include "language/gguf_tokenizer.h"
 
+#include <array>
+
 #include "core/error.h"
+#include "language/gguf_pieces.h"
 
 namespace chiasm::language {
 
@@ -8,22 +11,59 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::int64_t kControl = 3, kUserDefined = 4;  // of tokenizer.ggml.token_type
+/// How a pre-tokenizer of byte-level BPE cuts text, by the name that llama.cpp gives it
+/// (llama-vocab.cpp has the patterns beside the tokenizer.json files they come from).
+struct PreTokenizer {
+  std::string_view name;
+  std::string_view pattern;  // empty: ByteLevel's own
+  bool digits = false;       // one by one, before that
+  bool composes = false;     // text is put into NFC
+  bool whole_words = false;  // a word that is a token is not cut (ignore_merges)
+  bool begins = false;       // begins with bos where the file does not say
+};
+constexpr std::string_view kLlama3 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}|"
+    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr std::string_view kQwen2 =
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}|"
+    " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+constexpr std::array kPreTokenizers = {
+    PreTokenizer{.name = "smollm", .pattern = "", .digits = true},
+    PreTokenizer{.name = "gpt-2", .pattern = ""},
+    PreTokenizer{.name = "default", .pattern = ""},
+    PreTokenizer{.name = "llama-bpe", .pattern = kLlama3, .whole_words = true, .begins = true},
+    PreTokenizer{.name = "llama3", .pattern = kLlama3, .whole_words = true, .begins = true},
+    PreTokenizer{.name = "qwen2", .pattern = kQwen2, .composes = true},
+};
 
-/// What transformers writes for a pre-tokenizer's name.
-json pre_tokenizer(const GgufValue& pre) {
+const PreTokenizer& pre_tokenizer(const GgufContents& gguf) {
+  const GgufValue* const pre = gguf.find("tokenizer.ggml.pre");
+  if (pre == nullptr) return kPreTokenizers[1];
+  std::string known;
+  for (const PreTokenizer& p : kPreTokenizers) {
+    if (p.name == pre->str()) return p;
+    known.append(known.empty() ? "" : ", ").append(p.name);
+  }
+  fail<ModelError>(pre->where(), ": \"", pre->str(), "\" is not supported; supported are ", known);
+}
+
+/// What transformers writes for it.
+json pre_tokenizer_json(const PreTokenizer& pre) {
   json bytes{{"type", "ByteLevel"},
              {"add_prefix_space", false},
              {"trim_offsets", true},
-             {"use_regex", true}};
-  if (pre.str() == "smollm") {
-    return {{"type", "Sequence"},
-            {"pretokenizers",
-             json::array({json{{"type", "Digits"}, {"individual_digits", true}}, bytes})}};
+             {"use_regex", pre.pattern.empty()}};
+  json steps = json::array();
+  if (pre.digits) steps.push_back({{"type", "Digits"}, {"individual_digits", true}});
+  if (!pre.pattern.empty()) {
+    steps.push_back({{"type", "Split"},
+                     {"pattern", {{"Regex", pre.pattern}}},
+                     {"behavior", "Isolated"},
+                     {"invert", false}});
   }
-  if (pre.str() == "gpt-2" || pre.str() == "default") return bytes;
-  fail<ModelError>(pre.where(), ": \"", pre.str(),
-                   "\" is not supported; smollm, gpt-2 and default are");
+  if (steps.empty()) return bytes;
+  steps.push_back(bytes);
+  return {{"type", "Sequence"}, {"pretokenizers", steps}};
 }
 
 /// The token that an id key names, or none.
@@ -52,31 +92,48 @@ json merges(const GgufValue& value) {
   return out;
 }
 
-bool flag(const GgufContents& gguf, std::string_view key) {
+bool flag(const GgufContents& gguf, std::string_view key, bool otherwise) {
   const GgufValue* const value = gguf.find(key);
-  return value != nullptr && value->boolean();
+  return value != nullptr ? value->boolean() : otherwise;
 }
 
 /// The tokens that stand around a text, as a post-processor.
-json post_processor(const GgufContents& gguf, std::span<const std::string_view> tokens) {
+json post_processor(const GgufContents& gguf, std::span<const std::string_view> tokens,
+                    bool begins) {
   json pieces = json::array(), specials = json::object();
-  const auto add = [&](std::string_view switch_key, std::string_view id_key) {
+  const auto add = [&](std::string_view switch_key, std::string_view id_key, bool otherwise) {
     const auto id = named(gguf, id_key, tokens.size());
-    if (!id || !flag(gguf, switch_key)) return;
+    if (!id || !flag(gguf, switch_key, otherwise)) return;
     const std::string text(tokens[*id]);
     pieces.push_back({{"SpecialToken", {{"id", text}, {"type_id", 0}}}});
     specials[text] = {{"id", text}, {"ids", json::array({*id})}, {"tokens", json::array({text})}};
   };
-  add("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id");
+  add("tokenizer.ggml.add_bos_token", "tokenizer.ggml.bos_token_id", begins);
   pieces.push_back({{"Sequence", {{"id", "A"}, {"type_id", 0}}}});
-  add("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id");
+  add("tokenizer.ggml.add_eos_token", "tokenizer.ggml.eos_token_id", false);
   if (pieces.size() == 1) return nullptr;
   return {{"type", "TemplateProcessing"}, {"single", pieces}, {"special_tokens", specials}};
 }
 
+/// The parts of a tokenizer.json that byte-level BPE decides.
+json byte_level_parts(const GgufContents& gguf, const PreTokenizer& pre, const json& vocab) {
+  const json decoder{{"type", "ByteLevel"},
+                     {"add_prefix_space", true},
+                     {"trim_offsets", true},
+                     {"use_regex", true}};
+  return {{"normalizer", pre.composes ? json{{"type", "NFC"}} : json(nullptr)},
+          {"pre_tokenizer", pre_tokenizer_json(pre)},
+          {"decoder", decoder},
+          {"model",
+           {{"type", "BPE"},
+            {"ignore_merges", pre.whole_words},
+            {"vocab", vocab},
+            {"merges", merges(gguf.at("tokenizer.ggml.merges"))}}}};
+}
+
 /// The tables as a tokenizer.json.
 json tokenizer_json(const GgufContents& gguf, std::span<const std::string_view> tokens) {
-  std::vector<std::int64_t> types(tokens.size(), 1);
+  std::vector<std::int64_t> types(tokens.size(), kNormal);
   if (const GgufValue* value = gguf.find("tokenizer.ggml.token_type")) {
     types = value->integers();
     if (types.size() != tokens.size()) {
@@ -98,31 +155,27 @@ json tokenizer_json(const GgufContents& gguf, std::span<const std::string_view> 
                      {"normalized", false},
                      {"special", types[id] == kControl}});
   }
-  const json pre = gguf.find("tokenizer.ggml.pre") != nullptr
-                       ? pre_tokenizer(gguf.at("tokenizer.ggml.pre"))
-                       : pre_tokenizer(gguf.at("tokenizer.ggml.model"));
-  return {
-      {"added_tokens", added},
-      {"normalizer", nullptr},
-      {"pre_tokenizer", pre},
-      {"post_processor", post_processor(gguf, tokens)},
-      {"decoder",
-       {{"type", "ByteLevel"},
-        {"add_prefix_space", true},
-        {"trim_offsets", true},
-        {"use_regex", true}}},
-      {"model",
-       {{"type", "BPE"}, {"vocab", vocab}, {"merges", merges(gguf.at("tokenizer.ggml.merges"))}}}};
+  const GgufValue& model = gguf.at("tokenizer.ggml.model");
+  json out;
+  bool begins = true;
+  if (model.str() == "llama") {
+    out = piece_parts(gguf, tokens, types, vocab);
+  } else if (model.str() == "gpt2") {
+    const PreTokenizer& pre = pre_tokenizer(gguf);
+    begins = pre.begins;
+    out = byte_level_parts(gguf, pre, vocab);
+  } else {
+    fail<ModelError>(model.where(), ": \"", model.str(), "\" is not supported; gpt2 and llama are");
+  }
+  out["added_tokens"] = added;
+  out["post_processor"] = post_processor(gguf, tokens, begins);
+  return out;
 }
 
 }  // namespace
 
 Tokenizer tokenizer_from_gguf(const GgufContents& gguf) {
   try {
-    const GgufValue& model = gguf.at("tokenizer.ggml.model");
-    if (model.str() != "gpt2") {
-      fail<ModelError>(model.where(), ": \"", model.str(), "\" is not supported; gpt2 is");
-    }
     const auto tokens = gguf.at("tokenizer.ggml.tokens").strings();
     json config = json::object();
     for (const char* name : {"bos", "eos"}) {

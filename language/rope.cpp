@@ -99,6 +99,15 @@ void stretch_long(const Json& rope, const std::vector<float>& powers, double con
   out.attention_scaling = float(at_least(0, rope, "attention_factor", inferred));
 }
 
+/// A GGUF file's own divisors, one for each pair.
+void divide(const Json& factors, std::vector<float>& inv_freq) {
+  if (factors.size() != inv_freq.size()) {
+    fail<ModelError>(factors.where(), ": ", factors.size(), " factors for ", inv_freq.size(),
+                     " pairs of dimensions");
+  }
+  for (std::size_t i = 0; i < inv_freq.size(); i++) inv_freq[i] /= float(factors[i].number());
+}
+
 /// Which axis turns each of `half` pairs.
 std::vector<std::uint8_t> read_axes(const Json& rope, std::size_t half,
                                     const RopeOptions& options) {
@@ -180,6 +189,8 @@ RopeFrequencies rope_frequencies(const Json& config, std::int64_t head_dim,
     stretch_long(rope, powers, trained, longest, out);
   } else if (type == "yarn") {
     stretch_yarn(rope, powers, theta, trained, longest, out);
+  } else if (type == "factors") {
+    divide(rope["factors"], out.inv_freq);
   } else if (type != "default" && type != "dynamic") {
     // dynamic changes with the length, beyond `max_position_embeddings` alone: no sequence gets
     // there.

@@ -45,7 +45,8 @@ struct RopeOptions {
 };
 
 /// Reads transformers 5's `rope_parameters` or the older `rope_theta` and `rope_scaling`. Types:
-/// default, linear, llama3, yarn, longrope, and dynamic, which up to `max_position_embeddings`
+/// default, linear, llama3, yarn, longrope, `factors` of a GGUF file (its rope_freqs.weight: what
+/// each frequency is divided by), and dynamic, which up to `max_position_embeddings`
 /// tokens is the default; others are a ModelError naming them. Computed in float32 in the order
 /// transformers' modeling_rope_utils computes, so that angles agree bit for bit. yarn: Peng et al.,
 /// 2023, arXiv:2309.00071. longrope: Ding et al., 2024, arXiv:2402.13753. Sections: Wang et al.,

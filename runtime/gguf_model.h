@@ -6,7 +6,9 @@
 
 namespace chiasm {
 
-/// The config.json that the metadata amounts to. ModelError for an architecture other than llama.
+/// The config.json that the metadata amounts to, of the architectures llama, qwen2, qwen3, gemma,
+/// gemma2 and gemma3. ModelError for others, and for rotary positions scaled in a way that is not
+/// known. Source of the keys: gguf-py's constants.py and llama.cpp's converters.
 Json gguf_config(const GgufContents& gguf);
 
 /// The tensors by the names that family files ask for. llama's q and k are marked as interleaved.

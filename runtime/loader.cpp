@@ -80,6 +80,13 @@ std::string_view name(kernels::WeightFormat format) {
       return "int8";
     case kernels::WeightFormat::q4:
       return "int4";
+    case kernels::WeightFormat::q5_1:
+    case kernels::WeightFormat::q2_k:
+    case kernels::WeightFormat::q3_k:
+    case kernels::WeightFormat::q4_k:
+    case kernels::WeightFormat::q5_k:
+    case kernels::WeightFormat::q6_k:
+      return kernels::format_name(format);
   }
   return "unknown";
 }
@@ -127,6 +134,7 @@ struct Source {
   language::Tokenizer tokenizer;
   WeightFormats formats;
   std::string quantize, packed_layout, chat_template;
+  bool widened = false;  // some weights are kept in blocks that become float32 on their way
 };
 
 /// No embedder runs on a device yet: "auto" is the CPU, and a device that is asked for by name is
@@ -142,7 +150,7 @@ std::string unfit_for_device(const Family& family, const Source& source) {
   if (!family.runs_on_device()) return "this family does not run on a device yet";
   if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
   if (decoder.needs_whole_prefix()) return "short convolutions do not run on a device yet";
-  if (source.quantize == "int8" || source.quantize == "int4") {
+  if (source.quantize == "int8" || source.quantize == "int4" || source.widened) {
     return "quantized weights do not run on a device yet";
   }
   return {};
@@ -210,6 +218,9 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
   const kernels::WeightFormat plain = embedding.dtype == DType::bf16  ? kernels::WeightFormat::bf16
                                       : embedding.dtype == DType::f32 ? kernels::WeightFormat::f32
                                                                       : kernels::WeightFormat::f16;
+  const bool widened = std::ranges::any_of(gguf.tensors, [](const auto& tensor) {
+    return tensor.second.blocks && kernels::is_widened(kernels::format_of(*tensor.second.blocks));
+  });
   language::Tokenizer tokenizer = language::tokenizer_from_gguf(gguf);
   const GgufValue* chat = gguf.find("tokenizer.chat_template");
   const std::string chat_template(chat != nullptr ? chat->str() : std::string_view());
@@ -219,7 +230,8 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
           weight_formats(options, plain),
           "gguf",
           {},
-          chat_template};
+          chat_template,
+          widened};
 }
 
 std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::int32_t> id) {

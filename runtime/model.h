@@ -78,9 +78,8 @@ struct PictureSizes {
 /// Thread-safe: calls from several threads join one loop and share its batches. Move-only.
 class Model {
  public:
-  /// Loads a Hugging Face model folder, or a GGUF file of a llama language model in F32, F16, BF16,
-  /// Q4_0, Q4_1 or Q8_0 (its blocks are packed as they are). ModelError says what is missing or
-  /// does not fit.
+  /// Loads a Hugging Face model folder, or a GGUF file of a language model (gguf_model.h); its
+  /// blocks are kept as they are. ModelError says what is missing or does not fit.
   static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;

@@ -4,6 +4,7 @@
 #include <deque>
 #include <memory>
 
+#include "kernels/cpu/choose.h"
 #include "kernels/cpu/gemm_driver.h"
 #include "kernels/cpu/packed.h"
 #include "kernels/cpu/quant_layout.h"
@@ -30,6 +31,7 @@ constexpr std::int64_t kGatesTogether = 4;
 
 struct Job {
   const GemmKernel& kernel;
+  const CpuOps& ops;
   const Matrix::Packed& w;
   TensorView<const float> x;
   const Epilogue& epilogue;
@@ -72,7 +74,8 @@ std::int64_t packed_bytes(const Job& job, std::int64_t inputs) {
 // Inputs of one block: K is cut into blocks of nearly equal size. Cut at the same places for every
 // number of rows; cutting changes no bit anyway (see Tile).
 std::int64_t block_inputs(const Job& job) {
-  const std::int64_t bytes = job.w.panel_bytes(kPanel, job.w.padded_in());
+  const std::int64_t bytes = job.w.form() ? job.w.in * kPanel * std::int64_t(sizeof(float))
+                                          : job.w.panel_bytes(kPanel, job.w.padded_in());
   const std::int64_t blocks = (bytes + kBlockWeights - 1) / kBlockWeights;
   const std::int64_t share = (job.w.in + blocks - 1) / blocks;
   const std::int64_t unit = std::max(kGroup, job.kernel.unit_inputs);
@@ -150,12 +153,26 @@ void pack_tiles(const Job& job, const Block& block, std::int64_t begin, std::int
   }
 }
 
+// Inputs [k, k + inputs) of a panel as the kernel takes them: widened into `memory` where the
+// weights are of a block form, else where they lie.
+const std::byte* weights_of(const Job& job, std::int64_t panel, std::int64_t k, std::int64_t inputs,
+                            Scratch& memory) {
+  const std::int64_t width = job.w.width(panel);
+  const auto form = job.w.form();
+  if (!form) return job.w.panel(panel) + job.w.panel_bytes(width, k);
+  std::byte* const wide = memory.get(std::size_t(inputs * width) * sizeof(float));
+  job.ops.widen_blocks(
+      *form, {job.w.panel(panel), k, k + inputs, int(width), reinterpret_cast<float*>(wide)});
+  return wide;
+}
+
 // A block times the panels [panel, panel_end). Each tile after the first asks for a share of the
 // weights that come next.
 void multiply_block(const Job& job, const Block& block, std::int64_t panel,
                     std::int64_t panel_end) {
-  static thread_local Scratch scratch;
+  static thread_local Scratch scratch, wide;
   const GemmKernel& kernel = job.kernel;
+  const bool widens = job.w.form().has_value();
   const std::int64_t in = job.w.in, block_in = block_inputs(job);
   const std::int64_t row_bytes = packed_bytes(job, job.w.padded_in());
   const std::int64_t first = block.row(), later_tiles = block.end - block.begin - 1;
@@ -165,8 +182,8 @@ void multiply_block(const Job& job, const Block& block, std::int64_t panel,
     const std::int64_t width = job.w.width(panel);
     for (std::int64_t k = 0; k < in; k += block_in) {
       const std::int64_t inputs = std::min(block_in, in - k), skipped = packed_bytes(job, k);
-      const std::byte* const b = job.w.panel(panel) + job.w.panel_bytes(width, k);
-      const std::int64_t bytes = job.w.panel_bytes(width, inputs);
+      const std::byte* const b = weights_of(job, panel, k, inputs, wide);
+      const std::int64_t bytes = widens ? 0 : job.w.panel_bytes(width, inputs);
       const bool last = k + block_in >= in, next = !last || panel + 1 < panel_end;
       const std::int64_t share = later_tiles > 0 && next ? bytes / later_tiles : 0;
       Fetch fetch{b + bytes, 0};
@@ -175,7 +192,7 @@ void multiply_block(const Job& job, const Block& block, std::int64_t panel,
         const int height = int(block.cut.height(t));
         if (last) prefetch_tile(job, row, height, column_of(job, panel));
         // The first tile brings the weights in, the others find them in the cache.
-        const auto multiply = t == block.begin ? kernel.stream : kernel.tile;
+        const auto multiply = t == block.begin && !widens ? kernel.stream : kernel.tile;
         const std::byte* const a =
             block.packed + r * row_bytes + height * skipped + (t - block.begin) * kPackSlack;
         multiply({a, b, inputs, sums + r * kPanel, height, int(width), k > 0, fetch});
@@ -281,7 +298,7 @@ void multiply_by_panels(const Context& ctx, const Job& job, std::int64_t threads
 
 void gemm(const Context& ctx, const GemmKernel& kernel, const Matrix::Packed& w,
           TensorView<const float> x, const Epilogue& epilogue, TensorView<float> y) {
-  const Job job{kernel, w, x, epilogue, y};
+  const Job job{kernel, ops_for(ctx.isa), w, x, epilogue, y};
   const std::int64_t threads = std::clamp<std::int64_t>(
       x.rows() * w.out * w.in / kMinProductsPerPiece, 1, ctx.pool->threads());
   if (count_tiles(job, x.rows()) >= 4 * threads) return multiply_by_rows(ctx, job, threads);

@@ -5,6 +5,7 @@
 
 #include "kernels/activation_kind.h"
 #include "kernels/cpu/args.h"
+#include "kernels/cpu/block_form.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -30,6 +31,8 @@ struct CpuOps {
   std::int64_t (*argmax)(const float* x, std::int64_t n);
   /// out[i] = exp(x[i] - shift); returns their sum, taken in double. `out` may be null.
   double (*exp_all)(const float* x, std::int64_t n, float shift, float* out);
+  /// Weights of a block form as float32.
+  void (*widen_blocks)(BlockForm form, const WidenBlocks& args);
 };
 
 void attention_avx512_bf16(const AttentionArgs& args, const AttentionTile& tile);

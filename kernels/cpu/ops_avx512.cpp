@@ -3,16 +3,19 @@
 #include "kernels/cpu/rows_inl.h"
 #include "kernels/cpu/simd_avx512.h"
 #include "kernels/cpu/vocabulary_inl.h"
+#include "kernels/cpu/widen_blocks_inl.h"
 
 namespace chiasm::kernels::cpu {
 
 namespace {
 using V = VecAvx512;
 constexpr CpuOps kOps = {
-    activate_all<V>,       gated_activation_all<V>, layer_norm_rows<V>,
-    rms_norm_rows<V>,      rotate_half_pairs<V>,    attention_tile<V>,
-    attention_avx512_bf16, join_attention_tile<V>,  argmax_all<V>,
-    exp_over<V>,
+    activate_all<V>,       gated_activation_all<V>,
+    layer_norm_rows<V>,    rms_norm_rows<V>,
+    rotate_half_pairs<V>,  attention_tile<V>,
+    attention_avx512_bf16, join_attention_tile<V>,
+    argmax_all<V>,         exp_over<V>,
+    widen_blocks,
 };
 }  // namespace
 

@@ -6,13 +6,35 @@
 #include <limits>
 #include <vector>
 
+#include "core/error.h"
 #include "core/weights.h"
 #include "kernels/cpu/quant_group.h"
 
 namespace chiasm::kernels {
 
 WeightFormat format_of(BlockType type) {
-  return type == BlockType::q8_0 ? WeightFormat::q8 : WeightFormat::q4;
+  switch (type) {
+    case BlockType::q4_0:
+    case BlockType::q4_1:
+      return WeightFormat::q4;
+    case BlockType::q5_0:
+    case BlockType::q8_0:
+    case BlockType::iq4_nl:
+      return WeightFormat::q8;
+    case BlockType::q5_1:
+      return WeightFormat::q5_1;
+    case BlockType::q2_k:
+      return WeightFormat::q2_k;
+    case BlockType::q3_k:
+      return WeightFormat::q3_k;
+    case BlockType::q4_k:
+      return WeightFormat::q4_k;
+    case BlockType::q5_k:
+      return WeightFormat::q5_k;
+    case BlockType::q6_k:
+      return WeightFormat::q6_k;
+  }
+  fail<ShapeError>("blocks of type ", int(type), " have no format");
 }
 
 namespace cpu {
@@ -125,7 +147,8 @@ void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> pa
     return each_row(
         packed, parts, panel, [&](const WeightRows& part, std::int64_t at, std::int64_t output) {
           const auto element = std::int64_t(size_of(part.dtype));
-          to_floats(part.data + at * packed.in * element, part.dtype, packed.in, row.data());
+          const std::int64_t from = interleaved_row(at, part.interleaved);
+          to_floats(part.data + from * packed.in * element, part.dtype, packed.in, row.data());
           quantize_row(packed, row, output);
         });
   }
@@ -133,9 +156,10 @@ void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> pa
   each_row(
       packed, parts, panel, [&](const WeightRows& part, std::int64_t row, std::int64_t output) {
         const auto element = std::int64_t(size_of(part.dtype));
+        const std::int64_t from = interleaved_row(row, part.interleaved);
         for (std::int64_t k = 0; k < packed.in; k += kGroup) {
           const std::int64_t count = std::min<std::int64_t>(kGroup, packed.in - k);
-          to_floats(part.data + (row * packed.in + k) * element, part.dtype, count, weights);
+          to_floats(part.data + (from * packed.in + k) * element, part.dtype, count, weights);
           const std::span<const float> group(weights, std::size_t(count));
           const std::span<const float> counts =
               importance.empty() ? importance : importance.subspan(std::size_t(k), group.size());
@@ -167,7 +191,8 @@ void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y
     const float min = signed_weights ? 0 : to_float(group.min);
     const int offset = signed_weights ? kQ8Offset : 0;
     for (std::int64_t i = 0; i < std::min<std::int64_t>(kGroup, packed.in - k); i++) {
-      y[k + i] = scale * float(int(group.q[i]) - offset) + min;
+      const float product = scale * float(int(group.q[i]) - offset);
+      y[k + i] = signed_weights ? product : product + min;  // -0 stays what it is
     }
   }
 }

@@ -14,6 +14,11 @@ void quantize_panel(const Matrix::Packed& packed, std::span<const WeightRows> pa
 /// Copies the blocks of one panel into `packed`, value for value.
 void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
                       std::int64_t panel);
+/// The same for the block forms, bit for bit as in the file.
+void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
+                     std::int64_t panel);
+/// One output of a block form as float32.
+void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y);
 /// y[0..in) = scale * q + min of one output, each product and sum rounded once.
 void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y);
 

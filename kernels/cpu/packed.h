@@ -10,10 +10,13 @@
 ///   bf16:      [panel][ceil(in / 2)][width][2]    pairs of inputs, as VDPBF16PS takes them
 ///   q8, q8_rows, q4:  [panel][ceil(in / 32)][width / 16][block]    groups of 16 outputs,
 ///              quant_layout.h; q8_rows ends each panel with [width] float32 scales
+///   q5_1, q2_k ... q6_k:  [panel][in / block][width / 16][unit]    block_form.h
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 
+#include "kernels/cpu/block_form.h"
 #include "kernels/cpu/gemm.h"
 #include "kernels/cpu/quant_layout.h"
 #include "kernels/matrix.h"
@@ -38,14 +41,36 @@ struct Matrix::Packed {
            format == WeightFormat::q4;
   }
 
+  /// How a format's blocks lie that are widened on their way; none of other formats.
+  std::optional<cpu::BlockForm> form() const {
+    switch (format) {
+      case WeightFormat::q5_1:
+        return cpu::BlockForm::q5_1;
+      case WeightFormat::q2_k:
+        return cpu::BlockForm::q2_k;
+      case WeightFormat::q3_k:
+        return cpu::BlockForm::q3_k;
+      case WeightFormat::q4_k:
+        return cpu::BlockForm::q4_k;
+      case WeightFormat::q5_k:
+        return cpu::BlockForm::q5_k;
+      case WeightFormat::q6_k:
+        return cpu::BlockForm::q6_k;
+      default:
+        return std::nullopt;
+    }
+  }
+
   /// Sets `out`, `in`, `format` and `bytes`. ShapeError for sizes of no matrix.
   void set_sizes(std::int64_t outputs, std::int64_t inputs, WeightFormat weight_format);
 
   /// Inputs that stand together, and the bytes that 16 outputs of them take.
   std::int64_t unit_inputs() const {
+    if (const auto blocks = form()) return cpu::traits_of(*blocks).inputs;
     return quantized() ? cpu::kGroup : format == WeightFormat::bf16 ? 2 : 1;
   }
   std::int64_t unit_bytes() const {
+    if (const auto blocks = form()) return cpu::layout_of(cpu::traits_of(*blocks)).bytes;
     if (format == WeightFormat::q8) return cpu::kQ8Block;
     if (format == WeightFormat::q8_rows) return cpu::kQ8RowsBlock;
     if (format == WeightFormat::q4) return cpu::kQ4Block;

@@ -80,6 +80,10 @@ Fit least_squares(const Padded& p, const float* q, Fit fit) {
 
 Fit as_stored(Fit fit) { return {to_float(narrow(fit.scale)), to_float(narrow(fit.min))}; }
 
+// kvalues_iq4nl of ggml-common.h.
+constexpr int kIq4Codebook[] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                1,    13,   25,  38,  53,  69,  89,  113};
+
 f16 half_at(const std::byte* p) {
   f16 v;
   std::memcpy(&v, p, sizeof v);
@@ -158,6 +162,23 @@ QuantGroup quantize_q4(std::span<const float> weights, std::span<const float> im
 QuantGroup group_from_block(BlockType type, const std::byte* block) {
   QuantGroup group{};
   group.scale = half_at(block);
+  if (type == BlockType::iq4_nl) {
+    const std::byte* const nibbles = block + 2;
+    for (int i = 0; i < kGroup; i++) {
+      const int q = std::to_integer<int>(nibbles[i % 16]) >> i / 16 * 4 & 15;
+      group.q[i] = std::uint8_t(kIq4Codebook[q] + kQ8Offset);
+    }
+    return group;
+  }
+  if (type == BlockType::q5_0) {  // fifth bits, then the low four: low nibbles are inputs 0..15
+    std::uint32_t fifth = 0;
+    std::memcpy(&fifth, block + 2, sizeof fifth);
+    for (int i = 0; i < kGroup; i++) {
+      const int low = std::to_integer<int>(block[6 + i % 16]) >> i / 16 * 4 & 15;
+      group.q[i] = std::uint8_t((low | int(fifth >> i & 1u) << 4) - 16 + kQ8Offset);
+    }
+    return group;
+  }
   if (type == BlockType::q8_0) {
     for (int i = 0; i < kGroup; i++) {
       group.q[i] = std::uint8_t(std::to_integer<int>(block[2 + i]) ^ kQ8Offset);

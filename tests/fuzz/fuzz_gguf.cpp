@@ -37,6 +37,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       });
       attempt([&] { sum = sum + v.integers().size(); });
       attempt([&] { sum = sum + v.numbers().size(); });
+      attempt([&] { sum = sum + v.booleans().size(); });
     }
     std::size_t covered = 0;
     for (const auto& [name, entry] : gguf.tensors) {

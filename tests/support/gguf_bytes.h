@@ -35,6 +35,16 @@ class GgufBytes {
   GgufBytes& flag(std::string_view key, int v) {
     return text(key).u32(7).number(static_cast<char>(v));
   }
+  GgufBytes& flags(std::string_view key, const std::vector<bool>& all) {
+    text(key).u32(9).u32(7).u64(all.size());
+    for (const bool v : all) number(static_cast<char>(v));
+    return *this;
+  }
+  GgufBytes& numbers(std::string_view key, const std::vector<float>& all) {
+    text(key).u32(9).u32(6).u64(all.size());
+    for (const auto v : all) number(v);
+    return *this;
+  }
   GgufBytes& strings(std::string_view key, const std::vector<std::string>& all) {
     text(key).u32(9).u32(8).u64(all.size());
     for (const auto& s : all) text(s);

@@ -1,5 +1,7 @@
 // A language model from a GGUF file gives the very logits and tokens of the same model in a Hugging
 // Face folder.
+#include "runtime/gguf_model.h"
+
 #include <gtest/gtest.h>
 
 #include <cstring>
@@ -8,6 +10,7 @@
 
 #include "core/json.h"
 #include "core/weights.h"
+#include "language/rope.h"
 #include "runtime/model.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/gguf_bytes.h"
@@ -22,7 +25,18 @@ using chiasm::testing::GgufBytes;
 using chiasm::testing::TempFolder;
 using chiasm::testing::throws;
 
-const std::string kFolder = std::string(CHIASM_SOURCE_DIR) + "/tests/golden/models/llama_gqa";
+const std::string kModels = std::string(CHIASM_SOURCE_DIR) + "/tests/golden/models/";
+const std::string kFolder = kModels + "llama_gqa";
+
+/// A folder's config with changes, in terms that a GGUF file can say.
+void copy_changed(const TempFolder& to, const std::string& name, const nlohmann::json& changes) {
+  nlohmann::json config = Json::load(kModels + name + "/config.json").raw();
+  config.merge_patch(changes);
+  for (const char* file : {"model.safetensors", "tokenizer.json", "tokenizer_config.json"}) {
+    std::filesystem::copy(kModels + name + "/" + file, to.path() / file);
+  }
+  to.write("config.json", config.dump());
+}
 
 /// Parts of a GGUF file of the folder's model, for tests to change before they are put together.
 struct Parts {
@@ -57,25 +71,30 @@ std::vector<float> interleave(const std::vector<float>& w, std::int64_t rows, st
   return out;
 }
 
-std::string file_name(std::string name) {
+std::string file_name(std::string name, const std::string& architecture) {
+  const bool two_norms = architecture == "gemma2" || architecture == "gemma3";
   const auto replace = [&](const std::string& from, const std::string& to) {
     const auto at = name.find(from);
     if (at != std::string::npos) name.replace(at, from.size(), to);
   };
-  for (const auto& [from, to] :
-       std::vector<std::pair<std::string, std::string>>{{"model.layers.", "blk."},
-                                                        {"model.embed_tokens", "token_embd"},
-                                                        {"model.norm", "output_norm"},
-                                                        {"lm_head", "output"},
-                                                        {"input_layernorm", "attn_norm"},
-                                                        {"post_attention_layernorm", "ffn_norm"},
-                                                        {"self_attn.q_proj", "attn_q"},
-                                                        {"self_attn.k_proj", "attn_k"},
-                                                        {"self_attn.v_proj", "attn_v"},
-                                                        {"self_attn.o_proj", "attn_output"},
-                                                        {"mlp.gate_proj", "ffn_gate"},
-                                                        {"mlp.up_proj", "ffn_up"},
-                                                        {"mlp.down_proj", "ffn_down"}}) {
+  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+           {"model.layers.", "blk."},
+           {"model.embed_tokens", "token_embd"},
+           {"model.norm", "output_norm"},
+           {"lm_head", "output"},
+           {"input_layernorm", "attn_norm"},
+           {"post_attention_layernorm", two_norms ? "post_attention_norm" : "ffn_norm"},
+           {"pre_feedforward_layernorm", "ffn_norm"},
+           {"post_feedforward_layernorm", "post_ffw_norm"},
+           {"self_attn.q_norm", "attn_q_norm"},
+           {"self_attn.k_norm", "attn_k_norm"},
+           {"self_attn.q_proj", "attn_q"},
+           {"self_attn.k_proj", "attn_k"},
+           {"self_attn.v_proj", "attn_v"},
+           {"self_attn.o_proj", "attn_output"},
+           {"mlp.gate_proj", "ffn_gate"},
+           {"mlp.up_proj", "ffn_up"},
+           {"mlp.down_proj", "ffn_down"}}) {
     replace(from, to);
   }
   return name;
@@ -110,32 +129,63 @@ void add_tokenizer(Parts& p, const Json& tokenizer) {
   p.values += 6;
 }
 
-Parts convert(Parts p = {}) {
-  const Json config = Json::load(kFolder + "/config.json");
-  const auto number = [&](const char* key, std::string_view from) {
-    p.metadata.value(key, std::uint32_t(config[from].integer()));
+void add_sliding(Parts& p, const Json& config) {
+  const std::string a = p.architecture + ".";
+  p.metadata.value(a + "attention.sliding_window",
+                   std::uint32_t(config["sliding_window"].integer()));
+  p.values++;
+  if (p.architecture != "gemma3") return;
+  std::vector<bool> slides;
+  for (const auto& type : config["layer_types"].raw())
+    slides.push_back(type == "sliding_attention");
+  p.metadata.flags(a + "attention.sliding_window_pattern", slides);
+  p.metadata.value(a + "rope.scaling.type", "linear").value(a + "rope.scaling.factor", 8.0f);
+  p.metadata.value(a + "rope.freq_base_swa", 10000.0f);
+  p.values += 4;
+}
+
+Parts convert(Parts p = {}, const std::filesystem::path& folder = kFolder) {
+  const Json config = Json::load(folder / "config.json");
+  const std::string a = p.architecture + ".";
+  const auto number = [&](const std::string& key, std::string_view from) {
+    if (!config.has(from)) return;
+    p.metadata.value(a + key, std::uint32_t(config[from].integer()));
     p.values++;
   };
   p.metadata.value("general.architecture", p.architecture);
-  number("llama.embedding_length", "hidden_size");
-  number("llama.feed_forward_length", "intermediate_size");
-  number("llama.block_count", "num_hidden_layers");
-  number("llama.attention.head_count", "num_attention_heads");
-  number("llama.attention.head_count_kv", "num_key_value_heads");
-  number("llama.context_length", "max_position_embeddings");
-  p.metadata.value("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  p.metadata.value("llama.rope.freq_base", 100000.0f);
+  number("embedding_length", "hidden_size");
+  number("feed_forward_length", "intermediate_size");
+  number("block_count", "num_hidden_layers");
+  number("attention.head_count", "num_attention_heads");
+  number("attention.head_count_kv", "num_key_value_heads");
+  number("attention.key_length", "head_dim");
+  number("context_length", "max_position_embeddings");
+  p.metadata.value(a + "attention.layer_norm_rms_epsilon", float(config["rms_norm_eps"].number()));
+  const Json rope = config.has("rope_parameters") ? config["rope_parameters"] : config;
+  const Json full = rope.has("full_attention") ? rope["full_attention"] : rope;
+  p.metadata.value(a + "rope.freq_base", float(full["rope_theta"].number()));
   p.values += 3;
-  add_tokenizer(p, Json::load(kFolder + "/tokenizer.json"));
+  for (const std::string key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
+    if (!config.has(key)) continue;
+    p.metadata.value(a + key, float(config[key].number()));
+    p.values++;
+  }
+  const bool gemma = p.architecture.starts_with("gemma");
+  if (gemma && config.has("sliding_window")) add_sliding(p, config);
+  add_tokenizer(p, Json::load(folder / "tokenizer.json"));
 
-  const Checkpoint checkpoint = Checkpoint::open(kFolder);
+  const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const auto& [name, entry] : checkpoint.tensors()) {
     std::vector<float> w(std::size_t(entry.shape.count()));
     to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), w.data());
-    if (name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight")) {
+    const bool turned = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
+    if (turned && p.architecture == "llama") {
       w = interleave(w, entry.shape[0], config["head_dim"].integer());
     }
-    p.tensor(file_name(name), entry.shape, w);
+    if (gemma && name.ends_with("norm.weight")) {
+      for (float& v : w) v += 1;
+    }
+    p.tensor(file_name(name, p.architecture), entry.shape, w);
   }
   return p;
 }
@@ -154,7 +204,7 @@ TEST(GgufModel, EqualsTheFolderBitForBit) {
   Model expected = load(kFolder, plain), model = load(file.string());
   EXPECT_EQ(model.info().dtype, "float32");
   EXPECT_EQ(model.info().layers, expected.info().layers);
-  EXPECT_EQ(model.info().eos_token_ids, std::vector<std::int32_t>{2});
+  EXPECT_EQ(model.info().eos_token_ids, (std::vector<std::int32_t>{2, 0}));  // <|endoftext|> too
   const std::string text = "Hello 123 <|im_start|> it's fine";
   EXPECT_EQ(model.tokenize(text), expected.tokenize(text));
   EXPECT_EQ(model.special_tokens(), expected.special_tokens());
@@ -164,6 +214,63 @@ TEST(GgufModel, EqualsTheFolderBitForBit) {
   ASSERT_EQ(got.shape(), want.shape());
   const auto count = std::size_t(got.shape().count());
   EXPECT_TRUE(bit_equal({got.view<float>().data(), count}, {want.view<float>().data(), count}));
+}
+
+/// Expects the logits of a folder, bit for bit, of a GGUF file made of it.
+void expect_equal(const std::filesystem::path& folder, const std::string& architecture) {
+  const TempFolder to;
+  Parts parts;
+  parts.architecture = architecture;
+  const auto file = to.write("small.gguf", convert(parts, folder).bytes());
+  LoadOptions plain;
+  plain.dtype = "float32";
+  Model expected = load(folder.string(), plain), model = load(file.string());
+  Request request;
+  request.prompt = {
+      {"A sentence of some length, so that rows fall out of the windows, and "
+       "numbers as well: 1 2 3 4 5 6 7 8 9. Then it goes on and on and on.",
+       true}};
+  const Tensor got = model.logits(request), want = expected.logits(request);
+  ASSERT_EQ(got.shape(), want.shape());
+  const auto count = std::size_t(got.shape().count());
+  EXPECT_TRUE(bit_equal({got.view<float>().data(), count}, {want.view<float>().data(), count}))
+      << architecture;
+}
+
+// What a file cannot say is changed in the folder: windows of Qwen2, other scales of attention.
+TEST(GgufModel, KnowsOtherArchitectures) {
+  expect_equal(kModels + "qwen3_heads", "qwen3");
+  expect_equal(kModels + "gemma_mqa", "gemma");
+  const TempFolder qwen2, gemma2, gemma3;
+  copy_changed(qwen2, "qwen2_window", {{"layer_types", nullptr}, {"use_sliding_window", false}});
+  expect_equal(qwen2.path(), "qwen2");
+  copy_changed(gemma2, "gemma2_caps", {{"query_pre_attn_scalar", 32}});
+  expect_equal(gemma2.path(), "gemma2");
+  copy_changed(gemma3, "gemma3_local", {{"query_pre_attn_scalar", 24}});
+  expect_equal(gemma3.path(), "gemma3");
+}
+
+// Llama 3.1's stretched frequencies are divisors in a file, as convert_hf_to_gguf.py writes them.
+TEST(GgufModel, ReadsFrequencyFactors) {
+  Parts p = convert();
+  p.tensor("rope_freqs.weight", {5}, {1, 1, 1.5f, 4, 8});
+  const std::string bytes = p.bytes();
+  const Json config = gguf_config(parse_gguf(std::as_bytes(std::span(bytes)), "x.gguf"));
+  const auto plain = language::rope_frequencies(Json::load(kFolder + "/config.json"), 10);
+  const auto stretched = language::rope_frequencies(config, 10);
+  const float factors[] = {1, 1, 1.5f, 4, 8};
+  for (std::size_t i = 0; i < 5; i++) {
+    EXPECT_EQ(stretched.inv_freq[i], plain.inv_freq[i] / factors[i]);
+  }
+  const TempFolder folder;
+  p = convert();
+  p.tensor("rope_freqs.weight", {5}, {1, 1, 0, 4, 8});
+  auto file = folder.write("bad.gguf", p.bytes());
+  EXPECT_TRUE(throws<ModelError>([&] { load(file.string()); }, {"rope_freqs.weight", "above 0"}));
+  p = convert();
+  p.tensor("rope_freqs.weight", {2}, {1, 1});
+  file = folder.write("bad.gguf", p.bytes());
+  EXPECT_TRUE(throws<ModelError>([&] { load(file.string()); }, {"2 factors for 5 pairs"}));
 }
 
 TEST(GgufModel, RefusesWhatItDoesNotKnow) {
@@ -177,7 +284,7 @@ TEST(GgufModel, RefusesWhatItDoesNotKnow) {
   EXPECT_TRUE(refused(convert(p), {"bad.gguf", "general.architecture", "\"gemma9\""}));
   p = {};
   p.model = "unigram";
-  EXPECT_TRUE(refused(convert(p), {"tokenizer.ggml.model", "\"unigram\"", "gpt2"}));
+  EXPECT_TRUE(refused(convert(p), {"tokenizer.ggml.model", "\"unigram\"", "gpt2 and llama"}));
   p = {};
   p.pre = "other";
   EXPECT_TRUE(refused(convert(p), {"tokenizer.ggml.pre", "\"other\"", "smollm"}));
@@ -191,6 +298,13 @@ TEST(GgufModel, RefusesWhatItDoesNotKnow) {
   p.metadata.value("llama.rope.scaling.type", "yarn");
   p.values++;
   EXPECT_TRUE(refused(p, {"llama.rope.scaling.type", "\"yarn\""}));
+  p = convert();
+  p.metadata.value("llama.attention.value_length", 12u);
+  p.values++;
+  EXPECT_TRUE(refused(p, {"llama.attention.value_length", "12", "10"}));
+  p = convert();
+  p.tensor("blk.0.attn_q.bias", {60}, std::vector<float>(60, 1));
+  EXPECT_TRUE(refused(p, {"blk.0.attn_q.bias", "biases of attention", "llama"}));
 }
 
 TEST(GgufModel, RefusesOtherNumberFormats) {

@@ -15,7 +15,7 @@ namespace {
 using chiasm::testing::GgufBytes;
 using chiasm::testing::throws;
 
-constexpr std::uint32_t kF32 = 0, kQ4_1 = 3, kQ8_0 = 8, kQ6K = 14;
+constexpr std::uint32_t kF32 = 0, kQ4_1 = 3, kQ8_0 = 8, kQ6K = 14, kIq2Xxs = 16, kIq4Nl = 20;
 
 GgufContents parse(const GgufBytes& b) {
   return parse_gguf(std::as_bytes(std::span(b.bytes)), "x.gguf");
@@ -173,7 +173,11 @@ TEST(Gguf, RefusesWrongTensors) {
   refused(one({1ull << 62}, kF32, 0), {"w: shape", "too large"});
   refused(one({32, 1ull << 62}, kQ8_0, 0), {"w: shape", "too large"});
   refused(one({33}, kQ8_0, 0), {"w: rows of 33"});
-  refused(one({256}, kQ6K, 0), {"w: tensor type 14", "Q4_0, Q4_1 and Q8_0"});
+  refused(one({128}, kQ6K, 0), {"w: rows of 128", "blocks of 256"});
+  refused(one({512}, kQ6K, 0), {"w: 420 bytes at 0", "past the end"});
+  refused(one({32, 1ull << 62}, kIq4Nl, 0), {"w: shape", "too large"});
+  refused(one({256}, kIq2Xxs, 0), {"w: tensor type 16", "Q6_K and IQ4_NL"});
+  EXPECT_EQ(parse(one({256}, kQ6K, 0)).tensors.at("w").bytes.size(), 210u);
   refused(one({4}, 1000, 0), {"w: tensor type 1000"});
   refused(one({4}, kF32, 4), {"w: 16 bytes at 4", "not aligned"});
   refused(one({65}, kF32, 0), {"w: 260 bytes at 0", "past the end"});

@@ -414,7 +414,8 @@ TEST(QuantMatrix, RefusesBlocksThatDoNotFit) {
   const Context ctx = context(Isa::portable);
   const BlockRows mixed[] = {{bytes.data(), BlockType::q4_0, 2},
                              {bytes.data(), BlockType::q8_0, 2}};
-  EXPECT_TRUE(throws<ShapeError>([&] { Matrix::pack_blocks(ctx, mixed, 32); }, {"one matrix"}));
+  EXPECT_TRUE(throws<ShapeError>([&] { Matrix::pack_blocks(ctx, mixed, 32); },
+                                 {"q4_0 and of q8_0", "one matrix"}));
   EXPECT_TRUE(throws<ShapeError>(
       [&] {
         Matrix::pack_blocks(ctx, {mixed, 1}, 33);

@@ -1,0 +1,122 @@
+// Filling and reading matrices of the block forms.
+#include <algorithm>
+#include <cstring>
+
+#include "kernels/cpu/block_form_inl.h"
+#include "kernels/cpu/file_block.h"
+#include "kernels/cpu/pack_quant.h"
+
+namespace chiasm::kernels::cpu {
+
+namespace {
+
+// The lane of one output in the unit of a block.
+struct Lane {
+  std::uint8_t* unit;
+  int index;
+};
+
+Lane lane_of(const Matrix::Packed& packed, std::int64_t output, std::int64_t block) {
+  const std::int64_t panel = output / kPanel, vectors = packed.width(panel) / kFormLanes;
+  const std::int64_t unit = block * vectors + output % kPanel / kFormLanes;
+  auto* const begin = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(packed.panel(panel)));
+  return {begin + unit * packed.unit_bytes(), int(output % kFormLanes)};
+}
+
+// Puts the low `planes` bits of q at their places in a step of zeros.
+void put_bits(std::uint8_t* step, int planes, int input, int lane, int q) {
+  if ((planes & 4) != 0) {
+    step[input % 16 * kFormLanes + lane] |= std::uint8_t((q & 15) << input / 16 * 4);
+    step += 16 * kFormLanes;
+    q >>= 4;
+  }
+  if ((planes & 2) != 0) {
+    step[input % 8 * kFormLanes + lane] |= std::uint8_t((q & 3) << input / 8 * 2);
+    step += 8 * kFormLanes;
+    q >>= 2;
+  }
+  if ((planes & 1) != 0) {
+    step[input % 4 * kFormLanes + lane] |= std::uint8_t((q & 1) << input / 4);
+  }
+}
+
+void put_block(const Lane& at, const BlockTraits& t, const FileBlock& block) {
+  const BlockLayout l = layout_of(t);
+  std::memcpy(at.unit + at.index * 4, &block.scale, sizeof(float));
+  if (t.minima) std::memcpy(at.unit + l.minima + at.index * 4, &block.minimum, sizeof(float));
+  for (int g = 0; t.scales != GroupScales::none && g < t.inputs / t.group; g++) {
+    const int row = g * kFormLanes + at.index;
+    const auto scale = std::uint8_t(block.scales[g]);
+    if (t.scales == GroupScales::nibbles) {
+      at.unit[l.group_minima + row] = std::uint8_t(scale | block.minima[g] << 4);
+      continue;
+    }
+    at.unit[l.group_scales + row] = scale;
+    if (t.minima) at.unit[l.group_minima + row] = block.minima[g];
+  }
+  for (int i = 0; i < t.inputs; i++) {
+    put_bits(at.unit + l.steps + i / kFormStep * l.step_bytes, t.bits, i % kFormStep, at.index,
+             block.q[i]);
+  }
+}
+
+template <BlockForm kForm>
+void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
+  constexpr BlockTraits t = traits_of(kForm);
+  constexpr BlockLayout l = layout_of(t);
+  for (std::int64_t k = 0; k < packed.in; k += t.group) {
+    const Lane at = lane_of(packed, output, k / t.inputs);
+    const int inside = int(k % t.inputs);
+    float scale[kFormLanes], minimum[kFormLanes];
+    group_factors<kForm>(at.unit, inside / t.group, at.index, at.index + 1, scale, minimum);
+    const std::uint8_t* const bits = at.unit + l.steps + inside / kFormStep * l.step_bytes;
+    for (int i = 0; i < t.group; i++) {
+      const float q = float(bits_at<t.bits>(bits, inside % kFormStep + i, at.index) - t.offset) *
+                      scale[at.index];
+      y[k + i] = t.minima ? q - minimum[at.index] : q;
+    }
+  }
+}
+
+}  // namespace
+
+void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
+                     std::int64_t panel) {
+  const std::int64_t first = panel * kPanel, end = std::min(first + kPanel, packed.out);
+  // Outputs that do not exist are zeros: they are multiplied, but never stored.
+  std::memset(const_cast<std::byte*>(packed.panel(panel)), 0,
+              std::size_t(packed.panel_bytes(packed.width(panel), packed.in)));
+  const BlockTraits t = traits_of(*packed.form());
+  FileBlock block{};
+  std::int64_t row = first;
+  const BlockRows* part = parts.data();
+  for (std::int64_t output = first; output < end; output++, row++) {
+    while (row >= part->rows) row -= (part++)->rows;
+    const auto bytes = std::int64_t(block_bytes(part->type));
+    const std::int64_t blocks = packed.in / t.inputs;
+    const std::byte* from = part->data + interleaved_row(row, part->interleaved) * blocks * bytes;
+    for (std::int64_t b = 0; b < blocks; b++, from += bytes) {
+      read_block(part->type, from, block);
+      put_block(lane_of(packed, output, b), t, block);
+    }
+  }
+}
+
+void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
+  switch (*packed.form()) {
+    case BlockForm::q5_1:
+      return widen_row<BlockForm::q5_1>(packed, output, y);
+    case BlockForm::q2_k:
+      return widen_row<BlockForm::q2_k>(packed, output, y);
+    case BlockForm::q3_k:
+      return widen_row<BlockForm::q3_k>(packed, output, y);
+    case BlockForm::q4_k:
+      return widen_row<BlockForm::q4_k>(packed, output, y);
+    case BlockForm::q5_k:
+      return widen_row<BlockForm::q5_k>(packed, output, y);
+    case BlockForm::q6_k:
+      return widen_row<BlockForm::q6_k>(packed, output, y);
+  }
+}
+
+}  // namespace chiasm::kernels::cpu
