@@ -63,7 +63,8 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
                         std::optional<std::uint64_t> seed, std::vector<std::string> stop,
                         int logprobs, std::vector<std::pair<std::int32_t, float>> logit_bias,
                         double presence_penalty, double frequency_penalty,
-                        const Constraint& constraint, std::int64_t priority, bool ignore_eos) {
+                        const Constraint& constraint, std::int64_t priority, bool ignore_eos,
+                        bool slide) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.temperature = temperature;
@@ -82,6 +83,7 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
     o.constraint = [make = *constraint] { return mask_of(as_request_error(make)); };
   }
   o.ignore_eos = ignore_eos;
+  o.slide = slide;
   return o;
 }
 
@@ -131,7 +133,8 @@ void bind_request(py::module_& m) {
            py::arg("stop") = d.stop, py::arg("logprobs") = d.logprobs,
            py::arg("logit_bias") = d.logit_bias, py::arg("presence_penalty") = d.presence_penalty,
            py::arg("frequency_penalty") = d.frequency_penalty, py::arg("constraint") = py::none(),
-           py::arg("priority") = d.priority, py::arg("ignore_eos") = d.ignore_eos)
+           py::arg("priority") = d.priority, py::arg("ignore_eos") = d.ignore_eos,
+           py::arg("slide") = d.slide)
       .def_readwrite("max_tokens", &GenerateOptions::max_tokens);
 
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")

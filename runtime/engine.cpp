@@ -20,7 +20,7 @@ language::KvPages make_pages(const language::KvShape& shape, std::int64_t capaci
 /// Keys of what a sequence holds. Those of long ones are others': their rows are turned otherwise.
 std::vector<std::uint64_t> prefix_keys(const Sequence& s) {
   std::vector<std::uint64_t> keys = s.prompt.keys;
-  for (std::size_t i = std::size_t(s.replayed); i < s.tokens.size(); i++) {
+  for (std::size_t i = std::size_t(s.dropped); i < s.tokens.size(); i++) {
     keys.push_back(token_key(s.tokens[i]));
   }
   if (s.is_long) std::ranges::transform(keys, keys.begin(), mix64);
@@ -57,17 +57,30 @@ void Engine::set_profile(std::shared_ptr<Profile> profile) {
 void Engine::submit(std::span<const std::shared_ptr<Sequence>> sequences) {
   for (const auto& sequence : sequences) check(*sequence);
   const std::scoped_lock lock(mutex_);
+  const std::int64_t queue = std::int64_t(incoming_.size()) + stats_.waiting;
+  if (queue > 0 && queue + std::int64_t(sequences.size()) > options_.max_waiting) {
+    fail<RequestError>("the queue is full: ", queue, " requests wait, at most ",
+                       options_.max_waiting, " may; try again later");
+  }
   incoming_.insert(incoming_.end(), sequences.begin(), sequences.end());
 }
 
 void Engine::check(const Sequence& sequence) const {
   check_ids(sequence.prompt.ids, family_.decoder().config().vocab_size);
-  const std::int64_t longest = sequence.longest();
+  const std::int64_t longest = sequence.longest(options_.max_context);
+  if (sequence.options.slide && longest < sequence.prompt_length() + sequence.options.max_tokens &&
+      family_.decoder().kv_shape(options_.kv_dtype).fixed > 0) {
+    fail<RequestError>(
+        "the context of a decoder with a state of fixed size cannot slide: what it "
+        "forgets cannot be told apart; lower max_tokens to ",
+        options_.max_context - sequence.prompt_length());
+  }
   if (longest > options_.max_context) {
     fail<RequestError>(
         "the prompt has ", sequence.prompt_length(), " tokens and max_tokens asks for ",
         longest - sequence.prompt_length(), " more, over the context of ", options_.max_context,
-        "; shorten the prompt, lower max_tokens or load with a ", "larger max_context");
+        "; shorten the prompt, lower max_tokens, let the context slide or load with a larger "
+        "max_context");
   }
   // One page more: the last shared page of a reused prefix is copied before it is written.
   const auto answers = std::int64_t(1 + sequence.followers.size());
@@ -154,6 +167,7 @@ void Engine::step(const Poll& interrupted) {
   drop_cancelled(waiting_);
   drop_cancelled(running_);
   for (const auto& s : running_) {
+    if (s->rows() > options_.max_context) slide(*s);
     if (outgrows(*s)) begin_again(*s);
   }
   admit();
@@ -201,9 +215,10 @@ void Engine::admit() {
 /// Whether the pages that `sequence` may come to need are there besides those promised to others.
 bool Engine::fits(const Sequence& sequence) const {
   const auto answers = [](const Sequence& s) { return std::int64_t(1 + s.followers.size()); };
-  std::int64_t promised = (pages_for(sequence.longest()) + 1) * answers(sequence);
+  const std::int64_t most = options_.max_context;
+  std::int64_t promised = (pages_for(sequence.longest(most)) + 1) * answers(sequence);
   for (const auto& other : running_) {
-    promised += (pages_for(other->longest()) + 1) * answers(*other) -
+    promised += (pages_for(other->longest(most)) + 1) * answers(*other) -
                 std::int64_t(other->state->pages().size());
   }
   return promised <= pages_.available();
@@ -258,7 +273,7 @@ bool Engine::outgrows(const Sequence& s) const {
 /// Source: Phi3ForCausalLM.prepare_inputs_for_generation of transformers.
 void Engine::begin_again(Sequence& s) {
   s.is_long = true;
-  s.replayed = std::int64_t(s.tokens.size());
+  s.dropped = std::int64_t(s.tokens.size());
   s.prompt.append(s.tokens);
   s.first_logits = s.prompt_length() - 1;
   s.state->clear();

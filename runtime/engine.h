@@ -23,6 +23,8 @@ struct EngineOptions {
   /// to keep the kernels busy, little memory.
   std::int64_t patches_per_step = 2048;
   std::int64_t max_batch = 64;  // sequences that run at once
+  /// Sequences that may wait; those of one call always may, once nobody waits.
+  std::int64_t max_waiting = 100'000;
   std::size_t remembered_prefixes = 8;
   std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
   AllLimits limits;
@@ -84,7 +86,9 @@ class Engine {
   void count_encoded(const EncoderPart& part);
   void run_batch();
   struct Batch;
-  static std::int64_t prompt_rows(const Sequence& sequence, std::int64_t budget);
+  void slide(Sequence& sequence) const;
+  static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
+  std::vector<std::int64_t> share_rows() const;
   Batch gather() const;
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   void use_logits(const Batch& batch, TensorView<const float> features);

@@ -49,7 +49,7 @@ struct Engine::Batch {
   struct Part {
     Sequence* sequence;
     std::int64_t first,
-        count;  // rows of the prompt; first == prompt length: the last sampled token
+        count;  // of the prompt, then of the answer's tokens
     bool of_prompt() const { return first < sequence->prompt_length(); }
   };
   std::vector<Part> parts;
@@ -57,8 +57,22 @@ struct Engine::Batch {
   bool has_prompt() const { return std::ranges::any_of(parts, &Part::of_prompt); }
 };
 
-/// How many rows of its prompt a sequence may take now, of `budget`.
-std::int64_t Engine::prompt_rows(const Sequence& s, std::int64_t budget) {
+/// The context is full: the older half of the answer goes, and what is left is computed anew in its
+/// new places, since keys hold the places they were made for.
+void Engine::slide(Sequence& s) const {
+  const std::int64_t held = s.rows() - s.prompt_length();
+  s.dropped += std::max<std::int64_t>(held / 2, 1);
+  s.state->truncate(s.prompt_length());
+  s.prefilled = s.prompt_length();
+  s.first_logits = s.rows() - 1;
+}
+
+/// How many rows a sequence may take now, of `budget`: the token of one that decodes always.
+std::int64_t Engine::rows_now(const Sequence& s, std::int64_t budget) {
+  if (s.prefilled >= s.prompt_length()) {
+    const std::int64_t left = s.rows() - s.prefilled;
+    return left == 1 ? 1 : std::min(left, budget);
+  }
   std::int64_t end = s.prompt_length();
   for (const EncodingMedium& medium : s.media) {
     if (medium.ready) continue;
@@ -76,19 +90,43 @@ std::int64_t Engine::prompt_rows(const Sequence& s, std::int64_t budget) {
   return end - s.prefilled;
 }
 
+/// Of each running sequence, the rows it takes in this step. Half of the budget goes to those whose
+/// prompts are nearest to their end, so that a short one does not wait for a long one; the rest to
+/// the oldest, so that a long one does not wait for ever.
+std::vector<std::int64_t> Engine::share_rows() const {
+  std::vector<std::int64_t> shares(running_.size(), 0);
+  std::vector<std::size_t> prompts;
+  for (std::size_t i = 0; i < running_.size(); i++) {
+    const Sequence& s = *running_[i];
+    if (s.done) continue;
+    if (s.decoding()) {
+      shares[i] = 1;
+    } else {
+      prompts.push_back(i);
+    }
+  }
+  std::vector<std::size_t> shortest = prompts;
+  std::ranges::stable_sort(
+      shortest, {}, [&](std::size_t i) { return running_[i]->rows() - running_[i]->prefilled; });
+  std::int64_t budget = options_.prefill_rows;
+  const auto give = [&](std::size_t i, std::int64_t most) {
+    const std::int64_t rows = std::max(rows_now(*running_[i], most), shares[i]);
+    budget -= rows - shares[i];
+    shares[i] = rows;
+  };
+  const std::int64_t kept = budget / 2;
+  for (const std::size_t i : shortest) give(i, std::max<std::int64_t>(budget - kept, 0));
+  for (const std::size_t i : prompts) give(i, shares[i] + std::max<std::int64_t>(budget, 0));
+  return shares;
+}
+
 Engine::Batch Engine::gather() const {
   Batch batch;
-  std::int64_t budget = options_.prefill_rows;
-  for (const auto& s : running_) {
-    if (s->done) continue;
-    std::int64_t count = 1;
-    if (s->prefilled < s->prompt_length()) {
-      count = prompt_rows(*s, budget);
-      budget -= std::max<std::int64_t>(count, 0);
-    }
-    if (count <= 0) continue;
-    batch.parts.push_back({s.get(), s->prefilled, count});
-    batch.rows += count;
+  const std::vector<std::int64_t> shares = share_rows();
+  for (std::size_t i = 0; i < running_.size(); i++) {
+    if (shares[i] <= 0) continue;
+    batch.parts.push_back({running_[i].get(), running_[i]->prefilled, shares[i]});
+    batch.rows += shares[i];
   }
   return batch;
 }
@@ -98,11 +136,8 @@ Engine::Batch Engine::gather() const {
 language::DeepRows Engine::fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const {
   std::vector<std::int32_t> ids;
   for (const Batch::Part& part : batch.parts) {
-    const auto& prompt = part.sequence->prompt.ids;
-    if (part.first == std::int64_t(prompt.size())) {
-      ids.push_back(part.sequence->tokens.back());
-    } else {
-      ids.insert(ids.end(), prompt.begin() + part.first, prompt.begin() + part.first + part.count);
+    for (std::int64_t row = part.first; row < part.first + part.count; row++) {
+      ids.push_back(part.sequence->id_of(row));
     }
   }
   family_.decoder().embed(ctx_, ids, x);
@@ -167,7 +202,7 @@ void Engine::run_batch() {
     if (s.done) continue;  // its own failure
     const bool prompt = part.of_prompt();
     (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
-    if (prompt) s.prefilled += part.count;
+    s.prefilled += part.count;
     std::erase_if(s.media, [&](const EncodingMedium& m) {
       const auto& rows = s.prompt.media[m.index].rows;
       return m.ready && (rows.empty() || rows.back() < s.prefilled);

@@ -94,7 +94,10 @@ struct GenerateOptions {
   /// Makes the mask of one answer, for answers of a given form; none: any token may follow.
   std::function<TokenMask()> constraint;
   std::int64_t priority = 0;  // lower ones are admitted first
-  bool ignore_eos = false;    // end tokens are tokens like any other (benchmarks)
+  /// At a full context: go on with the prompt and the newer half of the answer, computed anew, as
+  /// if these were the prompt; false: a request that could fill it is refused.
+  bool slide = false;
+  bool ignore_eos = false;  // end tokens are tokens like any other (benchmarks)
 };
 
 struct Request {

@@ -57,11 +57,13 @@ struct Sequence {
 
   // The loop's.
   std::optional<language::SequenceState> state;
-  std::int64_t prefilled = 0;  // prompt rows whose keys and values are in
-  /// Whether its rows are turned as those of long sequences (longrope), and how many of its
-  /// answer's tokens stand at the end of the prompt since it outgrew the short ones.
+  std::int64_t prefilled = 0;  // rows whose keys and values are in
+  /// First tokens of the answer that do not stand behind the prompt: the context has forgotten
+  /// them, or they stand at the prompt's end (see is_long).
+  std::int64_t dropped = 0;
+  /// Whether its rows are turned as those of long sequences (longrope). Once an answer outgrows
+  /// the short ones, what it has said becomes the end of its prompt.
   bool is_long = false;
-  std::int64_t replayed = 0;
   std::vector<EncodingMedium> media;
   std::vector<std::int32_t> tokens;  // sampled, the one being fed included
   std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
@@ -76,12 +78,22 @@ struct Sequence {
 
   std::int64_t prompt_length() const { return std::int64_t(prompt.ids.size()); }
   /// Tokens whose keys and values the sequence may come to hold.
-  std::int64_t longest() const {
-    return prompt_length() - replayed + (ends_here() ? 0 : options.max_tokens);
+  std::int64_t longest(std::int64_t max_context) const {
+    if (ends_here()) return prompt_length();
+    const std::int64_t all = prompt_length() + options.max_tokens;
+    const bool may_slide = options.slide && prompt_length() < max_context;
+    return may_slide ? std::min(all, max_context) : all - dropped;
+  }
+  /// Rows of the prompt and of the answer's tokens behind it.
+  std::int64_t rows() const { return prompt_length() + std::int64_t(tokens.size()) - dropped; }
+  std::int32_t id_of(std::int64_t row) const {
+    return row < prompt_length() ? prompt.ids[std::size_t(row)]
+                                 : tokens[std::size_t(dropped + row - prompt_length())];
   }
   /// Whether the sequence ends with its prompt.
   bool ends_here() const { return on_logits || on_rows; }
-  bool decoding() const { return prefilled == prompt_length() && !tokens.empty(); }
+  /// Whether its last token is all that is to be computed.
+  bool decoding() const { return prefilled >= prompt_length() && rows() == prefilled + 1; }
 };
 
 /// Has the engine write all rows of a prompt into `out` [tokens, hidden], which outlives it.

@@ -150,8 +150,9 @@ class Model(PooledRows):
                 `json_schema` by llguidance; `logit_bias` (a dict: added to the logits of tokens by
                 id), `presence_penalty` and `frequency_penalty` (taken from the logits of tokens
                 that the answer has, once or each time: OpenAI's); `priority` (lower ones are
-                admitted first); `tools` (what the chat template shows as functions). Not supported
-                yet: `num_beams`, `draft_model` and `lora`.
+                admitted first); `tools` (what the chat template shows as functions);
+                `context_overflow` ("refuse", or "slide": at a full context the older half of the
+                answer is forgotten). Not supported yet: `num_beams`, `draft_model` and `lora`.
 
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or

@@ -90,6 +90,7 @@ def generate_options(
     constraint: Callable[[], Any] | None = None,
     priority: int = 0,
     ignore_eos: bool = False,
+    context_overflow: str = "refuse",
     **others: Any,
 ) -> _chiasm.GenerateOptions:
     """The settings of `Model.generate` as the runtime takes them."""
@@ -115,7 +116,14 @@ def generate_options(
         constraint=constraint,
         priority=integer("priority", priority, -(2**31), 2**31 - 1),
         ignore_eos=bool(ignore_eos),
+        slide=_slides(context_overflow),
     )
+
+
+def _slides(context_overflow: str) -> bool:
+    if context_overflow not in ("refuse", "slide"):
+        raise RequestError(f"context_overflow is {context_overflow!r}, expected refuse or slide")
+    return context_overflow == "slide"
 
 
 def transcribe_options(

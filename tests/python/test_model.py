@@ -301,3 +301,16 @@ def test_the_bundled_model(picture):
             chiasm.load()
     else:
         assert chiasm.load().caption(picture, max_tokens=30).strip()
+
+
+def test_a_full_context_is_refused_or_slides(models):
+    text_model = chiasm.load(MODELS / "llama_gqa", dtype="float32", max_context=48)
+    ids = "a b c d e f g h i j"
+    with pytest.raises(chiasm.RequestError, match="over the context of 48"):
+        text_model.generate(ids, max_tokens=48)
+    out = text_model.generate(ids, max_tokens=90, ignore_eos=True, context_overflow="slide")
+    assert len(out.token_ids) == 90
+    alone = text_model.generate(ids, max_tokens=20, ignore_eos=True)
+    assert out.token_ids[:20] == alone.token_ids
+    with pytest.raises(chiasm.RequestError, match="refuse or slide"):
+        text_model.generate(ids, max_tokens=2, context_overflow="drop")

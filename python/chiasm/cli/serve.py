@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from chiasm.cli import options as o
 from chiasm.errors import RequestError
+
+if TYPE_CHECKING:
+    from chiasm.rag import Index
 
 _MB = 1_000_000
 
@@ -23,6 +26,9 @@ def serve(
     ] = None,
     speech: Annotated[
         str | None, typer.Option("--speech", help="Whisper model of /v1/audio/transcriptions.")
+    ] = None,
+    db: Annotated[
+        str | None, typer.Option("--db", help="An index of chiasm index, for /v1/search.")
     ] = None,
     name: Annotated[
         str | None, typer.Option("--name", help="What clients call the model; else its folder.")
@@ -120,13 +126,24 @@ def serve(
         **limits,
     )
     hears = None if speech is None else load(speech, **shared, **limits)
+    index = None if db is None else _index(db, threads, offline)
     embeds = None
     if embedder is not None or model is None:
         embeds = load_embedder(embedder, max_image_pixels=limits["max_image_pixels"], **shared)
     if chat.info.family == "whisper":  # answers no messages
         if hears is None:
             hears = chat
-        models = Models(embedder=embeds, speech=hears, speech_name=name)
+        models = Models(embedder=embeds, speech=hears, index=index, speech_name=name)
     else:
-        models = Models(chat=chat, embedder=embeds, speech=hears, chat_name=name)
+        models = Models(chat=chat, embedder=embeds, speech=hears, index=index, chat_name=name)
     run(models, settings)
+
+
+def _index(folder: str, threads: int | None, offline: bool) -> Index:
+    """An index with its table opened and its models loaded: the first search waits for neither."""
+    from chiasm.rag import Index
+
+    index = Index(folder, threads=threads, offline=offline, progress=True)
+    next(index.items(columns=["id"]), None)
+    assert index.embedders is not None
+    return index

@@ -172,3 +172,15 @@ class EmbeddingRequest(Strict):
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1)] | None = None
     user: str | None = None
+
+
+class SearchRequest(Strict):
+    """Not of OpenAI's API: words, a picture, or both."""
+
+    query: Annotated[str, Field(min_length=1, max_length=8192)] | None = None
+    image: ImageUrl | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 10
+    mode: Literal["hybrid", "meaning", "words"] = "hybrid"
+    kinds: list[Literal["picture", "page", "passage", "speech", "frame"]] = []
+    answer: bool = False
+    max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+from typing import TYPE_CHECKING
 
 from chiasm._embedder import Embedder
 from chiasm._model import Model
+
+if TYPE_CHECKING:
+    from chiasm.rag import Index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,8 @@ class Models:
     chat_name: str | None = None
     embedder_name: str | None = None
     speech_name: str | None = None
+    index: Index | None = None
+    """What /v1/search looks into."""
 
     def names(self) -> dict[str, str]:
         """The role of each model by its name."""

@@ -15,6 +15,24 @@ export async function models() {
   return (await response.json()).data;
 }
 
+/** How many items can be searched; 0 where the server has no index. */
+export async function indexed() {
+  const response = await fetch("/v1/search");
+  return response.ok ? (await response.json()).items : 0;
+}
+
+/** What fits `query`, `image` or both: {data: [{name, kind, text, caption, thumbnail, ...}], answer}. */
+export async function search(request, signal) {
+  const response = await fetch("/v1/search", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(request),
+    signal,
+  });
+  if (!response.ok) throw await failure(response);
+  return response.json();
+}
+
 /** The text of a sound. */
 export async function transcribe(model, sound, name) {
   const form = new FormData();

@@ -1,6 +1,7 @@
 // The page: what the buttons and keys do.
 import * as api from "./api.js";
 import * as media from "./media.js";
+import * as search from "./search.js";
 import * as store from "./store.js";
 import * as view from "./view.js";
 
@@ -288,6 +289,7 @@ try {
   $("model").textContent = state.model?.id ?? "no chat model";
   $("attach").hidden = !state.model?.sees;
   $("record").hidden = !state.speech || !navigator.mediaDevices;
+  await search.begin(state.model !== null);
 } catch (error) {
   $("model").textContent = "not connected";
   complain(error.message);
