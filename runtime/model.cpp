@@ -192,7 +192,8 @@ Plan Model::plan(const Request& request) const {
   if (!info().packed_layout.empty()) {  // of a mapped token table, pages that are looked up
     plan.weight_bytes -= std::int64_t(decoder.bytes() - decoder.step_bytes());
   }
-  const std::int64_t pages = (s->longest(engine.options().max_context) + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  const std::int64_t pages =
+      (s->longest(engine.options().max_context) + kernels::kPageTokens - 1) / kernels::kPageTokens;
   plan.kv_bytes = pages * kernels::kPageTokens *
                   std::int64_t(decoder.kv_shape(engine.options().kv_dtype).token_bytes());
   plan.activation_bytes = std::int64_t(engine.step_bytes(engine.largest_load(s->prompt),
