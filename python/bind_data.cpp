@@ -59,6 +59,7 @@ void bind_data(py::module_& m) {
       .def_readonly("video_tokens", &Usage::video_tokens)
       .def_readonly("audio_tokens", &Usage::audio_tokens)
       .def_readonly("cached_tokens", &Usage::cached_tokens)
+      .def_readonly("guessed_tokens", &Usage::guessed_tokens)
       .def_readonly("completion_tokens", &Usage::completion_tokens);
 
   py::class_<Timings>(m, "Timings", "Seconds of a request's stages.")

@@ -64,7 +64,7 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
                         int logprobs, std::vector<std::pair<std::int32_t, float>> logit_bias,
                         double presence_penalty, double frequency_penalty,
                         const Constraint& constraint, std::int64_t priority, bool ignore_eos,
-                        bool slide) {
+                        bool slide, std::int64_t lookup) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.temperature = temperature;
@@ -84,6 +84,7 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
   }
   o.ignore_eos = ignore_eos;
   o.slide = slide;
+  o.lookup = lookup;
   return o;
 }
 
@@ -134,7 +135,7 @@ void bind_request(py::module_& m) {
            py::arg("logit_bias") = d.logit_bias, py::arg("presence_penalty") = d.presence_penalty,
            py::arg("frequency_penalty") = d.frequency_penalty, py::arg("constraint") = py::none(),
            py::arg("priority") = d.priority, py::arg("ignore_eos") = d.ignore_eos,
-           py::arg("slide") = d.slide)
+           py::arg("slide") = d.slide, py::arg("lookup") = d.lookup)
       .def_readwrite("max_tokens", &GenerateOptions::max_tokens);
 
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")

@@ -172,6 +172,7 @@ void Engine::step(const Poll& interrupted) {
   }
   admit();
   encode_some(interrupted);
+  guess();
   run_batch();
   std::erase_if(running_, [](const auto& s) { return s->done; });
   const std::scoped_lock lock(mutex_);

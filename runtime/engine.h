@@ -90,6 +90,10 @@ class Engine {
   static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
   std::vector<std::int64_t> share_rows() const;
   Batch gather() const;
+  void guess() const;
+  static bool counts(const Sequence& sequence, std::int64_t row);
+  static void check_guess(Sequence& sequence);
+  static std::int64_t settle_guesses(Sequence& sequence, std::int64_t count);
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);

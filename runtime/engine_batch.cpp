@@ -100,7 +100,7 @@ std::vector<std::int64_t> Engine::share_rows() const {
     const Sequence& s = *running_[i];
     if (s.done) continue;
     if (s.decoding()) {
-      shares[i] = 1;
+      shares[i] = 1 + std::int64_t(s.guesses.size());
     } else {
       prompts.push_back(i);
     }
@@ -202,7 +202,7 @@ void Engine::run_batch() {
     if (s.done) continue;  // its own failure
     const bool prompt = part.of_prompt();
     (prompt ? s.result.timings.prefill : s.result.timings.decode) += seconds;
-    s.prefilled += part.count;
+    s.prefilled += settle_guesses(s, part.count);
     std::erase_if(s.media, [&](const EncodingMedium& m) {
       const auto& rows = s.prompt.media[m.index].rows;
       return m.ready && (rows.empty() || rows.back() < s.prefilled);
@@ -250,9 +250,10 @@ void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
       const std::span<float> values(logits.row(i), std::size_t(logits.cols()));
       if (row.sequence->on_logits) {
         row.sequence->on_logits(row.prompt_row, values);
-      } else {
+      } else if (counts(*row.sequence, row.prompt_row)) {
         branch(*row.sequence, values);
         choose_or_abandon(*row.sequence, values);
+        check_guess(*row.sequence);
       }
     }
   }

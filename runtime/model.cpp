@@ -35,6 +35,7 @@ void check_options(const GenerateOptions& o, std::int64_t vocab_size) {
   check(o.temperature >= 0 && std::isfinite(o.temperature), "temperature", o.temperature,
         "a finite number of at least 0");
   check(o.top_k >= 0, "top_k", o.top_k, "at least 0 (0: all)");
+  check(o.lookup >= 0 && o.lookup <= 64, "lookup", o.lookup, "between 0 and 64");
   check(o.top_p > 0 && o.top_p <= 1, "top_p", o.top_p, "a number in (0, 1]");
   check(o.min_p >= 0 && o.min_p <= 1, "min_p", o.min_p, "a number in [0, 1]");
   check(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty), "repetition_penalty",

@@ -97,6 +97,9 @@ struct GenerateOptions {
   /// At a full context: go on with the prompt and the newer half of the answer, computed anew, as
   /// if these were the prompt; false: a request that could fill it is refused.
   bool slide = false;
+  /// Tokens guessed ahead at most, from what stands in prompt and answer already, and checked in
+  /// one step (prompt lookup); 0: none. The answer stays the same.
+  std::int64_t lookup = 0;
   bool ignore_eos = false;  // end tokens are tokens like any other (benchmarks)
 };
 
@@ -121,6 +124,7 @@ struct Usage {
   std::int64_t audio_tokens = 0;
   std::int64_t cached_tokens = 0;  // prompt tokens whose keys and values were still at hand
   std::int64_t completion_tokens = 0;
+  std::int64_t guessed_tokens = 0;  // of these, such as came with another in one step
 };
 
 /// Seconds. `encode`, `prefill` and `decode` are shared with requests that ran in the same step.

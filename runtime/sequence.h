@@ -66,7 +66,10 @@ struct Sequence {
   bool is_long = false;
   std::vector<EncodingMedium> media;
   std::vector<std::int32_t> tokens;  // sampled, the one being fed included
-  std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
+  // How this step supposes them to go on, and how many of these proved right.
+  std::vector<std::int32_t> guesses;
+  std::int64_t accepted = 0;
+  std::vector<std::int32_t> seen;  // distinct ids, for the repetition penalty
   std::optional<TextStream> stream;
   Result result;
 
@@ -87,8 +90,9 @@ struct Sequence {
   /// Rows of the prompt and of the answer's tokens behind it.
   std::int64_t rows() const { return prompt_length() + std::int64_t(tokens.size()) - dropped; }
   std::int32_t id_of(std::int64_t row) const {
-    return row < prompt_length() ? prompt.ids[std::size_t(row)]
-                                 : tokens[std::size_t(dropped + row - prompt_length())];
+    if (row < prompt_length()) return prompt.ids[std::size_t(row)];
+    if (row >= rows()) return guesses[std::size_t(row - rows())];
+    return tokens[std::size_t(dropped + row - prompt_length())];
   }
   /// Whether the sequence ends with its prompt.
   bool ends_here() const { return on_logits || on_rows; }

@@ -75,6 +75,9 @@ class Usage:
     def completion_tokens(self) -> int:
         ...
     @property
+    def guessed_tokens(self) -> int:
+        ...
+    @property
     def image_tokens(self) -> int:
         ...
     @property
@@ -462,7 +465,7 @@ class GenerateOptions:
     """
     Checked when a request is submitted.
     """
-    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False) -> None:
+    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False, lookup: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def max_tokens(self) -> int:

@@ -151,6 +151,8 @@ class Model(PooledRows):
                 id), `presence_penalty` and `frequency_penalty` (taken from the logits of tokens
                 that the answer has, once or each time: OpenAI's); `priority` (lower ones are
                 admitted first); `tools` (what the chat template shows as functions);
+                `prompt_lookup` (so many tokens are guessed ahead from what stands in prompt and
+                answer and checked in one step: the same answer, sooner where it repeats or quotes);
                 `context_overflow` ("refuse", or "slide": at a full context the older half of the
                 answer is forgotten). Not supported yet: `num_beams`, `draft_model` and `lora`.
 

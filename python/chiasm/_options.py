@@ -91,6 +91,7 @@ def generate_options(
     priority: int = 0,
     ignore_eos: bool = False,
     context_overflow: str = "refuse",
+    prompt_lookup: int = 0,
     **others: Any,
 ) -> _chiasm.GenerateOptions:
     """The settings of `Model.generate` as the runtime takes them."""
@@ -117,6 +118,7 @@ def generate_options(
         priority=integer("priority", priority, -(2**31), 2**31 - 1),
         ignore_eos=bool(ignore_eos),
         slide=_slides(context_overflow),
+        lookup=integer("prompt_lookup", prompt_lookup, 0, 64),
     )
 
 

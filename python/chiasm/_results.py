@@ -21,6 +21,8 @@ class Usage:
     cached_tokens: int
     """Prompt tokens whose keys and values were still at hand from an earlier request."""
     completion_tokens: int
+    guessed_tokens: int = 0
+    """Of these, such as came with another in one step (`prompt_lookup`)."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +76,7 @@ def result_of(native: _chiasm.Result) -> Result:
             u.audio_tokens,
             u.cached_tokens,
             u.completion_tokens,
+            u.guessed_tokens,
         ),
         timings=Timings(t.preprocess, t.encode, t.prefill, t.decode),
         logprobs=[TokenLogprob(p.id, p.text, p.logprob, p.top) for p in native.logprobs],

@@ -314,3 +314,13 @@ def test_a_full_context_is_refused_or_slides(models):
     assert out.token_ids[:20] == alone.token_ids
     with pytest.raises(chiasm.RequestError, match="refuse or slide"):
         text_model.generate(ids, max_tokens=2, context_overflow="drop")
+
+
+def test_guessing_ahead_changes_nothing(text_model):
+    settings = {"max_tokens": 80, "ignore_eos": True, "logit_bias": {7: 12.0}}
+    plain = text_model.generate("a b c a b c a b c", **settings)
+    ahead = text_model.generate("a b c a b c a b c", prompt_lookup=8, **settings)
+    assert ahead.token_ids == plain.token_ids and plain.usage.guessed_tokens == 0
+    assert 0 < ahead.usage.guessed_tokens < 80
+    with pytest.raises(chiasm.RequestError, match="prompt_lookup is 65"):
+        text_model.generate("a", prompt_lookup=65)
