@@ -85,6 +85,14 @@ bool Weights::has(std::string_view name) const {
   return checkpoint_->tensors().contains(full(name));
 }
 
+const Shape& Weights::shape(std::string_view name) const {
+  const auto it = checkpoint_->tensors().find(full(name));
+  if (it == checkpoint_->tensors().end()) {
+    fail<ModelError>(checkpoint_->source(), " has no tensor ", full(name));
+  }
+  return it->second.shape;
+}
+
 const TensorEntry& Weights::entry(std::string_view name, const Shape& expected) const {
   const std::string wanted = full(name);
   const auto it = checkpoint_->tensors().find(wanted);

@@ -30,6 +30,8 @@ class Weights {
   Weights scope(std::string_view name, std::int64_t index) const;
 
   bool has(std::string_view name) const;
+  /// The shape of a tensor that the file may choose. ModelError when missing.
+  const Shape& shape(std::string_view name) const;
   /// The tensor as it lies in the file. ModelError when missing ("model.safetensors has no tensor
   /// NAME") or of another shape (names the tensor and both shapes).
   const TensorEntry& entry(std::string_view name, const Shape& expected) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/activation.h"
+#include "kernels/grouped.h"
 
 namespace chiasm::kernels {
 
@@ -101,6 +102,31 @@ std::vector<Matrix> make_matrices(const Context& ctx, const Weights& weights,
   return matrices;
 }
 
+/// The matrix of parts that GPTQ or AWQ quantized, or one for each where their groups differ (their
+/// sizes, or the order that each brings its inputs into).
+std::vector<Matrix> make_grouped(const Context& ctx, const Weights& weights,
+                                 std::span<const LinearPart> parts, std::int64_t in) {
+  std::vector<GroupedWeight> all;
+  for (const LinearPart& part : parts) {
+    auto grouped = find_grouped(weights, part.scope, part.out, in);
+    if (!grouped) {
+      fail<ModelError>(weights.full(part.scope), ": is not quantized, but ",
+                       weights.full(parts[0].scope), ", which it is multiplied with, is");
+    }
+    all.push_back(std::move(*grouped));
+  }
+  const bool alike = std::ranges::all_of(all, [&](const GroupedWeight& w) {
+    return w.group == all[0].group && w.order == all[0].order;
+  });
+  std::vector<Matrix> matrices;
+  for (std::size_t i = 0; i < all.size(); i += alike ? all.size() : 1) {
+    matrices.push_back(
+        Matrix::pack_grouped(ctx, std::span(all).subspan(i, alike ? all.size() : 1)));
+  }
+  for (const GroupedWeight& w : all) weights.release(*w.q);
+  return matrices;
+}
+
 /// What a layer reads of one tensor.
 Matrix make_matrix(const Context& ctx, const Weights& weights, const std::string& name,
                    const Shape& shape, std::int64_t in, WeightFormat format) {
@@ -115,16 +141,29 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
   std::vector<std::string> names;
   std::vector<Shape> shapes;
   std::string fused;  // "q_proj+k_proj+v_proj"
+  const auto has = [&](const LinearPart& part, std::string_view name) {
+    return weights.has(std::string(part.scope) + std::string(name));
+  };
+  const bool grouped = parts.size() > 0 && has(*parts.begin(), ".qweight");
+  // Quantizers write biases, of zeros, also where the model has none.
+  const auto stored = [&](const LinearPart& part) {
+    return (bias && part.biased) || (grouped && has(part, ".bias"));
+  };
+  const bool any_stored = std::ranges::any_of(parts, stored);
   for (const LinearPart& part : parts) {
     const std::string scope(part.scope);
     names.push_back(scope + ".weight");
     shapes.push_back({part.out, in});
     fused += (fused.empty() ? "" : "+") + scope;
-    if (bias && !part.biased) {
-      bias_.insert(bias_.end(), std::size_t(part.out), 0.0f);
-    } else if (bias) {
+    if (stored(part)) {
       read_bias(weights, scope + ".bias", part.out);
+    } else if (any_stored) {
+      bias_.insert(bias_.end(), std::size_t(part.out), 0.0f);
     }
+  }
+  if (grouped) {
+    weights_ = make_grouped(ctx, weights, std::span(parts.begin(), parts.size()), in);
+    return;
   }
   weights_ = make_matrices(ctx, weights, fused + ".weight", names, shapes, in, format, importance);
 }

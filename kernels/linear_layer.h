@@ -24,7 +24,8 @@ class LinearLayer {
   LinearLayer() = default;
   /// Reads "<scope>.weight" [out, in] and, with `bias`, "<scope>.bias" [out] of each part, packs
   /// them and lets go of the file's pages; of a packed file, looks at the one matrix it holds for
-  /// them ("q_proj+k_proj+v_proj.weight").
+  /// them ("q_proj+k_proj+v_proj.weight"). Where parts have a "qweight" instead, GPTQ's or AWQ's
+  /// weights are kept in their 4 bits (grouped.h).
   /// `importance`: see Matrix::pack.
   LinearLayer(const Context& ctx, const Weights& weights, std::initializer_list<LinearPart> parts,
               std::int64_t in, bool bias, WeightFormat format,

@@ -13,6 +13,7 @@
 #include "kernels/cpu/gemm_driver.h"
 #include "kernels/cpu/pack_quant.h"
 #include "kernels/cpu/packed.h"
+#include "kernels/grouped.h"
 #include "kernels/on_device.h"
 #include "kernels/reference/linear.h"
 
@@ -22,7 +23,8 @@ namespace {
 
 constexpr std::size_t kAlignment = 64;
 constexpr std::size_t kHugePage = std::size_t(2) << 20;
-constexpr std::int64_t kPackBlock = 64;  // inputs transposed at a time
+constexpr std::int64_t kPackBlock = 64;           // inputs transposed at a time
+constexpr std::int64_t kOrderedPerPiece = 16384;  // numbers a thread brings into another order
 
 template <class To, class From>
 To convert(From v) {
@@ -245,6 +247,8 @@ Matrix Matrix::pack(const Context& ctx, std::span<const WeightRows> parts, std::
         case WeightFormat::q4_k:
         case WeightFormat::q5_k:
         case WeightFormat::q6_k:
+        case WeightFormat::q4_32:
+        case WeightFormat::q4_128:
           fail<ShapeError>("Matrix::pack: numbers are not quantized to ", format_name(format));
       }
     }
@@ -280,6 +284,58 @@ Matrix Matrix::pack_blocks(const Context& ctx, std::span<const BlockRows> parts,
   return matrix;
 }
 
+Matrix Matrix::pack_grouped(const Context& ctx, std::span<const GroupedWeight> parts) {
+  constexpr std::int64_t kWide = 128;
+  Matrix matrix;
+  Packed& packed = *matrix.packed_;
+  if (parts.empty()) fail<ShapeError>("Matrix::pack_grouped: no parts");
+  std::int64_t out = 0;
+  for (const GroupedWeight& part : parts) {
+    if (part.in != parts[0].in || part.group != parts[0].group || part.order != parts[0].order) {
+      fail<ShapeError>("Matrix::pack_grouped: parts of other groups do not make one matrix");
+    }
+    out += part.out;
+  }
+  packed.set_sizes(out, parts[0].in,
+                   parts[0].group % kWide == 0 ? WeightFormat::q4_128 : WeightFormat::q4_32);
+  packed.order = parts[0].order;
+  if (packed.bytes > 0) packed.data.reset(allocate(packed.bytes));
+  ctx.pool->parallel_for(packed.panels(), 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t p = begin; p < end; p++) cpu::pack_grouped_panel(packed, parts, p);
+  });
+  return matrix;
+}
+
+namespace {
+
+/// A row whose inputs stand in `order`, put back.
+void put_back(const std::vector<std::int32_t>& order, float* y) {
+  if (order.empty()) return;
+  const std::vector<float> packed(y, y + order.size());
+  for (std::size_t i = 0; i < order.size(); i++) y[order[i]] = packed[i];
+}
+
+/// x with its columns in `order`, in memory of the calling thread.
+TensorView<const float> in_order(const Context& ctx, const std::vector<std::int32_t>& order,
+                                 TensorView<const float> x) {
+  if (order.empty()) return x;
+  static thread_local std::vector<float> memory;  // grow-only
+  const std::int64_t rows = x.rows(), in = x.cols();
+  if (std::int64_t(memory.size()) < rows * in) memory.resize(std::size_t(rows * in));
+  float* const to = memory.data();
+  ctx.pool->parallel_for(rows, std::max<std::int64_t>(1, kOrderedPerPiece / in),
+                         [&](std::int64_t begin, std::int64_t end) {
+                           for (std::int64_t r = begin; r < end; r++) {
+                             for (std::int64_t k = 0; k < in; k++) {
+                               to[r * in + k] = x.row(r)[order[std::size_t(k)]];
+                             }
+                           }
+                         });
+  return TensorView<const float>(to, x.shape(), x.name());
+}
+
+}  // namespace
+
 void Matrix::row(std::int64_t i, float* y) const {
   if (i < 0 || i >= out()) fail<ShapeError>("matrix row ", i, " of ", out());
   switch (format()) {
@@ -299,7 +355,10 @@ void Matrix::row(std::int64_t i, float* y) const {
     case WeightFormat::q4_k:
     case WeightFormat::q5_k:
     case WeightFormat::q6_k:
-      return cpu::widen_form_row(*packed_, i, y);
+    case WeightFormat::q4_32:
+    case WeightFormat::q4_128:
+      cpu::widen_form_row(*packed_, i, y);
+      return put_back(packed_->order, y);
   }
 }
 
@@ -317,7 +376,7 @@ void linear(const Context& ctx, TensorView<const float> x, const Matrix& w,
     if (ctx.device != nullptr) return on_device::linear(*ctx.device, x, w, epilogue, y);
     const cpu::GemmKernel* const kernel = kernel_for(ctx.isa, w.packed());
     if (kernel == nullptr) return reference::linear(x, w, epilogue, y);
-    cpu::gemm(ctx, *kernel, w.packed(), x, epilogue, y);
+    cpu::gemm(ctx, *kernel, w.packed(), in_order(ctx, w.packed().order, x), epilogue, y);
   });
 }
 

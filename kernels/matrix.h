@@ -25,7 +25,24 @@ namespace chiasm::kernels {
 /// q8, q8_rows and q4 narrow activations to 8 bits too, with a float32 scale for each row and
 /// group of 32, for q8_rows of 128 (on the reference path they stay float32), multiply integers
 /// exactly, and add the groups in float32.
-enum class WeightFormat { f32, bf16, f16, q8, q8_rows, q4, q5_1, q2_k, q3_k, q4_k, q5_k, q6_k };
+///   q4_32, q4_128: the same of GPTQ and AWQ: 4 bits in groups of so many inputs, w = scale * q -
+///         minimum with both float32
+enum class WeightFormat {
+  f32,
+  bf16,
+  f16,
+  q8,
+  q8_rows,
+  q4,
+  q5_1,
+  q2_k,
+  q3_k,
+  q4_k,
+  q5_k,
+  q6_k,
+  q4_32,
+  q4_128
+};
 
 /// Whether weights of the format become float32 on their way into a product.
 constexpr bool is_widened(WeightFormat format) { return format >= WeightFormat::q5_1; }
@@ -52,6 +69,8 @@ struct WeightRows {
   /// as GGUF's llama keeps q and k; they are packed as 0, 1, 2, ...
   std::int64_t interleaved = 0;
 };
+
+struct GroupedWeight;  // grouped.h
 
 /// The format that holds such blocks without loss.
 WeightFormat format_of(BlockType type);
@@ -84,6 +103,10 @@ class Matrix {
   /// Packs blocks of a file without requantizing. All parts must go into one format; `in` is a
   /// multiple of their length.
   static Matrix pack_blocks(const Context& ctx, std::span<const BlockRows> parts, std::int64_t in);
+
+  /// Packs weights of GPTQ or AWQ, value for value, that lie one below the other. All have one size
+  /// of groups and one order of inputs, which x is brought into on its way.
+  static Matrix pack_grouped(const Context& ctx, std::span<const GroupedWeight> parts);
 
   /// Looks at packed bytes of layout packed_layout() where they are, padded to a multiple of 64
   /// bytes; they must outlive the matrix. ModelError when they do not fit or are not aligned to 64.

@@ -108,6 +108,8 @@ device::Format format_of(const Matrix& w) {
     case WeightFormat::q4_k:
     case WeightFormat::q5_k:
     case WeightFormat::q6_k:
+    case WeightFormat::q4_32:
+    case WeightFormat::q4_128:
       break;
   }
   fail<DeviceError>("weights as ", format_name(w.format()), " do not run on a device yet");

@@ -21,6 +21,7 @@ constexpr std::array kFormats = {
     Entry{WeightFormat::q5_1, "q5_1"},       Entry{WeightFormat::q2_k, "q2_k"},
     Entry{WeightFormat::q3_k, "q3_k"},       Entry{WeightFormat::q4_k, "q4_k"},
     Entry{WeightFormat::q5_k, "q5_k"},       Entry{WeightFormat::q6_k, "q6_k"},
+    Entry{WeightFormat::q4_32, "q4_32"},     Entry{WeightFormat::q4_128, "q4_128"},
 };
 
 }  // namespace

@@ -29,6 +29,8 @@ float in_format(float scale, kernels::WeightFormat format) {
     case kernels::WeightFormat::q4_k:
     case kernels::WeightFormat::q5_k:
     case kernels::WeightFormat::q6_k:
+    case kernels::WeightFormat::q4_32:
+    case kernels::WeightFormat::q4_128:
       return to_float(to_bf16(scale));
   }
   return scale;

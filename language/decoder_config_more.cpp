@@ -13,7 +13,8 @@ DecoderConfig read_gpt2(const Json& config) {
   }
   DecoderConfig c;
   c.hidden_size = config.integer("n_embd", 768);
-  c.intermediate_size = config.integer("n_inner", 4 * c.hidden_size);
+  const bool sane = c.hidden_size > 0 && c.hidden_size <= 1 << 20;  // else check_sizes refuses it
+  c.intermediate_size = config.integer("n_inner", sane ? 4 * c.hidden_size : 0);
   c.layers = config.integer("n_layer", 12);
   c.heads = c.kv_heads = config.integer("n_head", 12);
   c.head_dim = c.heads > 0 ? c.hidden_size / c.heads : 0;
@@ -23,7 +24,7 @@ DecoderConfig read_gpt2(const Json& config) {
   check_sizes(config, c);
   c.norm = {kernels::NormKind::layer, float(config.number("layer_norm_epsilon", 1e-5)), 0};
   c.qkv_bias = c.out_bias = c.mlp_bias = true;
-  c.transposed = true;
+  c.transposed = config.boolean("transposed", true);
   c.activation = kernels::activation_from_name(config.str("activation_function", "gelu_new"));
   const bool scaled = config.boolean("scale_attn_weights", true);
   c.attention_scale = scaled ? 1.0f / std::sqrt(float(c.head_dim)) : 1.0f;

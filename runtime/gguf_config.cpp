@@ -56,17 +56,39 @@ std::int64_t head_dim(const Keys& keys) {
 }
 
 /// The divisors of the frequencies that the file holds as a tensor.
-nlohmann::json frequency_factors(const GgufContents& gguf, const TensorEntry& entry) {
+nlohmann::json frequency_factors(const GgufContents& gguf, std::string_view tensor) {
+  const auto found = gguf.tensors.find(tensor);
+  if (found == gguf.tensors.end()) fail<ModelError>(gguf.file, ": has no ", tensor);
+  const TensorEntry& entry = found->second;
   if (entry.dtype != DType::f32 || entry.shape.rank() != 1) {
-    fail<ModelError>(gguf.file, ": rope_freqs.weight: shape ", entry.shape, " of ",
-                     name(entry.dtype), ", expected one row of float32");
+    fail<ModelError>(gguf.file, ": ", tensor, ": shape ", entry.shape, " of ", name(entry.dtype),
+                     ", expected one row of float32");
   }
   std::vector<float> factors(std::size_t(entry.shape[0]));
   to_floats(entry.bytes.data(), entry.dtype, entry.shape[0], factors.data());
   if (!std::ranges::all_of(factors, [](float f) { return std::isfinite(f) && f > 0; })) {
-    fail<ModelError>(gguf.file, ": rope_freqs.weight: holds numbers that are not above 0");
+    fail<ModelError>(gguf.file, ": ", tensor, ": holds numbers that are not above 0");
   }
   return factors;
+}
+
+/// How yarn stretches, where the file says so.
+void add_yarn(const Keys& keys, nlohmann::json& rope) {
+  rope["rope_type"] = "yarn";
+  for (const auto& [gguf, here] : {Length{"rope.scaling.yarn_beta_fast", "beta_fast"},
+                                   Length{"rope.scaling.yarn_beta_slow", "beta_slow"}}) {
+    if (keys.has(gguf)) rope[here] = keys.at(gguf).number();
+  }
+}
+
+/// Phi-3's divisors for short and for long texts.
+void add_long_factors(const GgufContents& gguf, const Keys& keys, nlohmann::json& rope) {
+  rope["rope_type"] = "longrope";
+  rope["long_factor"] = frequency_factors(gguf, "rope_factors_long.weight");
+  rope["short_factor"] = frequency_factors(gguf, "rope_factors_short.weight");
+  if (keys.has("rope.scaling.attn_factor")) {
+    rope["attention_factor"] = keys.at("rope.scaling.attn_factor").number();
+  }
 }
 
 /// transformers' `rope_parameters` of layers with full attention.
@@ -74,8 +96,10 @@ nlohmann::json rope(const GgufContents& gguf, const Keys& keys) {
   nlohmann::json out{{"rope_theta", keys.number("rope.freq_base", 10000)},
                      {"rope_type", "default"}};
   if (keys.has("rope.dimension_count")) {
-    const auto turned = double(keys.at("rope.dimension_count").integer());
-    out["partial_rotary_factor"] = turned / double(std::max<std::int64_t>(1, head_dim(keys)));
+    // The product with head_dim is rounded down where it is read.
+    const auto turned = double(keys.at("rope.dimension_count").integer()) + 0.5;
+    const auto all = double(std::max<std::int64_t>(1, head_dim(keys)));
+    if (turned < all) out["partial_rotary_factor"] = turned / all;
   }
   std::string_view type = keys.has("rope.scaling.type") ? keys.at("rope.scaling.type").str() : "";
   double factor = keys.number("rope.scaling.factor", 1);
@@ -83,19 +107,35 @@ nlohmann::json rope(const GgufContents& gguf, const Keys& keys) {
     type = "linear";
     factor = keys.number("rope.scale_linear", 1);
   }
-  if (type == "linear") {
+  if (gguf.tensors.contains("rope_factors_long.weight")) {
+    add_long_factors(gguf, keys, out);
+  } else if (type == "linear") {
     out["rope_type"] = "linear";
+    out["factor"] = factor;
+  } else if (type == "yarn") {
+    add_yarn(keys, out);
     out["factor"] = factor;
   } else if (!type.empty() && type != "none") {
     fail<ModelError>(keys.at("rope.scaling.type").where(), ": scaled rotary positions \"", type,
-                     "\" are not supported; linear is");
+                     "\" are not supported; linear and yarn are");
   }
-  const auto factors = gguf.tensors.find("rope_freqs.weight");
-  if (factors != gguf.tensors.end()) {
+  if (gguf.tensors.contains("rope_freqs.weight")) {
     out["rope_type"] = "factors";
-    out["factors"] = frequency_factors(gguf, factors->second);
+    out["factors"] = frequency_factors(gguf, "rope_freqs.weight");
   }
   return out;
+}
+
+/// GPT-2's config, in its own names. Its files hold matrices as [out, in], unlike its folders.
+void add_gpt2(const Keys& keys, nlohmann::json& config) {
+  for (const auto& [gguf, here] :
+       {Length{"hidden_size", "n_embd"}, Length{"intermediate_size", "n_inner"},
+        Length{"num_hidden_layers", "n_layer"}, Length{"num_attention_heads", "n_head"},
+        Length{"max_position_embeddings", "n_positions"}}) {
+    config[here] = config[gguf];
+  }
+  config["layer_norm_epsilon"] = keys.at("attention.layer_norm_epsilon").number();
+  config["transposed"] = false;
 }
 
 /// Which layers slide: every one but each sixth, or as the file says; none without a window.
@@ -121,7 +161,8 @@ void add_gemma(const Keys& keys, std::string_view architecture, nlohmann::json& 
   config["norm_offset"] = 0;
   if (architecture == "gemma") return;
   const std::int64_t largest = architecture == "gemma2" ? 46 : 62;
-  const std::int64_t hidden = config["hidden_size"], heads = config["num_attention_heads"];
+  const std::int64_t hidden = config["hidden_size"];
+  const std::int64_t heads = std::max<std::int64_t>(1, config["num_attention_heads"]);
   config["query_pre_attn_scalar"] =
       config["num_hidden_layers"] == largest ? hidden / heads : std::int64_t(config["head_dim"]);
   if (keys.has("attention.sliding_window")) {
@@ -182,13 +223,25 @@ Json gguf_config(const GgufContents& gguf) {
     config["num_key_value_heads"] = config["num_attention_heads"];
   }
   config["head_dim"] = head_dim(keys);
-  config["rms_norm_eps"] = keys.at("attention.layer_norm_rms_epsilon").number();
-  config["rope_parameters"] = rope(gguf, keys);
+  if (architecture.name == "gpt2") {
+    add_gpt2(keys, config);
+  } else {
+    config["rms_norm_eps"] = keys.at("attention.layer_norm_rms_epsilon").number();
+    config["rope_parameters"] = rope(gguf, keys);
+    constexpr const char* kOriginal = "rope.scaling.original_context_length";
+    if (keys.has(kOriginal)) {
+      config["original_max_position_embeddings"] = keys.at(kOriginal).integer();
+    }
+  }
   const auto embedding = gguf.tensors.find("token_embd.weight");
   if (embedding == gguf.tensors.end()) fail<ModelError>(gguf.file, ": has no token_embd.weight");
   config["vocab_size"] = embedding->second.shape[0];
   config["eos_token_id"] = end_tokens(gguf);
   config["attention_bias"] = gguf.tensors.contains("blk.0.attn_q.bias");
+  if (architecture.name == "phi3" && keys.has("attention.sliding_window")) {
+    const std::int64_t window = keys.at("attention.sliding_window").integer();
+    if (window > 0) config["sliding_window"] = window;
+  }
   if (architecture.name.starts_with("gemma")) add_gemma(keys, architecture.name, config);
   return Json::parse(config.dump(), gguf.file);
 }

@@ -11,6 +11,7 @@
 #include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
+#include "runtime/weight_quantization.h"
 
 namespace chiasm {
 
@@ -36,6 +37,7 @@ kernels::WeightFormat weight_format(const LoadOptions& options, const Json& conf
   std::string dtype = options.dtype;
   if (dtype == "auto") {
     dtype = config.str("dtype", config.str("torch_dtype", ""));
+    if (dtype.empty() && !weight_quantization(config).empty()) dtype = "float16";
     if (dtype.empty()) dtype = name(checkpoint.tensors().begin()->second.dtype);
   }
   if (dtype == "float32") return kernels::WeightFormat::f32;
@@ -86,6 +88,8 @@ std::string_view name(kernels::WeightFormat format) {
     case kernels::WeightFormat::q4_k:
     case kernels::WeightFormat::q5_k:
     case kernels::WeightFormat::q6_k:
+    case kernels::WeightFormat::q4_32:
+    case kernels::WeightFormat::q4_128:
       return kernels::format_name(format);
   }
   return "unknown";
@@ -197,11 +201,21 @@ Source open_packed_folder(const std::filesystem::path& folder, const LoadOptions
 Source open_folder(const std::filesystem::path& folder, const LoadOptions& options) {
   if (has_packed_file(folder)) return open_packed_folder(folder, options);
   const Json config = Json::load(folder / "config.json");
+  const std::string quantized = weight_quantization(config);
+  if (!quantized.empty() && !options.quantize.empty()) {
+    fail<RequestError>("quantize is \"", options.quantize, "\", but this model's weights are ",
+                       quantized, "'s; leave it out");
+  }
   Checkpoint checkpoint = Checkpoint::open(folder);
   const WeightFormats formats = weight_formats(options, weight_format(options, config, checkpoint));
-  return {config,  std::move(checkpoint), language::Tokenizer::load(folder),
-          formats, options.quantize,      {},
-          {}};
+  return {config,
+          std::move(checkpoint),
+          language::Tokenizer::load(folder),
+          formats,
+          quantized.empty() ? options.quantize : quantized,
+          {},
+          {},
+          !quantized.empty()};
 }
 
 /// Quantized tensors stay in the file's own blocks; `plain` is for the others.

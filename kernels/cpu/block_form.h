@@ -16,7 +16,7 @@
 
 namespace chiasm::kernels::cpu {
 
-enum class BlockForm : std::uint8_t { q5_1, q2_k, q3_k, q4_k, q5_k, q6_k };
+enum class BlockForm : std::uint8_t { q5_1, q2_k, q3_k, q4_k, q5_k, q6_k, q4_32, q4_128 };
 
 enum class GroupScales : std::uint8_t { none, bytes, nibbles };
 
@@ -46,6 +46,10 @@ static constexpr BlockTraits traits_of(BlockForm form) {
       return {256, 32, 5, 0, true, GroupScales::bytes};
     case BlockForm::q6_k:
       return {256, 16, 6, 32, false, GroupScales::bytes};
+    case BlockForm::q4_32:
+      return {32, 32, 4, 0, true, GroupScales::none};
+    case BlockForm::q4_128:
+      return {128, 128, 4, 0, true, GroupScales::none};
   }
   return {};
 }

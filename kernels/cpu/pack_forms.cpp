@@ -64,13 +64,14 @@ template <BlockForm kForm>
 void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   constexpr BlockTraits t = traits_of(kForm);
   constexpr BlockLayout l = layout_of(t);
-  for (std::int64_t k = 0; k < packed.in; k += t.group) {
+  constexpr int kTogether = std::min(t.group, kFormStep);
+  for (std::int64_t k = 0; k < packed.in; k += kTogether) {
     const Lane at = lane_of(packed, output, k / t.inputs);
     const int inside = int(k % t.inputs);
     float scale[kFormLanes], minimum[kFormLanes];
     group_factors<kForm>(at.unit, inside / t.group, at.index, at.index + 1, scale, minimum);
     const std::uint8_t* const bits = at.unit + l.steps + inside / kFormStep * l.step_bytes;
-    for (int i = 0; i < t.group; i++) {
+    for (int i = 0; i < kTogether; i++) {
       const float q = float(bits_at<t.bits>(bits, inside % kFormStep + i, at.index) - t.offset) *
                       scale[at.index];
       y[k + i] = t.minima ? q - minimum[at.index] : q;
@@ -78,28 +79,61 @@ void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   }
 }
 
-}  // namespace
+std::int64_t rows_of(const BlockRows& part) { return part.rows; }
+std::int64_t rows_of(const GroupedWeight& part) { return part.out; }
 
-void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
-                     std::int64_t panel) {
+// Calls put(part, row of the part, output) for the panel's outputs.
+template <class Part, class Put>
+void each_output(const Matrix::Packed& packed, std::span<const Part> parts, std::int64_t panel,
+                 const Put& put) {
   const std::int64_t first = panel * kPanel, end = std::min(first + kPanel, packed.out);
   // Outputs that do not exist are zeros: they are multiplied, but never stored.
   std::memset(const_cast<std::byte*>(packed.panel(panel)), 0,
               std::size_t(packed.panel_bytes(packed.width(panel), packed.in)));
+  std::int64_t row = first;
+  const Part* part = parts.data();
+  for (std::int64_t output = first; output < end; output++, row++) {
+    while (row >= rows_of(*part)) row -= rows_of(*part++);
+    put(*part, row, output);
+  }
+}
+
+}  // namespace
+
+void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
+                     std::int64_t panel) {
   const BlockTraits t = traits_of(*packed.form());
   FileBlock block{};
-  std::int64_t row = first;
-  const BlockRows* part = parts.data();
-  for (std::int64_t output = first; output < end; output++, row++) {
-    while (row >= part->rows) row -= (part++)->rows;
-    const auto bytes = std::int64_t(block_bytes(part->type));
-    const std::int64_t blocks = packed.in / t.inputs;
-    const std::byte* from = part->data + interleaved_row(row, part->interleaved) * blocks * bytes;
-    for (std::int64_t b = 0; b < blocks; b++, from += bytes) {
-      read_block(part->type, from, block);
-      put_block(lane_of(packed, output, b), t, block);
-    }
-  }
+  each_output(
+      packed, parts, panel, [&](const BlockRows& part, std::int64_t row, std::int64_t output) {
+        const auto bytes = std::int64_t(block_bytes(part.type));
+        const std::int64_t blocks = packed.in / t.inputs;
+        const std::byte* from = part.data + interleaved_row(row, part.interleaved) * blocks * bytes;
+        for (std::int64_t b = 0; b < blocks; b++, from += bytes) {
+          read_block(part.type, from, block);
+          put_block(lane_of(packed, output, b), t, block);
+        }
+      });
+}
+
+void pack_grouped_panel(const Matrix::Packed& packed, std::span<const GroupedWeight> parts,
+                        std::int64_t panel) {
+  const BlockTraits t = traits_of(*packed.form());
+  FileBlock block{};
+  each_output(packed, parts, panel,
+              [&](const GroupedWeight& part, std::int64_t row, std::int64_t output) {
+                for (std::int64_t b = 0; b < packed.in / t.inputs; b++) {
+                  const std::int64_t first = b * t.inputs, group = first / part.group;
+                  block.scale = part.scale(row, group);
+                  block.minimum = block.scale * float(part.zero(row, group));
+                  for (std::int64_t i = 0; i < t.inputs; i++) {
+                    const std::int64_t input =
+                        part.order.empty() ? first + i : part.order[std::size_t(first + i)];
+                    block.q[i] = std::uint8_t(part.weight(row, input));
+                  }
+                  put_block(lane_of(packed, output, b), t, block);
+                }
+              });
 }
 
 void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
@@ -116,6 +150,10 @@ void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y)
       return widen_row<BlockForm::q5_k>(packed, output, y);
     case BlockForm::q6_k:
       return widen_row<BlockForm::q6_k>(packed, output, y);
+    case BlockForm::q4_32:
+      return widen_row<BlockForm::q4_32>(packed, output, y);
+    case BlockForm::q4_128:
+      return widen_row<BlockForm::q4_128>(packed, output, y);
   }
 }
 

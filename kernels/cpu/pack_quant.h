@@ -4,6 +4,7 @@
 #include <span>
 
 #include "kernels/cpu/packed.h"
+#include "kernels/grouped.h"
 
 namespace chiasm::kernels::cpu {
 
@@ -17,7 +18,10 @@ void pack_block_panel(const Matrix::Packed& packed, std::span<const BlockRows> p
 /// The same for the block forms, bit for bit as in the file.
 void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> parts,
                      std::int64_t panel);
-/// One output of a block form as float32.
+/// Outputs of GPTQ and AWQ, likewise.
+void pack_grouped_panel(const Matrix::Packed& packed, std::span<const GroupedWeight> parts,
+                        std::int64_t panel);
+/// One output of a block form as float32, inputs as they are packed.
 void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y);
 /// y[0..in) = scale * q + min of one output, each product and sum rounded once.
 void widen_quant_row(const Matrix::Packed& packed, std::int64_t output, float* y);

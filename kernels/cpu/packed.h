@@ -10,11 +10,12 @@
 ///   bf16:      [panel][ceil(in / 2)][width][2]    pairs of inputs, as VDPBF16PS takes them
 ///   q8, q8_rows, q4:  [panel][ceil(in / 32)][width / 16][block]    groups of 16 outputs,
 ///              quant_layout.h; q8_rows ends each panel with [width] float32 scales
-///   q5_1, q2_k ... q6_k:  [panel][in / block][width / 16][unit]    block_form.h
+///   q5_1, q2_k ... q4_128:  [panel][in / block][width / 16][unit]    block_form.h
 #include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "kernels/cpu/block_form.h"
 #include "kernels/cpu/gemm.h"
@@ -35,6 +36,7 @@ struct Matrix::Packed {
   std::int64_t out = 0, in = 0;
   std::size_t bytes = 0;
   std::unique_ptr<std::byte, Free> data;
+  std::vector<std::int32_t> order;  // which input stands at each place; empty: as they are
 
   bool quantized() const {
     return format == WeightFormat::q8 || format == WeightFormat::q8_rows ||
@@ -56,6 +58,10 @@ struct Matrix::Packed {
         return cpu::BlockForm::q5_k;
       case WeightFormat::q6_k:
         return cpu::BlockForm::q6_k;
+      case WeightFormat::q4_32:
+        return cpu::BlockForm::q4_32;
+      case WeightFormat::q4_128:
+        return cpu::BlockForm::q4_128;
       default:
         return std::nullopt;
     }

@@ -12,10 +12,11 @@ inline void widen_step(const std::uint8_t* unit, int step, int width, float* __r
   constexpr BlockTraits t = traits_of(kForm);
   constexpr BlockLayout l = layout_of(t);
   const std::uint8_t* const bits = unit + l.steps + step * l.step_bytes;
-  for (int first = 0; first < kFormStep; first += t.group) {
+  constexpr int kTogether = t.group < kFormStep ? t.group : kFormStep;
+  for (int first = 0; first < kFormStep; first += kTogether) {
     float scale[kFormLanes], minimum[kFormLanes];
     group_factors<kForm>(unit, (step * kFormStep + first) / t.group, 0, kFormLanes, scale, minimum);
-    for (int i = first; i < first + t.group; i++) {
+    for (int i = first; i < first + kTogether; i++) {
       for (int lane = 0; lane < kFormLanes; lane++) {
         const float q = float(bits_at<t.bits>(bits, i, lane) - t.offset);
         out[i * width + lane] = t.minima ? scale[lane] * q - minimum[lane] : scale[lane] * q;
@@ -54,6 +55,10 @@ void widen_blocks(BlockForm form, const WidenBlocks& a) {
       return widen_form<BlockForm::q5_k>(a);
     case BlockForm::q6_k:
       return widen_form<BlockForm::q6_k>(a);
+    case BlockForm::q4_32:
+      return widen_form<BlockForm::q4_32>(a);
+    case BlockForm::q4_128:
+      return widen_form<BlockForm::q4_128>(a);
   }
 }
 

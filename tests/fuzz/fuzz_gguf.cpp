@@ -1,9 +1,16 @@
 /// Any bytes: parse_gguf returns values and tensors that lie inside them, or throws FormatError.
+/// What it returns becomes a config, a tokenizer and matrices, or an Error.
 #include <cstdint>
 #include <cstdlib>
+#include <vector>
 
 #include "core/error.h"
 #include "core/gguf.h"
+#include "core/isa.h"
+#include "kernels/matrix.h"
+#include "language/decoder_config.h"
+#include "language/gguf_tokenizer.h"
+#include "runtime/gguf_model.h"
 
 namespace {
 
@@ -12,6 +19,34 @@ void attempt(const Read& read) {
   try {
     read();
   } catch (const chiasm::FormatError&) {
+  }
+}
+
+/// What a model is made of, from a parsed file.
+template <class Read>
+void attempt_model(const Read& read) {
+  try {
+    read();
+  } catch (const chiasm::Error&) {
+  }
+}
+
+void use(const chiasm::GgufContents& gguf) {
+  static chiasm::ThreadPool pool(1);
+  chiasm::Context ctx;
+  ctx.pool = &pool;
+  ctx.isa = chiasm::Isa::portable;
+  attempt_model([&] { chiasm::language::DecoderConfig::from_json(chiasm::gguf_config(gguf)); });
+  attempt_model([&] { chiasm::language::tokenizer_from_gguf(gguf).encode("a b\n\xc3\xa9"); });
+  attempt_model([&] { chiasm::gguf_checkpoint({}, gguf); });
+  for (const auto& [name, entry] : gguf.tensors) {
+    if (!entry.blocks || entry.shape.rank() != 2) continue;
+    attempt_model([&] {
+      const chiasm::kernels::BlockRows rows{entry.bytes.data(), *entry.blocks, entry.shape[0]};
+      const auto matrix = chiasm::kernels::Matrix::pack_blocks(ctx, {&rows, 1}, entry.shape[1]);
+      std::vector<float> row(std::size_t(matrix.in()));
+      matrix.row(matrix.out() - 1, row.data());
+    });
   }
 }
 
@@ -46,6 +81,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       covered += entry.bytes.size();
     }
     if (covered > size) std::abort();  // two tensors would share bytes
+    use(gguf);
   });
   return 0;
 }

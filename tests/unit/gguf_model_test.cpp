@@ -72,29 +72,49 @@ std::vector<float> interleave(const std::vector<float>& w, std::int64_t rows, st
 }
 
 std::string file_name(std::string name, const std::string& architecture) {
-  const bool two_norms = architecture == "gemma2" || architecture == "gemma3";
   const auto replace = [&](const std::string& from, const std::string& to) {
     const auto at = name.find(from);
     if (at != std::string::npos) name.replace(at, from.size(), to);
   };
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
-           {"model.layers.", "blk."},
-           {"model.embed_tokens", "token_embd"},
-           {"model.norm", "output_norm"},
-           {"lm_head", "output"},
-           {"input_layernorm", "attn_norm"},
-           {"post_attention_layernorm", two_norms ? "post_attention_norm" : "ffn_norm"},
-           {"pre_feedforward_layernorm", "ffn_norm"},
-           {"post_feedforward_layernorm", "post_ffw_norm"},
-           {"self_attn.q_norm", "attn_q_norm"},
-           {"self_attn.k_norm", "attn_k_norm"},
-           {"self_attn.q_proj", "attn_q"},
-           {"self_attn.k_proj", "attn_k"},
-           {"self_attn.v_proj", "attn_v"},
-           {"self_attn.o_proj", "attn_output"},
-           {"mlp.gate_proj", "ffn_gate"},
-           {"mlp.up_proj", "ffn_up"},
-           {"mlp.down_proj", "ffn_down"}}) {
+  using Names = std::vector<std::pair<std::string, std::string>>;
+  if (architecture == "gpt2") {
+    for (const auto& [from, to] : Names{{"transformer.", ""},
+                                        {"h.", "blk."},
+                                        {"wte.", "token_embd."},
+                                        {"wpe.", "position_embd."},
+                                        {"ln_f", "output_norm"},
+                                        {"lm_head", "output"},
+                                        {"ln_1", "attn_norm"},
+                                        {"ln_2", "ffn_norm"},
+                                        {"attn.c_attn", "attn_qkv"},
+                                        {"attn.c_proj", "attn_output"},
+                                        {"mlp.c_fc", "ffn_up"},
+                                        {"mlp.c_proj", "ffn_down"}}) {
+      if (name.starts_with("h.") || from != "h.") replace(from, to);
+    }
+    return name;
+  }
+  const bool two_norms = architecture == "gemma2" || architecture == "gemma3";
+  for (const auto& [from, to] :
+       Names{{"model.layers.", "blk."},
+             {"model.embed_tokens", "token_embd"},
+             {"model.norm", "output_norm"},
+             {"lm_head", "output"},
+             {"input_layernorm", "attn_norm"},
+             {"post_attention_layernorm", two_norms ? "post_attention_norm" : "ffn_norm"},
+             {"pre_feedforward_layernorm", "ffn_norm"},
+             {"post_feedforward_layernorm", "post_ffw_norm"},
+             {"self_attn.q_norm", "attn_q_norm"},
+             {"self_attn.k_norm", "attn_k_norm"},
+             {"self_attn.qkv_proj", "attn_qkv"},
+             {"self_attn.q_proj", "attn_q"},
+             {"self_attn.k_proj", "attn_k"},
+             {"self_attn.v_proj", "attn_v"},
+             {"self_attn.o_proj", "attn_output"},
+             {"mlp.gate_up_proj", "ffn_up"},
+             {"mlp.gate_proj", "ffn_gate"},
+             {"mlp.up_proj", "ffn_up"},
+             {"mlp.down_proj", "ffn_down"}}) {
     replace(from, to);
   }
   return name;
@@ -144,49 +164,113 @@ void add_sliding(Parts& p, const Json& config) {
   p.values += 4;
 }
 
-Parts convert(Parts p = {}, const std::filesystem::path& folder = kFolder) {
-  const Json config = Json::load(folder / "config.json");
+std::vector<float> numbers_of(const Json& array) {
+  std::vector<float> out;
+  for (const auto& v : array.raw()) out.push_back(v.get<float>());
+  return out;
+}
+
+/// Frequencies, and how they are stretched.
+void add_rope(Parts& p, const Json& config) {
+  const std::string a = p.architecture + ".";
+  const Json rope = config.has("rope_parameters") ? config["rope_parameters"] : config;
+  const Json full = rope.has("full_attention") ? rope["full_attention"] : rope;
+  p.metadata.value(a + "rope.freq_base", float(full["rope_theta"].number()));
+  p.values++;
+  if (p.architecture == "smollm3") {
+    p.metadata.value(a + "rope.scaling.type", "yarn");
+    p.metadata.value(a + "rope.scaling.factor", float(full["factor"].number()));
+    p.values += 2;
+  }
+  if (p.architecture == "phi3" || p.architecture == "smollm3") {
+    const Json from = config.has("rope_scaling") ? config["rope_scaling"] : full;
+    p.metadata.value(a + "rope.scaling.original_context_length",
+                     std::uint32_t(from["original_max_position_embeddings"].integer()));
+    p.values++;
+  }
+  if (p.architecture != "phi3") return;
+  const Json factors = config["rope_scaling"];
+  p.metadata.value(a + "rope.dimension_count", std::uint32_t(2 * factors["long_factor"].size()));
+  p.values++;
+  for (const std::string which : {"long", "short"}) {
+    const auto values = numbers_of(factors[which + "_factor"]);
+    p.tensor("rope_factors_" + which + ".weight", {std::int64_t(values.size())}, values);
+  }
+}
+
+/// Lengths of a config.json; those of GPT-2 have names of their own.
+void add_lengths(Parts& p, const Json& config) {
   const std::string a = p.architecture + ".";
   const auto number = [&](const std::string& key, std::string_view from) {
     if (!config.has(from)) return;
     p.metadata.value(a + key, std::uint32_t(config[from].integer()));
     p.values++;
   };
-  p.metadata.value("general.architecture", p.architecture);
-  number("embedding_length", "hidden_size");
-  number("feed_forward_length", "intermediate_size");
-  number("block_count", "num_hidden_layers");
-  number("attention.head_count", "num_attention_heads");
+  const bool gpt2 = p.architecture == "gpt2";
+  number("embedding_length", gpt2 ? "n_embd" : "hidden_size");
+  number("feed_forward_length", gpt2 ? "n_inner" : "intermediate_size");
+  number("block_count", gpt2 ? "n_layer" : "num_hidden_layers");
+  number("attention.head_count", gpt2 ? "n_head" : "num_attention_heads");
   number("attention.head_count_kv", "num_key_value_heads");
   number("attention.key_length", "head_dim");
-  number("context_length", "max_position_embeddings");
-  p.metadata.value(a + "attention.layer_norm_rms_epsilon", float(config["rms_norm_eps"].number()));
-  const Json rope = config.has("rope_parameters") ? config["rope_parameters"] : config;
-  const Json full = rope.has("full_attention") ? rope["full_attention"] : rope;
-  p.metadata.value(a + "rope.freq_base", float(full["rope_theta"].number()));
-  p.values += 3;
+  number("context_length", gpt2 ? "n_positions" : "max_position_embeddings");
+  const std::string_view eps = gpt2 ? "layer_norm_epsilon" : "rms_norm_eps";
+  p.metadata.value(
+      a + "attention." + std::string(gpt2 ? "layer_norm_epsilon" : "layer_norm_rms_epsilon"),
+      float(config[eps].number()));
+  p.values++;
+}
+
+/// [in, out] as [out, in].
+std::vector<float> turned(const std::vector<float>& w, std::int64_t in) {
+  const std::int64_t out = std::int64_t(w.size()) / in;
+  std::vector<float> to(w.size());
+  for (std::int64_t i = 0; i < in; i++) {
+    for (std::int64_t o = 0; o < out; o++)
+      to[std::size_t(o * in + i)] = w[std::size_t(i * out + o)];
+  }
+  return to;
+}
+
+/// A tensor as convert_hf_to_gguf.py writes it.
+void add_tensor(Parts& p, const std::string& name, const TensorEntry& entry,
+                std::int64_t head_dim) {
+  std::vector<float> w(std::size_t(entry.shape.count()));
+  to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), w.data());
+  const bool q_or_k = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
+  if (q_or_k && (p.architecture == "llama" || p.architecture == "smollm3")) {
+    w = interleave(w, entry.shape[0], head_dim);
+  }
+  if (p.architecture.starts_with("gemma") && name.ends_with("norm.weight")) {
+    for (float& v : w) v += 1;
+  }
+  const std::string there = file_name(name, p.architecture);
+  if (p.architecture == "gpt2" && name.find(".c_") != std::string::npos &&
+      entry.shape.rank() == 2) {
+    return p.tensor(there, {entry.shape[1], entry.shape[0]}, turned(w, entry.shape[0]));
+  }
+  p.tensor(there, entry.shape, w);
+}
+
+Parts convert(Parts p = {}, const std::filesystem::path& folder = kFolder) {
+  const Json config = Json::load(folder / "config.json");
+  p.metadata.value("general.architecture", p.architecture);
+  p.values++;
+  add_lengths(p, config);
+  if (p.architecture != "gpt2") add_rope(p, config);
   for (const std::string key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (!config.has(key)) continue;
-    p.metadata.value(a + key, float(config[key].number()));
+    p.metadata.value(p.architecture + "." + key, float(config[key].number()));
     p.values++;
   }
   const bool gemma = p.architecture.starts_with("gemma");
   if (gemma && config.has("sliding_window")) add_sliding(p, config);
   add_tokenizer(p, Json::load(folder / "tokenizer.json"));
-
+  const std::int64_t heads = config.integer("num_attention_heads", 1);
+  const std::int64_t head_dim =
+      config.integer("head_dim", config.integer("hidden_size", 0) / heads);
   const Checkpoint checkpoint = Checkpoint::open(folder);
-  for (const auto& [name, entry] : checkpoint.tensors()) {
-    std::vector<float> w(std::size_t(entry.shape.count()));
-    to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), w.data());
-    const bool turned = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
-    if (turned && p.architecture == "llama") {
-      w = interleave(w, entry.shape[0], config["head_dim"].integer());
-    }
-    if (gemma && name.ends_with("norm.weight")) {
-      for (float& v : w) v += 1;
-    }
-    p.tensor(file_name(name, p.architecture), entry.shape, w);
-  }
+  for (const auto& [name, entry] : checkpoint.tensors()) add_tensor(p, name, entry, head_dim);
   return p;
 }
 
@@ -248,6 +332,14 @@ TEST(GgufModel, KnowsOtherArchitectures) {
   expect_equal(gemma2.path(), "gemma2");
   copy_changed(gemma3, "gemma3_local", {{"query_pre_attn_scalar", 24}});
   expect_equal(gemma3.path(), "gemma3");
+  const TempFolder smollm3, gpt2;
+  copy_changed(
+      smollm3, "smollm3_nope",
+      {{"no_rope_layers", nullptr}, {"layer_types", nullptr}, {"use_sliding_window", false}});
+  expect_equal(smollm3.path(), "smollm3");
+  expect_equal(kModels + "phi3_longrope", "phi3");
+  copy_changed(gpt2, "gpt2_depth", {{"scale_attn_by_inverse_layer_idx", false}});
+  expect_equal(gpt2.path(), "gpt2");
 }
 
 // Llama 3.1's stretched frequencies are divisors in a file, as convert_hf_to_gguf.py writes them.
@@ -295,9 +387,9 @@ TEST(GgufModel, RefusesWhatItDoesNotKnow) {
   p.tensor("blk.77.ffn_up.weight", {4}, {1, 2, 3, 4});
   EXPECT_TRUE(refused(p, {"model.layers.77.mlp.up_proj.weight"}));
   p = convert();
-  p.metadata.value("llama.rope.scaling.type", "yarn");
+  p.metadata.value("llama.rope.scaling.type", "other");
   p.values++;
-  EXPECT_TRUE(refused(p, {"llama.rope.scaling.type", "\"yarn\""}));
+  EXPECT_TRUE(refused(p, {"llama.rope.scaling.type", "\"other\"", "linear and yarn"}));
   p = convert();
   p.metadata.value("llama.attention.value_length", 12u);
   p.values++;
