@@ -26,6 +26,8 @@ _ORDER = (
     "Answer the question from these sources alone. After each statement cite its source as [1], [2]"
     " and so on. If the sources do not hold the answer, say only: I cannot tell.\n\nQuestion: "
 )
+_LOOKUP = 8
+"""Tokens guessed ahead: answers quote their sources."""
 _CANNOT_TELL = re.compile(r"\W*i (?:cannot|can't|can not) tell\b", re.IGNORECASE)
 _CITED = re.compile(r"\[(\d{1,3})\]")
 
@@ -107,6 +109,7 @@ def answer(
     model = _load.load() if model is None else model
     if style == "auto":
         style = "one" if model.info.max_context < _SMALL_CONTEXT else "together"
+    settings = {"prompt_lookup": _LOOKUP} | settings
     asked = _Asked(question, model, limit, retriever.index.thumbnails(hits), settings)
     return asked.one_by_one(hits) if style == "one" else asked.together(hits)
 
