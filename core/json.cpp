@@ -34,6 +34,28 @@ class Guard {
   std::vector<std::set<std::string>> keys_;
 };
 
+constexpr std::string_view kInfinity = "Infinity";
+
+/// Numbers that Python's json writes as Infinity and -Infinity, in transformers 5's form. JSON has
+/// no such numbers; config.json files of Mamba 2 do.
+std::string with_infinities_as_objects(std::string_view bytes) {
+  std::string out;
+  bool quoted = false;
+  for (std::size_t at = 0; at < bytes.size();) {
+    if (!quoted && bytes.substr(at).starts_with(kInfinity)) {
+      const bool negative = out.ends_with('-');
+      if (negative) out.pop_back();
+      out.append(negative ? R"({"__float__":"-Infinity"})" : R"({"__float__":"Infinity"})");
+      at += kInfinity.size();
+      continue;
+    }
+    if (bytes[at] == '"') quoted = !quoted;
+    if (quoted && bytes[at] == '\\' && at + 1 < bytes.size()) out += bytes[at++];
+    out += bytes[at++];
+  }
+  return out;
+}
+
 }  // namespace
 
 std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) {
@@ -66,12 +88,16 @@ std::string read_file(const std::filesystem::path& path, std::size_t max_bytes) 
 }
 
 Json Json::parse(std::string_view bytes, std::string file) {
-  try {
+  const auto read = [&](std::string_view text) {
     Guard guard(file);
     auto root = std::make_shared<const nlohmann::json>(
-        nlohmann::json::parse(bytes.begin(), bytes.end(), std::ref(guard)));
+        nlohmann::json::parse(text.begin(), text.end(), std::ref(guard)));
     const auto* node = root.get();
     return Json(std::move(root), node, std::move(file), "");
+  };
+  try {
+    if (bytes.find(kInfinity) == std::string_view::npos) return read(bytes);
+    return read(with_infinities_as_objects(bytes));
   } catch (const nlohmann::json::exception& e) {
     fail<FormatError>(file, ": not valid JSON: ", e.what());
   }

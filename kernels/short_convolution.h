@@ -1,5 +1,5 @@
 #pragma once
-/// A causal convolution over a few rows, between two gates.
+/// A causal convolution over a few rows, alone or between two gates.
 #include "core/context.h"
 #include "core/tensor.h"
 
@@ -14,5 +14,11 @@ namespace chiasm::kernels {
 void gated_short_convolution(const Context& ctx, TensorView<const float> bgx,
                              TensorView<const float> weight, const float* bias,
                              TensorView<float> history, TensorView<float> y);
+
+/// The same without gates: p = x, and y[r, c] = bias[c] + sum over j of ... alone.
+/// x, y: [rows, dim]; the rest as above. Source: transformers' causal_conv1d_fn of Mamba 2.
+void short_convolution(const Context& ctx, TensorView<const float> x,
+                       TensorView<const float> weight, const float* bias, TensorView<float> history,
+                       TensorView<float> y);
 
 }  // namespace chiasm::kernels

@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 
+#include "core/error.h"
 #include "core/staged.h"
 #include "kernels/activation.h"
 #include "kernels/embed.h"
@@ -123,12 +124,20 @@ Decoder::Layer Decoder::make_layer(const Context& ctx, std::int64_t index, const
   // Its place among the layers of its kind.
   const std::int64_t kept = std::count_if(c.layer.begin(), c.layer.begin() + index,
                                           [&](const auto& l) { return l.mixer == mixer; });
-  const bool convolution = mixer == Mixer::short_convolution;
-  Layer layer{convolution ? decltype(Layer::mixer)(ShortConvolution(ctx, c, kept, w, format))
-                          : decltype(Layer::mixer)(SelfAttention(ctx, c, index, kept, w, format)),
-              {},
-              {}};
+  const auto make_mixer = [&]() -> decltype(Layer::mixer) {
+    switch (mixer) {
+      case Mixer::attention:
+        return SelfAttention(ctx, c, index, kept, w, format);
+      case Mixer::short_convolution:
+        return ShortConvolution(ctx, c, kept, w, format);
+      case Mixer::state_space:
+        return StateSpace(ctx, c, kept, w, format);
+    }
+    fail<ModelError>("unknown mixer ", int(mixer));
+  };
+  Layer layer{make_mixer(), {}, {}};
   if (has_cross()) layer.cross.emplace(ctx, c, w, format);
+  if (c.intermediate_size == 0) return layer;
   const bool edge = index == 0 || index + 1 == c.layers;
   const MlpFormats mlp{formats.gate_up, edge ? formats.edge_down : formats.down};
   if (calibration == nullptr) {
@@ -143,9 +152,11 @@ Decoder::Layer Decoder::make_layer(const Context& ctx, std::int64_t index, const
 }
 
 KvShape Decoder::kv_shape(DType dtype) const {
-  const std::int64_t convolutions = config_.layers_of(Mixer::short_convolution);
+  const std::int64_t convolutions = config_.layers_of(Mixer::short_convolution),
+                     spaces = config_.layers_of(Mixer::state_space);
   return {config_.layers_of(Mixer::attention), config_.kv_heads, config_.head_dim, dtype,
-          convolutions > 0 ? convolutions * ShortConvolution::fixed(config_) : 0};
+          (convolutions > 0 ? convolutions * ShortConvolution::fixed(config_) : 0) +
+              (spaces > 0 ? spaces * StateSpace::fixed(config_) : 0)};
 }
 
 std::size_t Decoder::bytes() const {
@@ -153,7 +164,7 @@ std::size_t Decoder::bytes() const {
   if (!tied_) total += head_.bytes();
   for (const Layer& layer : layers_) {
     total += std::visit([](const auto& mixer) { return mixer.bytes(); }, layer.mixer) +
-             (layer.cross ? layer.cross->bytes() : 0) + layer.mlp->bytes();
+             (layer.cross ? layer.cross->bytes() : 0) + (layer.mlp ? layer.mlp->bytes() : 0);
   }
   return total;
 }
@@ -208,8 +219,10 @@ void Decoder::mix(const Context& ctx, const Layer& layer, std::int64_t index, co
                   const DecoderBatch& batch, Arena& arena, TensorView<float> x) const {
   if (const auto* attention = std::get_if<SelfAttention>(&layer.mixer)) {
     attention->forward(ctx, pages, batch, arena, x);
+  } else if (const auto* convolution = std::get_if<ShortConvolution>(&layer.mixer)) {
+    convolution->forward(ctx, batch, arena, x);
   } else {
-    std::get<ShortConvolution>(layer.mixer).forward(ctx, batch, arena, x);
+    std::get<StateSpace>(layer.mixer).forward(ctx, batch, arena, x);
   }
   if (layer.cross) layer.cross->forward(ctx, batch, index, arena, x);
 }
@@ -235,7 +248,7 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
   ctx.show("decoder.embed", x);
   for (std::size_t i = 0; i < layers_.size(); i++) {
     mix(ctx, layers_[i], std::int64_t(i), pages, batch, arena, x);
-    layers_[i].mlp->forward(ctx, arena, x);
+    if (layers_[i].mlp) layers_[i].mlp->forward(ctx, arena, x);
     if (ctx.tap != nullptr) ctx.show("decoder.layers." + std::to_string(i), x);
     if (deep) add_deep(ctx, *deep, std::int64_t(i), x);
   }

@@ -15,6 +15,7 @@
 #include "language/decoder_convolution.h"
 #include "language/decoder_cross.h"
 #include "language/decoder_mlp.h"
+#include "language/decoder_state_space.h"
 #include "language/kv_cache.h"
 
 namespace chiasm::language {
@@ -67,7 +68,7 @@ class Decoder {
   KvShape kv_shape(DType dtype) const;
   /// Whether a sequence can be continued only where it ended (SequenceState::shareable), since it
   /// holds more than keys and values.
-  bool needs_whole_prefix() const { return config_.taps > 0; }
+  bool needs_whole_prefix() const { return config_.keeps_state(); }
   std::size_t bytes() const;
   /// Bytes of weights that a step reads, however few its rows: all but the rows of a token table of
   /// its own.
@@ -75,9 +76,9 @@ class Decoder {
 
  private:
   struct Layer {
-    std::variant<SelfAttention, ShortConvolution> mixer;
+    std::variant<SelfAttention, ShortConvolution, StateSpace> mixer;
     std::optional<CrossAttention> cross;
-    std::optional<Mlp> mlp;
+    std::optional<Mlp> mlp;  // state spaces have none
   };
   struct Calibration;
   Layer make_layer(const Context& ctx, std::int64_t index, const Weights& weights,

@@ -28,7 +28,7 @@ void place(const BatchPart& part, std::int64_t begin, const DecoderConfig& confi
   state.reserve(past + part.rows);
   batch.sequences.push_back({begin, part.rows, past + part.rows, 0, state.pages().data()});
   batch.cross.push_back(part.cross);
-  if (config.taps > 0) batch.fixed.push_back(state.fixed());
+  if (config.keeps_state()) batch.fixed.push_back(state.fixed());
   for (std::int64_t r = 0; r < part.rows; r++) {
     const std::int64_t i = past + r;
     batch.slot.push_back(state.slot(i));

@@ -37,6 +37,7 @@ constexpr std::array kTypes = {
     Entry{"gpt2", read_gpt2},
     Entry{"phi3", read_phi3},
     Entry{"smollm3", read_smollm3},
+    Entry{"mamba2", read_mamba2},
     Entry{"whisper", read_whisper},
 };
 
@@ -106,7 +107,10 @@ std::int64_t DecoderConfig::row_macs() const {
   const std::int64_t cross = names.cross.empty() ? 0 : 2 * hidden_size * q;
   const std::int64_t convolution = hidden_size * (4 * hidden_size + taps);
   const std::int64_t mlp = (gated() ? 3 : 2) * hidden_size * intermediate_size;
-  return layers_of(Mixer::attention) * (attention + cross) +
+  const StateSpaceConfig& s = state_space;
+  const std::int64_t space = hidden_size * (2 * s.inner() + s.convolved() + s.heads) +
+                             s.taps * s.convolved() + 2 * s.inner() * s.size;
+  return layers_of(Mixer::state_space) * space + layers_of(Mixer::attention) * (attention + cross) +
          layers_of(Mixer::short_convolution) * convolution + layers * mlp;
 }
 
@@ -118,9 +122,11 @@ std::int64_t DecoderConfig::scratch_floats() const {
   const std::int64_t inner =
       intermediate_size + (gated() ? kernels::gate_scratch(intermediate_size) : 0);
   const std::int64_t mlp = hidden_size + inner + (names.mlp_out_norm.empty() ? 0 : hidden_size);
+  const StateSpaceConfig& s = state_space;
+  const std::int64_t space = hidden_size + 2 * s.inner() + 2 * s.convolved() + 2 * s.heads;
   const auto tables =
       2 * std::int64_t(rope.inv_freq.size() + (sliding_rope ? sliding_rope->inv_freq.size() : 0));
-  return tables + std::max({attention, convolution, mlp});
+  return tables + std::max({attention, convolution, space, mlp});
 }
 
 }  // namespace chiasm::language

@@ -25,12 +25,12 @@ struct DecoderNames {
   std::string_view qkv = "";  // q, k and v stored as one matrix; else "q_proj", "k_proj", "v_proj"
   std::string_view q_norm = "", k_norm = "";     // of each head, before it is turned
   std::string_view cross = "", cross_norm = "";  // attention to what an encoder made
-  std::string_view convolution = "conv";
+  std::string_view convolution = "conv", state_space = "mixer";
   std::string_view mlp = "mlp", gate = "gate_proj", up = "up_proj", down = "down_proj";
   std::string_view gate_up = "";  // instead of `gate` and `up`: both stored as one matrix
 };
 
-enum class Mixer { attention, short_convolution };
+enum class Mixer { attention, short_convolution, state_space };
 
 struct DecoderLayerConfig {
   Mixer mixer = Mixer::attention;
@@ -39,10 +39,22 @@ struct DecoderLayerConfig {
   float scale = 1;       // of q . k, beside the attention_scale of all layers
 };
 
+/// A selective state space (Mamba 2).
+struct StateSpaceConfig {
+  std::int64_t heads = 0, head_dim = 0;  // of what flows through it
+  std::int64_t groups = 0, size = 0;     // heads of a group share what is read and written
+  std::int64_t taps = 0;                 // rows that the convolution before it sees
+  bool bias = false, convolution_bias = false;
+  float least_step = 0, most_step = 0;
+
+  std::int64_t inner() const { return heads * head_dim; }
+  std::int64_t convolved() const { return inner() + 2 * groups * size; }
+};
+
 /// A text model's config.json (or `text_config`).
 struct DecoderConfig {
-  std::int64_t hidden_size = 0, intermediate_size = 0, layers = 0, heads = 0, kv_heads = 0,
-               head_dim = 0, vocab_size = 0;
+  std::int64_t hidden_size = 0, intermediate_size = 0 /* 0: layers have no MLP */, layers = 0,
+               heads = 0, kv_heads = 0, head_dim = 0, vocab_size = 0;
   std::int64_t max_positions = 0;
   bool tied = false;  // the head is the token table, as far as this config says
 
@@ -65,6 +77,7 @@ struct DecoderConfig {
   std::vector<DecoderLayerConfig> layer;        // [layers]
   std::int64_t taps = 0;                        // rows that a short convolution sees
   bool convolution_bias = false;
+  StateSpaceConfig state_space;  // of layers that have one
   DecoderNames names;
 
   /// Reads the config of the model type that it names, `otherwise` where it names none. Missing
@@ -75,6 +88,8 @@ struct DecoderConfig {
   /// Axes of the positions that rows are turned by: 1, or 3 (time, height, width).
   std::int64_t position_axes() const;
   std::int64_t layers_of(Mixer mixer) const;
+  /// Whether sequences keep more than keys and values.
+  bool keeps_state() const { return layers_of(Mixer::attention) < layers; }
   bool gated() const { return !names.gate.empty() || !names.gate_up.empty(); }
   /// Multiplications of one row by the weights of all layers.
   std::int64_t row_macs() const;

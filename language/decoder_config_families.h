@@ -44,6 +44,7 @@ DecoderConfig read_lfm2(const Json& config);
 DecoderConfig read_gpt2(const Json& config);
 DecoderConfig read_phi3(const Json& config);
 DecoderConfig read_smollm3(const Json& config);
+DecoderConfig read_mamba2(const Json& config);
 DecoderConfig read_whisper(const Json& config);
 
 }  // namespace chiasm::language

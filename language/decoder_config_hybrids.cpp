@@ -1,6 +1,7 @@
 // Decoders that are more than attention to their own words.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "core/error.h"
@@ -75,6 +76,53 @@ DecoderConfig read_lfm2(const Json& config) {
   if (c.taps < 1 || c.taps > 64) fail<ModelError>(config.where(), ": conv_L_cache is ", c.taps);
   check_sizes(config, c);
   c.rope = rope_frequencies(config, c.head_dim, {.theta = 1e6});
+  return c;
+}
+
+// transformers' Mamba2Config.
+DecoderConfig read_mamba2(const Json& config) {
+  DecoderConfig c;
+  c.hidden_size = config.integer("hidden_size", 4096);
+  c.layers = config.integer("num_hidden_layers", 64);
+  c.vocab_size = config.integer("vocab_size", 32768);
+  c.max_positions = 1 << 20;  // there are no positions: as long as anybody wants
+  c.tied = config.boolean("tie_word_embeddings", false);
+  StateSpaceConfig& s = c.state_space;
+  s.heads = config.integer("num_heads", 128);
+  s.head_dim = config.integer("head_dim", 64);
+  s.groups = config.integer("n_groups", 8);
+  s.size = config.integer("state_size", 128);
+  s.taps = config.integer("conv_kernel", 4);
+  const std::int64_t expand = config.integer("expand", 2);
+  const auto within = [](std::int64_t size, std::int64_t most) { return size > 0 && size <= most; };
+  const bool sane = within(c.hidden_size, 1 << 20) && within(c.layers, 1 << 12) &&
+                    within(c.vocab_size, 1 << 24) && within(s.heads, 1 << 14) &&
+                    within(s.head_dim, 1 << 12) && within(s.groups, s.heads) &&
+                    s.heads % s.groups == 0 && within(s.size, 1 << 12) && within(s.taps, 64) &&
+                    within(expand, 64) && s.inner() == expand * c.hidden_size;
+  if (!sane) {
+    fail<ModelError>(config.where(), ": these sizes do not describe a state space: hidden_size ",
+                     c.hidden_size, ", expand ", expand, ", num_heads ", s.heads, ", head_dim ",
+                     s.head_dim, ", n_groups ", s.groups, ", state_size ", s.size, ", conv_kernel ",
+                     s.taps, ", num_hidden_layers ", c.layers, ", vocab_size ", c.vocab_size);
+  }
+  s.bias = config.boolean("use_bias", false);
+  s.convolution_bias = config.boolean("use_conv_bias", true);
+  s.most_step = std::numeric_limits<float>::infinity();
+  if (config.has("time_step_limit")) {
+    const Json limit = config["time_step_limit"];
+    s.least_step = float(limit[0].number());
+    s.most_step = float(limit[1].number());
+    if (!(s.least_step >= 0 && s.least_step <= s.most_step)) {
+      fail<ModelError>(limit.where(), ": ", s.least_step, " to ", s.most_step, " is no range");
+    }
+  }
+  c.norm = {kernels::NormKind::rms, float(config.number("layer_norm_epsilon", 1e-5)), 0};
+  c.activation = kernels::activation_from_name(config.str("hidden_act", "silu"));
+  c.layer.resize(std::size_t(c.layers), {.mixer = Mixer::state_space});
+  c.names.embeddings = "embeddings";
+  c.names.final_norm = "norm_f";
+  c.names.mixer_norm = "norm";
   return c;
 }
 

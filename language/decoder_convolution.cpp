@@ -13,13 +13,7 @@ ShortConvolution::ShortConvolution(const Context& ctx, const DecoderConfig& c, s
   const std::int64_t dim = c.hidden_size;
   in_ = {ctx, own, {{"in_proj", 3 * dim}}, dim, c.convolution_bias, format};
   out_ = {ctx, own, {{"out_proj", dim}}, dim, c.convolution_bias, format};
-  const Tensor stored = own.floats("conv.weight", {dim, 1, taps_});
-  weight_ = float_tensor({taps_, dim});
-  const float* from = stored.view<float>().data();
-  const auto to = weight_.view<float>();
-  for (std::int64_t i = 0; i < dim; i++) {
-    for (std::int64_t j = 0; j < taps_; j++) to.row(j)[i] = from[i * taps_ + j];
-  }
+  weight_ = load_taps(own, "conv.weight", dim, taps_);
   if (c.convolution_bias) bias_ = own.floats("conv.bias", {dim});
 }
 

@@ -24,6 +24,18 @@ kernels::LinearLayer load_linear(const Context& ctx, const DecoderConfig& config
                                                format, bias ? scope + ".bias" : "", importance);
 }
 
+Tensor load_taps(const Weights& weights, std::string_view name, std::int64_t channels,
+                 std::int64_t taps) {
+  const Tensor stored = weights.floats(name, {channels, 1, taps});
+  Tensor out = float_tensor({taps, channels});
+  const float* from = stored.view<float>().data();
+  const auto to = out.view<float>();
+  for (std::int64_t i = 0; i < channels; i++) {
+    for (std::int64_t j = 0; j < taps; j++) to.row(j)[i] = from[i * taps + j];
+  }
+  return out;
+}
+
 bool allows_bf16_products(const kernels::LinearLayer& linear) {
   const kernels::WeightFormat kept = linear.format();
   return kept != kernels::WeightFormat::f32 && kept != kernels::WeightFormat::f16;

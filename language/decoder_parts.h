@@ -28,6 +28,10 @@ kernels::LinearLayer load_linear(const Context& ctx, const DecoderConfig& config
                                  std::int64_t in, bool bias, kernels::WeightFormat format,
                                  std::span<const float> importance = {});
 
+/// A convolution's weight [channels, 1, taps] as [taps, channels].
+Tensor load_taps(const Weights& weights, std::string_view name, std::int64_t channels,
+                 std::int64_t taps);
+
 /// Whether attention may multiply in bfloat16: not where the weights behind it are finer.
 bool allows_bf16_products(const kernels::LinearLayer& linear);
 

@@ -37,6 +37,8 @@ KvPages::KvPages(const KvShape& shape, std::int64_t capacity)
       layer_bytes_(std::size_t(capacity) * shape.page_bytes()),
       references_(std::size_t(capacity), 0) {
   const std::size_t bytes = 2 * std::size_t(shape.layers) * layer_bytes_;
+  for (std::int64_t i = capacity - 1; i >= 0; i--) free_.push_back(std::int32_t(i));
+  if (bytes == 0) return;  // of a decoder that attends to nothing
   void* memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -44,13 +46,12 @@ KvPages::KvPages(const KvShape& shape, std::int64_t capacity)
                        capacity * kPageTokens, " tokens; lower max_context");
   }
   memory_ = static_cast<std::byte*>(memory);
-  for (std::int64_t i = capacity - 1; i >= 0; i--) free_.push_back(std::int32_t(i));
 }
 
 KvPages::~KvPages() {
   if (device_ != nullptr) {
     device_->release(memory_);
-  } else {
+  } else if (memory_ != nullptr) {
     munmap(memory_, 2 * std::size_t(shape_.layers) * layer_bytes_);
   }
 }

@@ -20,6 +20,8 @@ struct KvShape {
   std::size_t page_bytes() const {  // keys or values of one page in one layer
     return std::size_t(kv_heads * kernels::kPageTokens * head_dim) * size_of(dtype);
   }
+  /// What a sequence keeps besides.
+  std::size_t fixed_bytes() const { return std::size_t(fixed) * sizeof(float); }
   /// Keys and values of one token in all layers.
   std::size_t token_bytes() const {
     return std::size_t(2 * layers * kv_heads * head_dim) * size_of(dtype);

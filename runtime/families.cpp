@@ -38,6 +38,7 @@ constexpr std::array kFamilies = {
     Entry{"gpt2", make_text_model},
     Entry{"phi3", make_text_model},
     Entry{"smollm3", make_text_model},
+    Entry{"mamba2", make_text_model},
     Entry{"whisper", make_whisper},
     Entry{"qwen2_audio", make_qwen2_audio},
     Entry{"voxtral", make_voxtral},

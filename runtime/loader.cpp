@@ -128,7 +128,14 @@ std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_contex
                           ? std::int64_t(device->report().memory_bytes)
                           : std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
   const auto page = std::int64_t(shape.token_bytes()) * kernels::kPageTokens;
-  return std::max(one, std::min(8 * one, memory / 4 / page));
+  return page == 0 ? 8 * one : std::max(one, std::min(8 * one, memory / 4 / page));
+}
+
+/// How many finished sequences are remembered: fewer where each leaves much behind besides pages,
+/// which the pages' own limit does not count.
+std::size_t remembered(const language::KvShape& shape, std::size_t most) {
+  constexpr std::size_t kMostBytes = std::size_t(256) << 20;
+  return shape.fixed == 0 ? most : std::min(most, kMostBytes / shape.fixed_bytes());
 }
 
 /// What a model is made from, whatever kind of file it came in.
@@ -153,7 +160,9 @@ std::string unfit_for_device(const Family& family, const Source& source) {
   const auto& decoder = family.decoder();
   if (!family.runs_on_device()) return "this family does not run on a device yet";
   if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
-  if (decoder.needs_whole_prefix()) return "short convolutions do not run on a device yet";
+  if (decoder.needs_whole_prefix()) {
+    return "short convolutions and state spaces do not run on a device yet";
+  }
   if (source.quantize == "int8" || source.quantize == "int4" || source.widened) {
     return "quantized weights do not run on a device yet";
   }
@@ -360,6 +369,8 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     model.device = device_for(std::move(named), options, *model.family, source);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
+    engine.remembered_prefixes =
+        remembered(decoder.kv_shape(engine.kv_dtype), engine.remembered_prefixes);
     engine.limits.pictures.max_pixels = options.max_image_pixels;
     engine.limits.videos.max_taken = options.max_video_frames;
     engine.limits.sounds.max_seconds = options.max_audio_seconds;

@@ -195,8 +195,9 @@ Plan Model::plan(const Request& request) const {
   }
   const std::int64_t pages =
       (s->longest(engine.options().max_context) + kernels::kPageTokens - 1) / kernels::kPageTokens;
-  plan.kv_bytes = pages * kernels::kPageTokens *
-                  std::int64_t(decoder.kv_shape(engine.options().kv_dtype).token_bytes());
+  const language::KvShape kv = decoder.kv_shape(engine.options().kv_dtype);
+  plan.kv_bytes = pages * kernels::kPageTokens * std::int64_t(kv.token_bytes()) +
+                  std::int64_t(kv.fixed_bytes());
   plan.activation_bytes = std::int64_t(engine.step_bytes(engine.largest_load(s->prompt),
                                                          engine.largest_batch(s->prompt))) +
                           pixel_bytes + features;

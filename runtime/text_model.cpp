@@ -10,8 +10,10 @@ namespace {
 /// Where the checkpoint holds the decoder: under its base model's name, or bare, as the first GPT-2
 /// was published.
 Weights decoder_scope(const FamilyParts& p, const language::DecoderConfig& config) {
-  const Weights inside =
-      p.weights.scope(p.config["model_type"].str() == "gpt2" ? "transformer" : "model");
+  const std::string type = p.config["model_type"].str();
+  const Weights inside = p.weights.scope(type == "gpt2"     ? "transformer"
+                                         : type == "mamba2" ? "backbone"
+                                                            : "model");
   const std::string table = std::string(config.names.embeddings) + ".weight";
   return !inside.has(table) && p.weights.has(table) ? p.weights : inside;
 }

@@ -152,7 +152,9 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"qwen3_vl_deepstack", "bfloat16", "int8"}, Setting{"gemma3_sliding", "float32"},
         Setting{"gemma3_pan", "bfloat16"}, Setting{"paligemma_2", "float32"},
         Setting{"mistral3_rows", "bfloat16"}, Setting{"gpt2_depth", "bfloat16", "int4"},
-        Setting{"phi3_longrope", "bfloat16"}, Setting{"smollm3_nope", "float32"}),
+        Setting{"phi3_longrope", "bfloat16"}, Setting{"smollm3_nope", "float32"},
+        Setting{"mamba2_groups", "bfloat16"}, Setting{"mamba2_tied", "float32"},
+        Setting{"lfm2_mixed", "bfloat16", "int4"}),
     ::testing::PrintToStringParamName());
 
 }  // namespace

@@ -285,18 +285,18 @@ const std::vector<std::string> kSounds = {"qwen2_audio_pooled", "voxtral_windows
 const std::vector<std::string> kPictures = {"smolvlm_2x2", "smolvlm_side25", "idefics3_3x3",
                                             "idefics3_side29"};
 const std::vector<std::string> kAll = {
-    "smolvlm_2x2", "smolvlm_side25", "idefics3_3x3", "idefics3_side29", "llama_gqa",
-    "llama_tied",  "llama31_old",    "llama31_new",  "llama_suppress",  "qwen2_window",
-    "qwen3_heads", "mistral_window", "gemma_mqa",    "gemma2_caps",     "gemma3_local",
-    "lfm2_mixed",  "gpt2_bare",      "gpt2_depth",   "phi3_longrope",   "phi3_window",
-    "smollm3_nope"};
+    "smolvlm_2x2",  "smolvlm_side25", "idefics3_3x3", "idefics3_side29", "llama_gqa",
+    "llama_tied",   "llama31_old",    "llama31_new",  "llama_suppress",  "qwen2_window",
+    "qwen3_heads",  "mistral_window", "gemma_mqa",    "gemma2_caps",     "gemma3_local",
+    "lfm2_mixed",   "gpt2_bare",      "gpt2_depth",   "phi3_longrope",   "phi3_window",
+    "smollm3_nope", "mamba2_groups",  "mamba2_tied"};
 // Stored in 16 bits: the golden values are those of the rounded weights.
 const std::vector<std::string> kPictures16 = {"smolvlm_2x2", "idefics3_3x3", "idefics3_side29"};
 const std::vector<std::string> kAll16 = {
     "smolvlm_2x2",   "idefics3_3x3", "idefics3_side29", "llama_gqa",      "llama31_old",
     "llama31_new",   "qwen2_window", "qwen3_heads",     "mistral_window", "gemma_mqa",
     "gemma2_caps",   "gemma3_local", "lfm2_mixed",      "gpt2_bare",      "gpt2_depth",
-    "phi3_longrope", "phi3_window",  "smollm3_nope"};
+    "phi3_longrope", "phi3_window",  "smollm3_nope",    "mamba2_groups",  "mamba2_tied"};
 
 /// Folders of make_family_golden.py, stored in bfloat16.
 const std::vector<std::string> kFamilyFolders = {

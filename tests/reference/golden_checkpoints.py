@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from transformers import (Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig,
                           GemmaConfig, GemmaForCausalLM, GPT2Config, GPT2LMHeadModel, Idefics3Config,
                           Idefics3ForConditionalGeneration, Lfm2Config, Lfm2ForCausalLM, LlamaConfig,
-                          LlamaForCausalLM,
+                          LlamaForCausalLM, Mamba2Config, Mamba2ForCausalLM,
                           MistralConfig, MistralForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
                           Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config,
                           SmolLM3ForCausalLM, SmolVLMConfig, SmolVLMForConditionalGeneration)
@@ -29,7 +29,8 @@ TEXT_CLASSES = {"llama": (LlamaConfig, LlamaForCausalLM),
                 "lfm2": (Lfm2Config, Lfm2ForCausalLM),
                 "gpt2": (GPT2Config, GPT2LMHeadModel),
                 "phi3": (Phi3Config, Phi3ForCausalLM),
-                "smollm3": (SmolLM3Config, SmolLM3ForCausalLM)}
+                "smollm3": (SmolLM3Config, SmolLM3ForCausalLM),
+                "mamba2": (Mamba2Config, Mamba2ForCausalLM)}
 CLASSES = {**TEXT_CLASSES,
            "smolvlm": (SmolVLMConfig, SmolVLMForConditionalGeneration),
            "idefics3": (Idefics3Config, Idefics3ForConditionalGeneration)}
@@ -69,6 +70,11 @@ def rope(theta=100000.0, **more):
 def gpt2(hidden=48, heads=3, layers=3, inter=None, **more):
     return {"n_embd": hidden, "n_head": heads, "n_layer": layers, "n_inner": inter, "vocab_size": VOCAB,
             "n_positions": 320, **more}
+
+
+def mamba2(hidden=40, heads=5, layers=3, **more):
+    return {"hidden_size": hidden, "num_heads": heads, "head_dim": 2 * hidden // heads, "vocab_size": VOCAB,
+            "num_hidden_layers": layers, "chunk_size": 32, **more}
 
 
 def vision(hidden=48, heads=3, layers=3, inter=80, image=84, patch=14):
@@ -163,6 +169,12 @@ CHECKPOINTS = [
                     use_sliding_window=True, sliding_window=51,
                     **rope(50000.0, rope_type="yarn", factor=4.0, original_max_position_embeddings=64)),
                tokenizer="smollm_text"),
+    Checkpoint("mamba2_groups", "mamba2", "bfloat16", 145,
+               mamba2(hidden=48, heads=6, n_groups=3, state_size=21, use_bias=True),
+               tokenizer="smollm_text"),
+    Checkpoint("mamba2_tied", "mamba2", "bfloat16", 143,
+               mamba2(layers=2, n_groups=1, state_size=32, conv_kernel=3, use_conv_bias=False), tied=True,
+               tokenizer="smollm_text"),
 ]
 
 
@@ -205,7 +217,11 @@ def randomise(model, seed, dtype):
                 value -= 0.4
         elif name.endswith("bias"):
             value = 0.2 * noise
-        elif any(part in name for part in ("embed_tokens", "position_embedding", "wte", "wpe")):
+        elif name.endswith("A_log"):
+            value = noise - 2  # so that a state lasts for some tokens
+        elif name.endswith(".D"):
+            value = 1 + 0.2 * noise
+        elif any(part in name for part in ("embed_tokens", "embeddings", "position_embedding", "wte", "wpe")):
             value = noise * word
         else:
             gain = next((g for part, g in GAINS.items() if part in name), 1)

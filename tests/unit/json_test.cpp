@@ -80,6 +80,18 @@ TEST(Json, ChecksRangesOfIntegers) {
   EXPECT_EQ(json[5].integer(), 1'000'000'000'000'000);
 }
 
+TEST(Json, ReadsInfinityAsPythonWritesIt) {
+  const Json json =
+      parse(R"({"limit": [0.0, Infinity, -Infinity], "Infinity": "\"-Infinity\\\\"})");
+  EXPECT_EQ(json["limit"][1].number(), std::numeric_limits<double>::infinity());
+  EXPECT_EQ(json["limit"][2].number(), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(json["Infinity"].str(), "\"-Infinity\\\\");
+  for (const char* text : {"Infinity1", "1Infinity", "[--Infinity]", "[InfinityInfinity]",
+                           "{Infinity: 1}", "\"Infinity", "[+Infinity]", "\\Infinity"}) {
+    EXPECT_THROW(parse(text), FormatError) << text;
+  }
+}
+
 TEST(Json, ReadsInfinityAsTransformersWritesIt) {
   const Json json =
       parse(R"([{"__float__":"Infinity"},{"__float__":"-Infinity"},{"__float__":"x"}])");
