@@ -7,12 +7,13 @@
 namespace chiasm {
 
 /// The config.json that the metadata amounts to, of the architectures llama, qwen2, qwen3, gemma,
-/// gemma2, gemma3, phi3, smollm3 and gpt2. ModelError for others, and for rotary positions scaled in a way that is not
-/// known. Source of the keys: gguf-py's constants.py and llama.cpp's converters.
+/// gemma2, gemma3, phi3, smollm3 and gpt2. ModelError for others, and for rotary positions scaled
+/// in a way that is not known. Source of the keys: gguf-py's constants.py and llama.cpp's
+/// converters.
 Json gguf_config(const GgufContents& gguf);
 
-/// The tensors by the names that family files ask for. llama's and smollm3's q and k are marked as interleaved.
-/// ModelError for a name that is not known. Takes the map that `gguf` points into.
+/// The tensors by the names that family files ask for. llama's and smollm3's q and k are marked as
+/// interleaved. ModelError for a name that is not known. Takes the map that `gguf` points into.
 Checkpoint gguf_checkpoint(MappedFile file, const GgufContents& gguf);
 
 }  // namespace chiasm

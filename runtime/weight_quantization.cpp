@@ -21,7 +21,7 @@ void expect(const Json& settings, std::string_view key, std::string_view otherwi
 std::string weight_quantization(const Json& config) {
   if (!config.has("quantization_config")) return {};
   const Json settings = config["quantization_config"];
-  const std::string method = settings.str("quant_method", "");
+  std::string method = settings.str("quant_method", "");
   if (method != "gptq" && method != "awq") return {};
   const std::int64_t bits = settings.integer("bits", settings.integer("w_bit", 4));
   if (bits != 4) {

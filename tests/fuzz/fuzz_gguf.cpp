@@ -39,7 +39,8 @@ void use(const chiasm::GgufContents& gguf) {
   attempt_model([&] { chiasm::language::DecoderConfig::from_json(chiasm::gguf_config(gguf)); });
   attempt_model([&] { chiasm::language::tokenizer_from_gguf(gguf).encode("a b\n\xc3\xa9"); });
   attempt_model([&] { chiasm::gguf_checkpoint({}, gguf); });
-  for (const auto& [name, entry] : gguf.tensors) {
+  for (const auto& tensor : gguf.tensors) {
+    const chiasm::TensorEntry& entry = tensor.second;
     if (!entry.blocks || entry.shape.rank() != 2) continue;
     attempt_model([&] {
       const chiasm::kernels::BlockRows rows{entry.bytes.data(), *entry.blocks, entry.shape[0]};
