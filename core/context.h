@@ -12,6 +12,7 @@
 namespace chiasm {
 
 class Device;
+struct AdaptedRows;
 
 /// Passed by const reference down every forward pass. Cheap to copy; owns nothing.
 struct Context {
@@ -19,6 +20,8 @@ struct Context {
   Isa isa = Isa::portable;
   /// Where operators run, with their rows in its memory (core/device.h). Null: the CPU.
   Device* device = nullptr;
+  /// Which rows go through low-rank adapters (kernels/adapter.h). Null: none.
+  const AdaptedRows* adapted = nullptr;
   /// A debug tap: called with the name and values of intermediates, outermost module first
   /// ("vision.layers.3.out"). Null means none. Used by parity tests to name the first stage that
   /// departs from the reference.

@@ -66,6 +66,20 @@ void Weights::packed(std::string_view name, std::span<const std::string> sources
   read_->packed(std::move(matrix));
 }
 
+int Weights::count_products(std::span<const std::string> names,
+                            std::span<const Shape> shapes) const {
+  constexpr std::string_view kWeight = ".weight";
+  std::int64_t first = 0;
+  for (std::size_t i = 0; i < names.size(); i++) {
+    std::string name = full(names[i]);
+    if (name.ends_with(kWeight)) name.resize(name.size() - kWeight.size());
+    const std::int64_t out = shapes[i][0];
+    read_->products.push_back({std::move(name), shapes[i][1], out, read_->layers, first});
+    first += out;
+  }
+  return read_->layers++;
+}
+
 std::string Weights::full(std::string_view name) const {
   if (prefix_.empty() || name.empty()) return prefix_ + std::string(name);
   return prefix_ + "." + std::string(name);

@@ -17,6 +17,14 @@ namespace chiasm {
 /// Hears of each matrix once it is packed; the bytes live as long as the model.
 using PackSink = std::function<void(PackedMatrix)>;
 
+/// One module's product y = x W^T in a model, by the name that adapters know it by.
+struct Product {
+  std::string name;  // "model.layers.0.self_attn.q_proj"
+  std::int64_t in = 0, out = 0;
+  int layer = 0;           // of those that Weights::count_products counted
+  std::int64_t first = 0;  // its first column, where several modules make one product
+};
+
 /// A view of one scope ("model.text_model.layers.3") of a Checkpoint. Remembers what was read, so
 /// that `finish` can refuse a checkpoint with tensors nobody asked for. Copies share that memory.
 class Weights {
@@ -45,6 +53,10 @@ class Weights {
   /// now one packed matrix called `name`.
   void packed(std::string_view name, std::span<const std::string> sources, std::string_view format,
               const Shape& shape, std::span<const std::byte> bytes) const;
+  /// Notes the products whose weights are `names` ("q_proj.weight") of shapes [out, in], made as
+  /// one with their outputs side by side. Returns how many were counted before.
+  int count_products(std::span<const std::string> names, std::span<const Shape> shapes) const;
+  const std::vector<Product>& products() const { return read_->products; }
   /// Full names of the tensors read so far.
   const std::set<std::string, std::less<>>& names_read() const { return read_->names; }
 
@@ -59,6 +71,8 @@ class Weights {
     std::set<std::string, std::less<>> names;
     std::function<void(double)> progress;
     PackSink packed;
+    std::vector<Product> products;
+    int layers = 0;
   };
   const Checkpoint* checkpoint_;
   std::shared_ptr<Reading> read_;

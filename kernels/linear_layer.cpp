@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/activation.h"
+#include "kernels/adapter.h"
 #include "kernels/grouped.h"
 
 namespace chiasm::kernels {
@@ -161,6 +162,7 @@ LinearLayer::LinearLayer(const Context& ctx, const Weights& weights,
       bias_.insert(bias_.end(), std::size_t(part.out), 0.0f);
     }
   }
+  layer_ = weights.count_products(names, shapes);
   if (grouped) {
     weights_ = make_grouped(ctx, weights, std::span(parts.begin(), parts.size()), in);
     return;
@@ -227,13 +229,16 @@ void LinearLayer::multiply(const Context& ctx, TensorView<const float> x, Epilog
 
 void LinearLayer::operator()(const Context& ctx, TensorView<const float> x, TensorView<float> y,
                              Activation activation) const {
-  multiply(ctx, x, {.activation = activation}, y);
+  if (!is_adapted(ctx, layer_)) return multiply(ctx, x, {.activation = activation}, y);
+  multiply(ctx, x, {}, y);
+  add_adapted(ctx, layer_, x, y);
+  if (activation != Activation::none) activate(ctx, activation, y);
 }
 
 void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activation activation,
                         Arena& arena, TensorView<float> y) const {
   const bool joined = weights_.size() == 1 && gate_scratch(out() / 2) == 0;
-  if (joined && x.rows() > kFewGatedRows) {
+  if (joined && x.rows() > kFewGatedRows && !is_adapted(ctx, layer_)) {
     return multiply(ctx, x, {.activation = activation, .gated = true}, y);
   }
   Arena::Frame frame(arena);
@@ -245,6 +250,7 @@ void LinearLayer::gated(const Context& ctx, TensorView<const float> x, Activatio
 void LinearLayer::accumulate(const Context& ctx, TensorView<const float> x,
                              TensorView<float> y) const {
   multiply(ctx, x, {.accumulate = true}, y);
+  if (is_adapted(ctx, layer_)) add_adapted(ctx, layer_, x, y);
 }
 
 std::int64_t LinearLayer::out() const {

@@ -65,6 +65,7 @@ class LinearLayer {
 
   std::vector<Matrix> weights_;  // one below the other; one, unless a file keeps parts differently
   std::vector<float> bias_;
+  int layer_ = -1;  // what adapters know it by; -1: none changes it
 };
 
 /// Numbers a row that LinearLayer::gated needs beside its `inner` results: none where these are

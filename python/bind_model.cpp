@@ -95,6 +95,14 @@ std::function<void(double)> heard(const Progress& progress) {
 
 void bind_model(py::module_& m) {
   const LoadOptions d;
+  py::class_<AdapterInfo>(m, "AdapterInfo", "A loaded adapter.")
+      .def_property_readonly("name", [](const AdapterInfo& self) { return text(self.name); })
+      .def_property_readonly("path", [](const AdapterInfo& self) { return text(self.path); })
+      .def_readonly("modules", &AdapterInfo::modules)
+      .def_readonly("rank", &AdapterInfo::rank)
+      .def_readonly("bytes", &AdapterInfo::bytes)
+      .def_readonly("changes_encoder", &AdapterInfo::changes_encoder);
+
   py::class_<Model> model(m, "Model", "A loaded model. Thread-safe.");
   model
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
@@ -119,6 +127,18 @@ void bind_model(py::module_& m) {
             return unlocked([&](const Poll& poll) { return self.score(request, answers, poll); });
           },
           py::arg("request"), py::arg("answers"), "Total log-probability of each answer, in nats.")
+      .def(
+          "load_adapter",
+          [](Model& self, const std::string& name, const std::string& folder) {
+            unlocked([&](const Poll&) {
+              self.load_adapter(name, folder);
+              return 0;
+            });
+          },
+          py::arg("name"), py::arg("folder"), "Reads a PEFT LoRA folder for requests that name it.")
+      .def("unload_adapter", &Model::unload_adapter, py::arg("name"),
+           "Takes an adapter away for requests that come later.")
+      .def("adapters", &Model::adapters, "The adapters that requests may name.")
       .def("plan", &Model::plan, py::arg("request"), py::call_guard<py::gil_scoped_release>(),
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),

@@ -63,8 +63,8 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
                         std::optional<std::uint64_t> seed, std::vector<std::string> stop,
                         int logprobs, std::vector<std::pair<std::int32_t, float>> logit_bias,
                         double presence_penalty, double frequency_penalty,
-                        const Constraint& constraint, std::int64_t priority, bool ignore_eos,
-                        bool slide, std::int64_t lookup) {
+                        const Constraint& constraint, std::string adapter, std::int64_t priority,
+                        bool ignore_eos, bool slide, std::int64_t lookup) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.temperature = temperature;
@@ -78,6 +78,7 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
   o.logit_bias = std::move(logit_bias);
   o.presence_penalty = presence_penalty;
   o.frequency_penalty = frequency_penalty;
+  o.adapter = std::move(adapter);
   o.priority = priority;
   if (constraint) {
     o.constraint = [make = *constraint] { return mask_of(as_request_error(make)); };
@@ -134,8 +135,9 @@ void bind_request(py::module_& m) {
            py::arg("stop") = d.stop, py::arg("logprobs") = d.logprobs,
            py::arg("logit_bias") = d.logit_bias, py::arg("presence_penalty") = d.presence_penalty,
            py::arg("frequency_penalty") = d.frequency_penalty, py::arg("constraint") = py::none(),
-           py::arg("priority") = d.priority, py::arg("ignore_eos") = d.ignore_eos,
-           py::arg("slide") = d.slide, py::arg("lookup") = d.lookup)
+           py::arg("adapter") = d.adapter, py::arg("priority") = d.priority,
+           py::arg("ignore_eos") = d.ignore_eos, py::arg("slide") = d.slide,
+           py::arg("lookup") = d.lookup)
       .def_readwrite("max_tokens", &GenerateOptions::max_tokens);
 
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")

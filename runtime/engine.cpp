@@ -259,7 +259,7 @@ void Engine::list_media(Sequence& s) {
     s.media.back().index = i;
     if (medium.rows.empty() || medium.window) continue;  // features that no key stands for
     if (tap_in_use_) continue;                           // it hears every stage
-    s.media.back().rows = encoded_.find({medium.hash, medium.layout.tokens});
+    s.media.back().rows = encoded_.find(s.cache_key(medium));
     s.media.back().ready = s.media.back().rows != nullptr;
   }
 }

@@ -58,6 +58,9 @@ class Engine {
   EngineStats stats() const;
   /// Scratch bytes of a step that makes such a call, then one of the decoder with so many rows.
   std::size_t step_bytes(const EncoderLoad& load, std::int64_t rows) const;
+  /// What an adapter adds to that for a prompt: rows between its two products, and gates that wait
+  /// for them.
+  std::int64_t adapter_bytes(const Lora& adapter, const Prompt& prompt) const;
   /// The largest call of the encoder and the most rows in a step that a prompt can lead to.
   EncoderLoad largest_load(const Prompt& prompt) const;
   std::int64_t largest_batch(const Prompt& prompt) const;
@@ -83,7 +86,7 @@ class Engine {
   struct EncoderPart;
   std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
   bool prepare_medium(Sequence& sequence, EncodingMedium& medium, const Poll& interrupted);
-  void count_encoded(const EncoderPart& part);
+  void count_encoded(const Context& ctx, const EncoderPart& part);
   void run_batch();
   struct Batch;
   void slide(Sequence& sequence) const;
@@ -95,6 +98,7 @@ class Engine {
   static void check_guess(Sequence& sequence);
   static std::int64_t settle_guesses(Sequence& sequence, std::int64_t count);
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
+  AdaptedRows adapted_rows(const Batch& batch);
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);

@@ -169,6 +169,18 @@ language::DeepRows Engine::fill_rows(const Batch& batch, TensorView<float> x, Te
   return extra;
 }
 
+/// Which rows go through which adapter.
+AdaptedRows Engine::adapted_rows(const Batch& batch) {
+  AdaptedRows out;
+  out.arena = &arena_;
+  for (const Batch::Part& part : batch.parts) {
+    const Lora* const lora = part.sequence->adapter.get();
+    if (lora != nullptr) out.runs.push_back({out.rows, part.count, &lora->weights});
+    out.rows += part.count;
+  }
+  return out;
+}
+
 void Engine::run_batch() {
   const Batch batch = gather();
   if (batch.rows == 0) return;
@@ -189,8 +201,10 @@ void Engine::run_batch() {
       parts.push_back(
           {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
     }
-    family_.decoder().forward(ctx_, pages_, parts, arena_, x,
-                              extra.rows.empty() ? nullptr : &extra);
+    const AdaptedRows adapted = adapted_rows(batch);
+    Context ctx = ctx_;
+    if (!adapted.runs.empty()) ctx.adapted = &adapted;
+    family_.decoder().forward(ctx, pages_, parts, arena_, x, extra.rows.empty() ? nullptr : &extra);
     use_logits(batch, x);
   } catch (...) {
     for (const Batch::Part& part : batch.parts) abandon(*part.sequence, std::current_exception());

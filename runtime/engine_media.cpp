@@ -44,6 +44,8 @@ std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const 
   for (const auto& s : running_) {
     for (EncodingMedium& medium : s->media) {
       if (medium.ready) continue;
+      // A call of the encoder goes through one adapter; others have the next.
+      if (!parts.empty() && s->encoder_adapter() != parts[0].sequence->encoder_adapter()) break;
       if (!parts.empty() && load.patches >= options_.patches_per_step) return parts;
       if (!prepare_medium(*s, medium, interrupted)) break;
       const auto& pieces = s->prompt.media[medium.index].layout.pieces;
@@ -81,6 +83,12 @@ void Engine::encode_some(const Poll& interrupted) {
   const std::int64_t width = family_.feature_width();
   Context ctx = ctx_;
   if (interrupted) ctx.interrupted = &interrupted;
+  AdaptedRows adapted;
+  if (const Lora* lora = parts[0].sequence->encoder_adapter()) {
+    adapted.all = &lora->weights;
+    adapted.arena = &arena_;
+    ctx.adapted = &adapted;
+  }
   try {
     arena_.reserve(step_bytes(load, 0));
     Arena::Frame frame(arena_);
@@ -92,7 +100,7 @@ void Engine::encode_some(const Poll& interrupted) {
       std::copy_n(rows.row(row), part.rows * width, to);
       row += part.rows;
     }
-    for (const EncoderPart& part : parts) count_encoded(part);
+    for (const EncoderPart& part : parts) count_encoded(ctx, part);
   } catch (const Interrupted&) {
     return;  // the caller that drives wants to leave; others' pieces are encoded at the next step
   } catch (...) {
@@ -108,7 +116,7 @@ void Engine::encode_some(const Poll& interrupted) {
 }
 
 /// Moves a medium on by the pieces just encoded; after the last one it is ready.
-void Engine::count_encoded(const EncoderPart& part) {
+void Engine::count_encoded(const Context& ctx, const EncoderPart& part) {
   EncodingMedium& medium = *part.medium;
   const PlacedMedium& placed = part.sequence->prompt.media[medium.index];
   medium.pieces_done += part.pieces;
@@ -116,14 +124,14 @@ void Engine::count_encoded(const EncoderPart& part) {
   if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
   if (family_.decoder().has_cross()) {
     part.sequence->cross = std::make_shared<const language::CrossMemory>(
-        family_.decoder().remember(ctx_, medium.features.view<float>(), options_.kv_dtype, arena_));
+        family_.decoder().remember(ctx, medium.features.view<float>(), options_.kv_dtype, arena_));
     medium.features = {};
   } else {
     auto rows =
-        std::make_shared<const Tensor>(family_.assemble(ctx_, placed, std::move(medium.features)));
+        std::make_shared<const Tensor>(family_.assemble(ctx, placed, std::move(medium.features)));
     rows->view<float>().expect({placed.layout.tokens, family_.feature_width()});
     medium.features = {};
-    if (!placed.window) encoded_.put({placed.hash, placed.layout.tokens}, rows);
+    if (!placed.window) encoded_.put(part.sequence->cache_key(placed), rows);
     medium.rows = std::move(rows);
   }
   medium.prepared.reset();

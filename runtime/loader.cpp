@@ -361,6 +361,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     const Weights weights(*model.checkpoint, options.progress, packed);
     model.family = make({ctx, path, source.config, weights, source.formats, *model.tokenizer});
     model.tensors_read = weights.names_read();
+    model.products = weights.products();
 
     const auto& decoder = model.family->decoder();
     EngineOptions& engine = model.engine_options;

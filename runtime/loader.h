@@ -33,6 +33,7 @@ struct LoadedModel {
   EngineOptions engine_options;
   ModelInfo info;
   std::set<std::string, std::less<>> tensors_read;
+  std::vector<Product> products;  // what adapters may change
 
   Context context() const { return context_of(*pool, device.get()); }
 };

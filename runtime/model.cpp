@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "runtime/adapters.h"
 #include "runtime/engine.h"
 #include "runtime/loader.h"
 #include "runtime/transcribe.h"
@@ -15,6 +16,7 @@ struct Model::Impl {
   Context ctx;
   std::unique_ptr<Engine> engine;
   std::shared_ptr<Profile> profile;
+  Adapters adapters;
 
   const Family& family() const { return *loaded.family; }
   const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
@@ -55,6 +57,14 @@ void check_options(const GenerateOptions& o, std::int64_t vocab_size) {
   }
 }
 
+/// For calls that generate nothing: of the options the adapter alone counts.
+Request without_options(const Request& request) {
+  Request out = request;
+  out.options = {};
+  out.options.adapter = request.options.adapter;
+  return out;
+}
+
 std::uint64_t random_seed() {
   std::random_device device;
   return (std::uint64_t(device()) << 32) | device();
@@ -71,6 +81,11 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   s->seed = request.options.seed ? *request.options.seed : random_seed();
   s->first_logits = s->prompt_length() - 1;
   if (s->options.constraint) s->mask = s->options.constraint();
+  if (!s->options.adapter.empty()) {
+    s->adapter = adapters.find(s->options.adapter);
+    // Keys and values belong to the weights that made them: no two adapters share a beginning.
+    if (!s->prompt.keys.empty()) s->prompt.keys.front() ^= mix64(s->adapter->id);
+  }
   return s;
 }
 
@@ -106,6 +121,7 @@ std::vector<Result> Model::choices(const Request& request, std::int64_t count,
     s->options = leader.options;
     s->seed = leader.seed + std::uint64_t(i);
     s->first_logits = leader.first_logits;
+    s->adapter = leader.adapter;
     if (s->options.constraint) s->mask = s->options.constraint();
     leader.followers.push_back(s);
     all.push_back(std::move(s));
@@ -136,8 +152,7 @@ std::vector<Result> Model::generate_all(std::vector<Request> requests, const Pol
 
 std::vector<double> Model::score(const Request& request, const std::vector<std::string>& answers,
                                  const Poll& interrupted) {
-  Request prompt_only = request;
-  prompt_only.options = {};
+  Request prompt_only = without_options(request);
   std::vector<double> scores(answers.size(), 0);
   std::vector<std::shared_ptr<Sequence>> sequences;
   for (std::size_t i = 0; i < answers.size(); i++) {
@@ -201,6 +216,8 @@ Plan Model::plan(const Request& request) const {
   plan.activation_bytes = std::int64_t(engine.step_bytes(engine.largest_load(s->prompt),
                                                          engine.largest_batch(s->prompt))) +
                           pixel_bytes + features;
+  plan.weight_bytes += impl_->adapters.bytes();
+  if (s->adapter) plan.activation_bytes += engine.adapter_bytes(*s->adapter, s->prompt);
   plan.fixed_bytes = info().fixed_bytes;
   plan.peak_bytes = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes;
   return plan;
@@ -336,8 +353,7 @@ Transcript Model::transcribe(const AudioInput& sound, const TranscribeOptions& o
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {
-  Request prompt_only = request;
-  prompt_only.options = {};
+  Request prompt_only = without_options(request);
   const std::shared_ptr<Sequence> s = impl_->sequence(prompt_only);
   s->first_logits = 0;
   Tensor out = float_tensor({s->prompt_length(), impl_->family().decoder().config().vocab_size});
@@ -351,8 +367,7 @@ Tensor Model::logits(const Request& request, const Poll& interrupted) {
 }
 
 Tensor Model::hidden_rows(const Request& request, const Poll& interrupted) {
-  Request prompt_only = request;
-  prompt_only.options = {};
+  Request prompt_only = without_options(request);
   const std::shared_ptr<Sequence> s = impl_->sequence(prompt_only);
   Tensor out = float_tensor({s->prompt_length(), info().hidden_size});
   collect_rows(*s, out.view<float>());
@@ -369,6 +384,20 @@ Tensor Model::embed(const Request& request, projector::Pooling pooling, const Po
   projector::unit_rows(out.view<float>());
   return out;
 }
+
+void Model::load_adapter(const std::string& name, const std::filesystem::path& folder) {
+  if (name.empty()) fail<RequestError>("an adapter needs a name");
+  if (impl_->ctx.device != nullptr) {
+    fail<DeviceError>("adapters run on the CPU so far; load the model with device=\"cpu\"");
+  }
+  Lora lora = load_lora(impl_->ctx, folder, impl_->loaded.products);
+  lora.name = name;
+  impl_->adapters.put(std::move(lora));
+}
+
+void Model::unload_adapter(const std::string& name) { impl_->adapters.remove(name); }
+
+std::vector<AdapterInfo> Model::adapters() const { return impl_->adapters.list(); }
 
 void Model::set_tap(Tap tap) { impl_->engine->set_tap(std::move(tap)); }
 

@@ -75,6 +75,13 @@ struct PictureSizes {
   std::int64_t resized_width = 0, resized_height = 0;
 };
 
+/// A loaded adapter.
+struct AdapterInfo {
+  std::string name, path;
+  std::int64_t modules = 0, rank = 0, bytes = 0;  // modules that it changes; the largest rank
+  bool changes_encoder = false;
+};
+
 /// Thread-safe: calls from several threads join one loop and share its batches. Move-only.
 class Model {
  public:
@@ -102,6 +109,13 @@ class Model {
   /// model gives, as transformers does. RequestError for models that do not listen, MediaError.
   Transcript transcribe(const AudioInput& sound, const TranscribeOptions& options = {},
                         const OnSegment& on_segment = {}, const Poll& interrupted = {});
+  /// Reads a PEFT LoRA folder, beside any others, for requests that name it in
+  /// GenerateOptions::adapter; one of that name is replaced, for requests that come later.
+  /// ModelError (see load_lora), RequestError for an empty name, DeviceError on a device.
+  void load_adapter(const std::string& name, const std::filesystem::path& folder);
+  /// RequestError when there is none of that name. Requests that run with it go on.
+  void unload_adapter(const std::string& name);
+  std::vector<AdapterInfo> adapters() const;
   /// Before running: lengths and bytes. Reads picture headers only.
   Plan plan(const Request& request) const;
 

@@ -13,6 +13,12 @@ std::size_t Engine::step_bytes(const EncoderLoad& load, std::int64_t rows) const
   return std::max(decoder, load.patches > 0 ? family_.encode_bytes(load.patches, load.rows) : 0);
 }
 
+std::int64_t Engine::adapter_bytes(const Lora& adapter, const Prompt& prompt) const {
+  const auto& c = family_.decoder().config();
+  const std::int64_t floats = adapter.weights.largest_rank() + 2 * c.intermediate_size;
+  return largest_batch(prompt) * floats * std::int64_t(sizeof(float));
+}
+
 EncoderLoad Engine::largest_load(const Prompt& prompt) const {
   EncoderLoad all;
   std::int64_t largest = options_.patches_per_step;

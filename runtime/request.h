@@ -93,6 +93,7 @@ struct GenerateOptions {
   double frequency_penalty = 0;  // likewise, times how often
   /// Makes the mask of one answer, for answers of a given form; none: any token may follow.
   std::function<TokenMask()> constraint;
+  std::string adapter;        // one of Model::load_adapter's, by name; empty: the model as it is
   std::int64_t priority = 0;  // lower ones are admitted first
   /// At a full context: go on with the prompt and the newer half of the answer, computed anew, as
   /// if these were the prompt; false: a request that could fill it is refused.

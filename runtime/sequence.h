@@ -13,6 +13,8 @@
 #include "kernels/sample.h"
 #include "language/decoder_cross.h"
 #include "language/kv_cache.h"
+#include "runtime/encoder_cache.h"
+#include "runtime/lora.h"
 #include "runtime/prompt.h"
 #include "runtime/request.h"
 #include "runtime/text_stream.h"
@@ -53,7 +55,8 @@ struct Sequence {
   /// Other answers to the same prompt: they go on from its keys, values and last logits. The
   /// caller waits for them too.
   std::vector<std::shared_ptr<Sequence>> followers;
-  TokenMask mask;  // where set, says which tokens may follow
+  std::shared_ptr<const Lora> adapter;  // that its rows go through; null: none
+  TokenMask mask;                       // where set, says which tokens may follow
 
   // The loop's.
   std::optional<language::SequenceState> state;
@@ -96,6 +99,16 @@ struct Sequence {
   }
   /// Whether the sequence ends with its prompt.
   bool ends_here() const { return on_logits || on_rows; }
+  /// The adapter that its media's encoding goes through; null: none.
+  const Lora* encoder_adapter() const {
+    return adapter && adapter->changes_encoder ? adapter.get() : nullptr;
+  }
+  /// What the encoder cache knows a medium of the prompt by.
+  EncoderCache::Key cache_key(const PlacedMedium& medium) const {
+    EncoderCache::Key key{medium.hash, medium.layout.tokens};
+    if (const Lora* lora = encoder_adapter()) key.hash.low ^= mix64(lora->id);
+    return key;
+  }
   /// Whether its last token is all that is to be computed.
   bool decoding() const { return prefilled >= prompt_length() && rows() == prefilled + 1; }
 };

@@ -11,6 +11,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from chiasm._adapters import AdapterInfo
     from chiasm._boxes import Box, Point
     from chiasm._chiasm import __version__
     from chiasm._embedder import Embedder, EmbedderInfo
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "AdapterInfo",
     "Box",
     "DeviceError",
     "Embedder",
@@ -64,6 +66,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_adapters": ["AdapterInfo"],
     "_boxes": ["Box", "Point"],
     "_chiasm": ["__version__"],
     "_embedder": ["Embedder", "EmbedderInfo"],

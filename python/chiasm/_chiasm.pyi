@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AdapterInfo', 'AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -465,7 +465,7 @@ class GenerateOptions:
     """
     Checked when a request is submitted.
     """
-    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False, lookup: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, adapter: str = '', priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False, lookup: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
         ...
     @property
     def max_tokens(self) -> int:
@@ -483,6 +483,28 @@ class Request:
     @property
     def spans(self) -> list[tuple[str, bool]]:
         ...
+class AdapterInfo:
+    """
+    A loaded adapter.
+    """
+    @property
+    def bytes(self) -> int:
+        ...
+    @property
+    def changes_encoder(self) -> bool:
+        ...
+    @property
+    def modules(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def path(self) -> str:
+        ...
+    @property
+    def rank(self) -> int:
+        ...
 class Model:
     """
     A loaded model. Thread-safe.
@@ -491,6 +513,10 @@ class Model:
     def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
+        """
+    def adapters(self) -> list[AdapterInfo]:
+        """
+        The adapters that requests may name.
         """
     def choices(self, request: Request, count: typing.SupportsInt | typing.SupportsIndex, on_text: collections.abc.Callable[[int, str], bool] | None = None, cancel: CancelFlag | None = None) -> list[Result]:
         """
@@ -521,6 +547,10 @@ class Model:
     def generate_all(self, requests: collections.abc.Sequence[Request], on_done: collections.abc.Callable[[int], None] | None = None) -> list[Result]:
         """
         Runs several requests as one batch. `on_done` hears how many are done.
+        """
+    def load_adapter(self, name: str, folder: str) -> None:
+        """
+        Reads a PEFT LoRA folder for requests that name it.
         """
     def logits(self, request: Request) -> numpy.typing.NDArray[numpy.float32]:
         """
@@ -591,6 +621,10 @@ class Model:
     def turn(self, words: str, images: collections.abc.Sequence[ImageInput] = [], videos: collections.abc.Sequence[VideoInput] = []) -> Request:
         """
         A user turn in the family's own format.
+        """
+    def unload_adapter(self, name: str) -> None:
+        """
+        Takes an adapter away for requests that come later.
         """
     @property
     def info(self) -> ModelInfo:

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from typing import Any
 
 from chiasm import _chiasm, _hub
+from chiasm._adapters import load_all
 from chiasm._embedder import Embedder
 from chiasm._model import Model
 from chiasm._options import integer, number, utf8
 from chiasm._progress import listener
 from chiasm._retriever import Retriever
 from chiasm._templates import ChatTemplate
-from chiasm.errors import ModelError, RequestError
+from chiasm.errors import ModelError
 
 
 def load(
@@ -48,7 +49,8 @@ def load(
         threads: CPU threads; None: all that this process may use.
         max_context: Tokens that a request may hold; None: what the model was made for.
         kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
-        lora: Not supported yet by this version.
+        lora: A PEFT LoRA folder, which all requests then go through (`model.adapter`), or folders by
+            name, from which each request chooses (`adapter=`); see `Model.load_adapter`.
         max_image_pixels: A larger picture is refused before it is decoded; None: 178,956,970, as
             Pillow does.
         max_audio_seconds: Likewise for sounds; None: the runtime's limit.
@@ -63,8 +65,6 @@ def load(
         RequestError: A setting is out of range.
         DeviceError: The device cannot be used; says what is missing.
     """
-    if lora is not None:
-        raise RequestError("lora is not supported yet by this version")
     settings = _shared_settings(device, dtype, quantize, threads) | {
         "kv_cache": utf8("kv_cache", kv_cache),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
@@ -76,7 +76,10 @@ def load(
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         native = _chiasm.Model.load(str(folder), progress=hear, **settings)
-    return Model(native, _chat_template(folder, native.info))
+    model = Model(native, _chat_template(folder, native.info))
+    if lora is not None:
+        load_all(model, lora)
+    return model
 
 
 def _shared_settings(

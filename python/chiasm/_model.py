@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from chiasm import _chiasm, _media
+from chiasm._adapters import Adapters
 from chiasm._boxes import Box, Point, Sizes, check_family, read_places
 from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, read_messages, turn
@@ -26,7 +27,7 @@ FloatArray = npt.NDArray[np.float32]
 _CAPTION = "Describe this image."
 
 
-class Model(PooledRows):
+class Model(PooledRows, Adapters):
     """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
     loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.
@@ -42,7 +43,7 @@ class Model(PooledRows):
 
     Settings that calls take by keyword, as in `generate`: `max_tokens`, `temperature`, `top_k`,
     `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`, `frequency_penalty`, `logit_bias`,
-    `seed`, `stop`, `logprobs`, `json_schema`, `regex`, `choices`, `priority`.
+    `seed`, `stop`, `logprobs`, `json_schema`, `regex`, `choices`, `priority`, `adapter`.
     """
 
     def __repr__(self) -> str:
@@ -150,11 +151,13 @@ class Model(PooledRows):
                 `json_schema` by llguidance; `logit_bias` (a dict: added to the logits of tokens by
                 id), `presence_penalty` and `frequency_penalty` (taken from the logits of tokens
                 that the answer has, once or each time: OpenAI's); `priority` (lower ones are
-                admitted first); `tools` (what the chat template shows as functions);
+                admitted first); `tools` (what the chat template shows as functions); `adapter` (one of
+                `load_adapter`'s, by name; "" takes the model as it is where `model.adapter` says
+                otherwise);
                 `prompt_lookup` (so many tokens are guessed ahead from what stands in prompt and
                 answer and checked in one step: the same answer, sooner where it repeats or quotes);
                 `context_overflow` ("refuse", or "slide": at a full context the older half of the
-                answer is forgotten). Not supported yet: `num_beams`, `draft_model` and `lora`.
+                answer is forgotten). Not supported yet: `num_beams` and `draft_model`.
 
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or
@@ -235,10 +238,11 @@ class Model(PooledRows):
         audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
         max_tokens: int = 128,
+        adapter: str | None = None,
     ) -> Plan:
         """How long a request is and what memory it takes. Decodes nothing: reads headers of pictures
         and sounds (of MP3 files all: their headers estimate) and of a video's packets."""
-        options = generate_options(max_tokens=max_tokens)
+        options = self._options(max_tokens=max_tokens, adapter=adapter)
         request = self._request(prompt, images, options, audio=audio, videos=videos)
         return plan_of(self._native.plan(request))
 
@@ -250,13 +254,15 @@ class Model(PooledRows):
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
+        adapter: str | None = None,
     ) -> list[float]:
         """The total log-probability of each answer after the prompt, in nats. An answer is
         tokenized on its own, as plain words."""
         if isinstance(answers, str):
             raise RequestError("answers: expected a list of str, got one str")
         words = [utf8(f"answers[{i}]", answer) for i, answer in enumerate(answers)]
-        request = self._request(prompt, images, audio=audio, videos=videos)
+        options = self._options(adapter=adapter)
+        request = self._request(prompt, images, options, audio=audio, videos=videos)
         return self._native.score(request, words)
 
     def boxes(self, answer: Result | str, image: Image) -> list[Box]:
@@ -312,21 +318,24 @@ class Model(PooledRows):
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
+        adapter: str | None = None,
     ) -> FloatArray:
         """float32 `[n_tokens, vocab]`: the scores of the token after each one of the prompt.
 
         The prompt may also be token ids, with every image, video and sound token in place.
         """
+        options = self._options(adapter=adapter)
         if _are_ids(prompt):
             request = _chiasm.Request(
                 [],
+                options=options,
                 token_ids=token_ids("prompt", prompt),
                 images=_media.image_inputs(images),
                 audio=_media.sound_inputs(audio),
                 videos=video_inputs(videos),
             )
         else:
-            request = self._request(prompt, images, audio=audio, videos=videos)  # type: ignore[arg-type]
+            request = self._request(prompt, images, options, audio=audio, videos=videos)  # type: ignore[arg-type]
         return self._native.logits(request)
 
     def tokenize(self, text: str, add_special_tokens: bool = True) -> list[int]:

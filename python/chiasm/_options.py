@@ -15,7 +15,6 @@ _NOT_BUILT: dict[str, Any] = {
     "num_beams": 1,
     "n": 1,
     "draft_model": None,
-    "lora": None,
 }
 _MAX_INT64 = 2**63 - 1
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -88,6 +87,7 @@ def generate_options(
     presence_penalty: float = 0.0,
     frequency_penalty: float = 0.0,
     constraint: Callable[[], Any] | None = None,
+    adapter: str | None = None,
     priority: int = 0,
     ignore_eos: bool = False,
     context_overflow: str = "refuse",
@@ -115,6 +115,7 @@ def generate_options(
         presence_penalty=number("presence_penalty", presence_penalty),
         frequency_penalty=number("frequency_penalty", frequency_penalty),
         constraint=constraint,
+        adapter="" if adapter is None else utf8("adapter", adapter),
         priority=integer("priority", priority, -(2**31), 2**31 - 1),
         ignore_eos=bool(ignore_eos),
         slide=_slides(context_overflow),

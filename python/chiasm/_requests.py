@@ -40,6 +40,8 @@ class RequestMaker:
         structure += filter(None, (info.image_token, info.video_token, info.audio_token))
         self._guard = WordGuard(structure)
         self._lock = threading.Lock()
+        self.adapter: str | None = None
+        """The adapter of requests that name none; None: the model as it is."""
         self._tokens: TokenTable | None = None
 
     def _needs_hearing(self) -> None:
@@ -58,14 +60,18 @@ class RequestMaker:
         json_schema: Any = None,
         regex: str | None = None,
         choices: Sequence[str] | None = None,
+        adapter: str | None = None,
         **settings: Any,
     ) -> _chiasm.GenerateOptions:
+        """`adapter`: None takes the model's own, "" none."""
         constraint = None
         if not (json_schema is None and regex is None and choices is None):
             with self._lock:
                 self._tokens = self._tokens or TokenTable(self._native)
             constraint = self._tokens.constraint(json_schema, regex, choices)
-        return generate_options(constraint=constraint, **settings)
+        if adapter is None:
+            adapter = self.adapter
+        return generate_options(constraint=constraint, adapter=adapter, **settings)
 
     def _request(
         self,
@@ -79,7 +85,7 @@ class RequestMaker:
         tools: Sequence[dict[str, Any]] | None = None,
     ) -> _chiasm.Request:
         """`name` stands for a single picture or video in errors, where it has no path."""
-        options = options or _chiasm.GenerateOptions()
+        options = options or self._options()
         if audio:
             self._needs_hearing()
         if isinstance(prompt, str):

@@ -161,7 +161,8 @@ def test_a_damaged_chat_template(folder):
         ({"max_context": -5}, RequestError, "max_context"),
         ({"max_context": 10**9}, RequestError, "max_context"),
         ({"quantize": "int5"}, RequestError, 'quantize "int5" is not known'),
-        ({"lora": "x"}, RequestError, "lora is not supported yet"),
+        ({"lora": 3}, RequestError, "lora is of type int"),
+        ({"lora": "none"}, ModelError, "none: no such folder"),
     ],
 )
 def test_bad_load_settings(settings, error, match):
@@ -272,6 +273,9 @@ def test_one_bad_picture_in_a_batch(model, picture):
         ({"presence_penalty": "x"}, "presence_penalty is 'x'"),
         ({"frequency_penalty": float("inf")}, "frequency_penalty is inf"),
         ({"priority": 0.5}, "priority is 0.5"),
+        ({"adapter": 3}, "adapter is of type int"),
+        ({"adapter": "x"}, 'adapter "x" is not loaded'),
+        ({"lora": "x"}, "lora is not a setting"),
         ({"tools": [{}]}, "tools need messages"),
     ]
     + [
@@ -280,7 +284,6 @@ def test_one_bad_picture_in_a_batch(model, picture):
             "num_beams": 2,
             "n": 2,
             "draft_model": "x",
-            "lora": "x",
         }.items()
     ],
 )

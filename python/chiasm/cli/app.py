@@ -61,6 +61,8 @@ def caption(
     repetition_penalty: o.Penalty = 1.0,
     seed: o.Seed = None,
     stop: o.Stop = None,
+    lora: o.Lora = None,
+    adapter: o.AdapterName = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -80,7 +82,9 @@ def caption(
         json=json,
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
-        load=o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        load=o.load_settings(
+            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
+        ),
         settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
         ),
@@ -120,6 +124,8 @@ def ask(
     repetition_penalty: o.Penalty = 1.0,
     seed: o.Seed = None,
     stop: o.Stop = None,
+    lora: o.Lora = None,
+    adapter: o.AdapterName = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -141,7 +147,9 @@ def ask(
         json=json,
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
-        load=o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+        load=o.load_settings(
+            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
+        ),
         settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
         ),
@@ -164,6 +172,8 @@ def chat(
     repetition_penalty: o.Penalty = 1.0,
     seed: o.Seed = None,
     stop: o.Stop = None,
+    lora: o.Lora = None,
+    adapter: o.AdapterName = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -178,7 +188,9 @@ def chat(
     talk.run(
         o.load(
             model,
-            **o.load_settings(device, dtype, kv_cache, threads, max_context, revision, offline),
+            **o.load_settings(
+                device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
+            ),
         ),
         image or [],
         system=system,

@@ -46,7 +46,14 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The same seed, 
 Stop = Annotated[
     list[str] | None, typer.Option("--stop", help="Text that ends the answer; may be repeated.")
 ]
-
+Lora = Annotated[
+    list[str] | None,
+    typer.Option("--lora", help="A PEFT LoRA folder, or NAME=FOLDER; may be repeated."),
+]
+AdapterName = Annotated[
+    str | None,
+    typer.Option("--adapter", help="The --lora to answer with, by name; else the first."),
+]
 
 Videos = Annotated[
     list[str] | None,
@@ -60,11 +67,38 @@ NumFrames = Annotated[
 ]
 
 
-def load(name: str | None, **settings: Any) -> Any:
-    """`chiasm.load` with a bar."""
+def load(
+    name: str | None,
+    lora: list[str] | None = None,
+    adapter: str | None = None,
+    **settings: Any,
+) -> Any:
+    """`chiasm.load` with a bar, and with adapters: the one named `adapter` is in use, or the first."""
     import chiasm
 
-    return chiasm.load(name, progress=True, **settings)
+    named = adapters(lora)
+    model = chiasm.load(name, progress=True, lora=named, **settings)
+    if adapter is not None and adapter not in named:
+        raise chiasm.RequestError(
+            f"--adapter {adapter}: no --lora of this name; there are {', '.join(named) or 'none'}"
+        )
+    model.adapter = adapter or next(iter(named), None)
+    return model
+
+
+def adapters(lora: list[str] | None) -> dict[str, str]:
+    """Folders by name, of NAME=FOLDER or of FOLDER, whose own name it is then."""
+    from chiasm.errors import RequestError
+
+    named: dict[str, str] = {}
+    for text in lora or []:
+        name, equals, folder = text.partition("=")
+        if not equals or "/" in name:
+            name, folder = pathlib.Path(text).resolve().name, text
+        if not name or name in named:
+            raise RequestError(f"--lora {text}: {'two of one name' if name else 'has no name'}")
+        named[name] = folder
+    return named
 
 
 def load_settings(
@@ -75,8 +109,10 @@ def load_settings(
     max_context: int | None,
     revision: str | None,
     offline: bool,
+    lora: list[str] | None = None,
+    adapter: str | None = None,
 ) -> dict[str, Any]:
-    """What `chiasm.load` takes of the options, by name."""
+    """What `load` takes of the options, by name."""
     return locals()
 
 

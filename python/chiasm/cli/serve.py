@@ -76,6 +76,7 @@ def serve(
         float,
         typer.Option("--grace", min=0.0, help="Seconds that running requests get on a stop."),
     ] = 30.0,
+    lora: o.Lora = None,
     quantize: Annotated[str | None, typer.Option("--quantize", help="int8 or int4.")] = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
@@ -122,6 +123,7 @@ def serve(
         kv_cache=kv_cache,
         max_context=max_context,
         revision=revision,
+        lora=o.adapters(lora),
         **shared,
         **limits,
     )

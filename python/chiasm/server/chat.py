@@ -40,6 +40,7 @@ class _Call:
         self._body = body
         self._model: Model = state.model("chat", body.model)
         self._settings = sampling(body)
+        self._settings["adapter"] = state.adapter(body.model)
         if body.logprobs:
             self._settings["logprobs"] = max(body.top_logprobs or 0, 1)
         elif body.top_logprobs:

@@ -37,6 +37,7 @@ class _Call:
         self._body = body
         self._model: Model = state.model("chat", body.model)
         self._settings = sampling(body)
+        self._settings["adapter"] = state.adapter(body.model)
         if body.logprobs is not None:
             self._settings["logprobs"] = max(body.logprobs, 1)
         if body.echo:

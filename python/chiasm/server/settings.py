@@ -65,7 +65,13 @@ class Models:
         for role in ("chat", "embedder", "speech"):
             if getattr(self, role) is not None:
                 out.setdefault(self.name(role), role)
+        for adapter in self.adapters():
+            out.setdefault(adapter, "chat")
         return out
+
+    def adapters(self) -> list[str]:
+        """Names under which the chat model answers through an adapter."""
+        return [] if self.chat is None else [a.name for a in self.chat.adapters]
 
     def name(self, role: str) -> str:
         """The name of a model that is there: the given one, or its folder's."""

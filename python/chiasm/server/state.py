@@ -32,7 +32,8 @@ class State:
             raise ApiError(
                 404, f"this server has no model that {_KINDS[role]}", code="model_not_found"
             )
-        if name != self.models.name(role):
+        adapted = role == "chat" and name in self.models.adapters()
+        if name != self.models.name(role) and not adapted:
             raise ApiError(
                 404,
                 f"the model {name!r} is not here; this server has {', '.join(sorted(names))}",
@@ -40,6 +41,10 @@ class State:
                 code="model_not_found",
             )
         return getattr(self.models, role)
+
+    def adapter(self, name: str) -> str:
+        """The adapter that the chat model's name asks for; "": none."""
+        return "" if name == self.models.name("chat") else name
 
 
 def state_of(request: Request) -> State:

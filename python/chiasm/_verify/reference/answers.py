@@ -62,8 +62,8 @@ def _save(job: dict[str, Any], medium: dict[str, Any], arrays: dict[str, Any]) -
 
 def _case(job: dict[str, Any], model: Any, prompts: Prompts, case: dict[str, Any]) -> Any:
     prompt, special, inputs = prompts.inputs(case)
-    if hasattr(model.model, "rope_deltas"):
-        model.model.rope_deltas = None  # left over from the prompt before
+    if hasattr(model.base_model, "rope_deltas"):
+        model.base_model.rope_deltas = None  # left over from the prompt before
     with torch.inference_mode(), Keeper(job["out"], case["name"]) as record:
         hook(job["family"], model, inputs, record)
         record.keep("logits", model(**inputs).logits)

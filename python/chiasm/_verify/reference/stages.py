@@ -11,6 +11,10 @@ from .keeping import Keeper
 
 def hook(family: str, model: Any, inputs: dict[str, Any], record: Keeper) -> None:
     """Hooks whatever of the family's stages is known; the decoder's at least."""
+    if family == "gpt2":
+        record.layers(model.transformer.h, "decoder")
+        record.output(model.transformer.ln_f, "decoder.norm")
+        return
     core = model.model
     if family == "whisper":
         record.layers(core.encoder.layers, "audio")
