@@ -58,7 +58,7 @@ def verify(folder: Path, pictures: int = 20) -> None:
             theirs = reference(**inputs).logits
             tokens = torch.tensor([ours])
             hidden = mini.read(
-                tokens, torch.arange(len(ours))[None], None, mini.see(pixels), FIRST_ROW
+                tokens, torch.arange(len(ours))[None], None, mini.cross(mini.see(pixels)), FIRST_ROW
             )
             worst = max(worst, (mini.logits(hidden) - theirs).abs().max().item())
     assert worst < LOGIT_BOUND, f"logits differ by {worst}"

@@ -77,18 +77,21 @@ class Mini(nn.Module):
         """[batch, 3, 128, 128] from -1 to 1 -> rows [batch, 64, hidden] after post_layernorm."""
         return self.model.vision_model(pixels)
 
+    def cross(self, patches: Tensor) -> Tensor:
+        """[batch, 64, hidden] -> the decoder's rows of the picture [batch, 16, text hidden]."""
+        return self.model.connector(patches)
+
     def read(
         self,
         tokens: Tensor,
         positions: Tensor,
         mask: Tensor | None,
-        patches: Tensor | None,
+        rows: Tensor | None,
         first: int,
     ) -> Tensor:
-        """Hidden rows [batch, tokens, hidden]; the picture's 16 rows replace those from `first`."""
+        """Hidden rows [batch, tokens, hidden]; the picture's `rows` replace those from `first`."""
         x = self.model.text_model.embed_tokens(tokens)
-        if patches is not None:
-            rows = self.model.connector(patches)
+        if rows is not None:
             x = torch.cat([x[:, :first], rows.to(x.dtype), x[:, first + rows.shape[1] :]], dim=1)
         return self.model.text_model(x, positions, mask)
 

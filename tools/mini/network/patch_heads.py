@@ -1,10 +1,11 @@
-"""Linear heads on single patches, for training only: what lies under each patch.
+"""Linear heads on single patches and on the decoder's rows, for training only: what lies under each patch.
 
 They give 64 answers a picture instead of one, so the tower learns letters and shapes from far fewer
-pictures. They are not exported.
+pictures, and the projection learns to keep them. They are not exported.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..pictures.charts import BAR
@@ -35,9 +36,34 @@ class PatchHeads(nn.Module):
 
     def forward(self, features: Tensor) -> dict[str, Tensor]:
         """[batch, 64, hidden] -> logits by kind [batch, 64, classes], photo [batch, 10]."""
-        split = torch.split(self.patches(features), list(OUTPUTS.values()), dim=-1)
-        logits = dict(zip(OUTPUTS, split))
-        for kind, slots in SLOTS.items():
-            logits[kind] = logits[kind].unflatten(-1, (slots, -1))
-        logits[PHOTO] = self.photo(features.mean(dim=1))
-        return logits
+        return by_kind(self.patches(features)) | {PHOTO: self.photo(features.mean(dim=1))}
+
+
+class RowHeads(nn.Module):
+    """One linear layer on each row that the decoder gets, for the 2 x 2 patches it was made from.
+
+    Rows are scaled as the decoder's first norm does. Weights begin at zero, so that the projection is
+    pulled only as the heads learn.
+    """
+
+    def __init__(self, width: int, scale: int):
+        super().__init__()
+        self.scale = scale
+        self.patches = nn.Linear(width, scale**2 * sum(OUTPUTS.values()))
+        nn.init.zeros_(self.patches.weight)
+
+    def forward(self, rows: Tensor) -> dict[str, Tensor]:
+        """[batch, 16, text hidden] -> logits by kind [batch, 64, classes] in the order of patches."""
+        batch, count, _ = rows.shape
+        side, scale = int(count**0.5), self.scale
+        rows = F.rms_norm(rows.float(), rows.shape[-1:])
+        blocks = self.patches(rows).view(batch, side, side, scale, scale, -1)
+        return by_kind(blocks.transpose(2, 3).reshape(batch, count * scale**2, -1))
+
+
+def by_kind(outputs: Tensor) -> dict[str, Tensor]:
+    """The logits of every kind of label from a layer's outputs side by side."""
+    logits = dict(zip(OUTPUTS, torch.split(outputs, list(OUTPUTS.values()), dim=-1)))
+    for kind, slots in SLOTS.items():
+        logits[kind] = logits[kind].unflatten(-1, (slots, -1))
+    return logits

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ..network.mini import Mini
-from ..network.patch_heads import PatchHeads
+from ..network.patch_heads import PatchHeads, RowHeads
 from ..pictures.mixture import TO_ASK, validation_pictures
 from ..pictures.photos import Photos
 from ..pictures.sample import IGNORE
@@ -25,12 +25,14 @@ VALIDATED = {"photo": 200, "scene": 160, "text": 80, "chart": 40, "display": 20}
 
 
 class JointModel(nn.Module):
-    """The model and the patch heads of the first stage."""
+    """The model, the patch heads of the first stage, and heads on the decoder's rows."""
 
     def __init__(self):
         super().__init__()
         self.mini = Mini()
-        self.heads = PatchHeads(self.mini.config.vision.hidden_size)
+        config = self.mini.config
+        self.heads = PatchHeads(config.vision.hidden_size)
+        self.row_heads = RowHeads(config.text.hidden_size, config.scale_factor)
 
 
 class JointStage:
@@ -87,21 +89,25 @@ class JointStage:
         mini = self.model.mini
         with torch.autocast(self.device, torch.bfloat16):
             patches = mini.see(normalise(batch.pixels))
+            crossed = mini.cross(patches)
             hidden = mini.read(
-                batch.tokens, batch.positions, attention_mask(batch.segments), patches, FIRST_ROW
+                batch.tokens, batch.positions, attention_mask(batch.segments), crossed, FIRST_ROW
             )
             asked = batch.targets != IGNORE
             answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
             labelled = patches if self.heads_alone == 0 else patches.detach()
             self.heads_alone = max(self.heads_alone - 1, 0)
             on_patches, parts = patch_loss(self.model.heads(labelled), batch.labels, smoothing=0.05)
+            on_rows, of_rows = patch_loss(self.model.row_heads(crossed), batch.labels)
             rows = mini.picture_row(patches), mini.text_row(batch.texts, batch.text_ends)
         search = search_loss(*rows, mini.chiasm.embed.logit_scale, batch.matches)
-        total = answers + PATCH_WEIGHT * on_patches + SEARCH_WEIGHT * search
+        total = answers + PATCH_WEIGHT * (on_patches + on_rows) + SEARCH_WEIGHT * search
         shown = {
             "answers": answers,
             "search": search,
             "characters": parts["characters"],
+            "in rows": of_rows["characters"],
+            "order": of_rows["order"],
             "photo": parts["photo"],
         }
         return total, shown

@@ -18,6 +18,9 @@ from .muon import make_optimisers
 from .state import Averages, restore, run_state, save
 
 
+COOLED = 0.99  # the averages' decay at most while the rate falls
+
+
 @dataclass(frozen=True)
 class LoopOptions:
     """Lengths are minutes of wall-clock time: the machine may be shared."""
@@ -63,7 +66,7 @@ def train(stage, options: LoopOptions) -> None:
             for group, rate in zip(optimiser.param_groups, rates):
                 group["lr"] = rate * factor
         figures = train_step(stage, batch, optimisers)
-        averages.update()
+        averages.update(COOLED if cooling else 1.0)
         step += 1
         for name, figure in figures.items():
             running[name] = running.get(name, figure) * 0.98 + figure * 0.02

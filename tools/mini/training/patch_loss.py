@@ -23,7 +23,7 @@ WEIGHTS = {
 def patch_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], smoothing: float = 0.0):
     """The weighted sum over kinds, and each kind's loss by name."""
     parts = {kind: _balanced(logits[kind], labels[kind]) for kind in logits if kind != PHOTO}
-    if (labels[PHOTO] != IGNORE).any():
+    if PHOTO in logits and (labels[PHOTO] != IGNORE).any():
         parts[PHOTO] = F.cross_entropy(
             logits[PHOTO].float(), labels[PHOTO], label_smoothing=smoothing
         )

@@ -37,14 +37,15 @@ class QuickCheck:
             with torch.autocast(device, torch.bfloat16):
                 patches = mini.see(normalise(pixels_of(samples).to(device)))
                 rows.append(mini.picture_row(patches))
+                crossed = mini.cross(patches)
                 for number in range(QUESTIONS):
                     turns = [asked[number] for asked in self.turns[start : start + CHUNK]]
-                    for turn, exact in zip(turns, self._exact(mini, patches, turns, device)):
+                    for turn, exact in zip(turns, self._exact(mini, crossed, turns, device)):
                         right[turn.topic].append(exact)
             figures = {topic: float(np.mean(exact)) for topic, exact in sorted(right.items())}
         return figures | {"search@5": self._recall(mini, torch.cat(rows), device)}
 
-    def _exact(self, mini, patches, turns, device):
+    def _exact(self, mini, crossed, turns, device):
         prefix = self.conversations.prefix
         exchanges = [self.conversations.exchange(turn) for turn in turns]
         width = max(len(tokens) for tokens, _ in exchanges)
@@ -60,7 +61,7 @@ class QuickCheck:
             device=device,
         )
         positions = torch.arange(tokens.shape[1], device=device).expand_as(tokens)
-        hidden = mini.read(tokens, positions, None, patches, FIRST_ROW)
+        hidden = mini.read(tokens, positions, None, crossed, FIRST_ROW)
         likeliest = mini.logits(hidden).argmax(-1)
         return ((likeliest == targets) | (targets < 0)).all(dim=1).tolist()
 

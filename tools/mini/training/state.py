@@ -17,10 +17,11 @@ class Averages:
         self.updates = 0
 
     @torch.no_grad()
-    def update(self) -> None:
-        """Moves the averages towards the weights, faster in the first updates."""
+    def update(self, most: float = 1.0) -> None:
+        """Moves the averages towards the weights, faster in the first updates. `most`: the decay at
+        most, lower where weights have all but settled and a long average would lag behind."""
         self.updates += 1
-        decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
+        decay = min(self.decay, most, (1 + self.updates) / (10 + self.updates))
         torch._foreach_lerp_(self.mean, [parameter.detach() for parameter in self.live], 1 - decay)
 
     def swap(self) -> None:
