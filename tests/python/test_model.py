@@ -42,7 +42,10 @@ def paths(case: dict) -> list[str]:
     return [str(PICTURES / name) for name in case["images"]]
 
 
-@pytest.mark.parametrize("name", [*VISION, "llama_gqa"])
+LANGUAGE = ["llama_gqa", "gpt2_bare", "phi3_longrope", "smollm3_nope", "mamba2_tied"]
+
+
+@pytest.mark.parametrize("name", VISION + LANGUAGE)
 def test_numbers_of_the_reference(models, name):
     model, data, tensors = models(name), golden(name), safetensors(name)
     for case in data["cases"]:
