@@ -4,6 +4,7 @@ and after; and the same shapes in their peers.
     python bench/encoders.py weights FOLDER [--whisper WHISPER]   # once; needs torch and transformers
     python bench/encoders.py chiasm FOLDER [--rounds N]           # where Chiasm is installed
     python bench/encoders.py torch FOLDER [--rounds N]
+    python bench/encoders.py openvino FOLDER [--rounds N]
     python bench/encoders.py ctranslate2 MODEL [--rounds N]       # the Whisper folder of CTranslate2
 
 Two shapes: Whisper base over one window of 30 s (1,500 rows of 512, 6 layers), on trained weights where
@@ -161,6 +162,49 @@ def run_torch(folder, rounds):
         )
 
 
+def run_openvino(folder, rounds):
+    """The same modules, traced from torch in float32 and run with OpenVINO's hint for bfloat16."""
+    import numpy as np
+    import openvino as ov
+    import torch
+    import transformers
+
+    whisper = transformers.WhisperForConditionalGeneration.from_pretrained(
+        folder / "whisper", dtype=torch.float32
+    ).model.encoder.eval()
+    clip = transformers.LlavaForConditionalGeneration.from_pretrained(
+        folder / "clip", dtype=torch.float32
+    ).eval()
+
+    for module in (whisper, clip):
+        module.requires_grad_(False)  # so that tracing takes the weights for constants
+
+    class Picture(torch.nn.Module):
+        def forward(self, pixels):
+            tower = clip.model.vision_tower(pixels, output_hidden_states=True)
+            return clip.model.multi_modal_projector(tower.hidden_states[-2][:, 1:])
+
+    class Sound(torch.nn.Module):
+        def forward(self, mel):
+            return whisper(mel).last_hidden_state
+
+    settings = {
+        "INFERENCE_PRECISION_HINT": "bf16",
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": THREADS,
+    }
+    for name, module, shape, macs in (
+        ("whisper", Sound(), (1, 80, 3000), whisper_macs()),
+        ("clip", Picture(), (1, 3, 336, 336), clip_macs()),
+    ):
+        with torch.inference_mode():
+            traced = ov.convert_model(module.eval(), example_input=torch.randn(shape))
+        request = ov.compile_model(traced, "CPU", settings).create_infer_request()
+        given = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+        times = median_seconds(lambda r=request, x=given: r.infer([x]), rounds)
+        tell(f"OpenVINO bfloat16, {name}", times, macs, 0)
+
+
 def run_ctranslate2(model, rounds):
     import ctranslate2
     import numpy as np
@@ -178,9 +222,12 @@ def run_ctranslate2(model, rounds):
         tell(f"CTranslate2 {kind}, whisper", times, whisper_macs(), 0)
 
 
+PEERS = {"torch": run_torch, "openvino": run_openvino, "ctranslate2": run_ctranslate2}
+
+
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("what", choices=["weights", "chiasm", "torch", "ctranslate2"])
+    parser.add_argument("what", choices=["weights", "chiasm", *PEERS])
     parser.add_argument("folder", type=pathlib.Path)
     parser.add_argument("--whisper", type=pathlib.Path)
     parser.add_argument("--rounds", type=int, default=15)
@@ -188,7 +235,7 @@ def main():
     if o.what == "weights":
         make_weights(o.folder, o.whisper)
     else:
-        {"chiasm": run_chiasm, "torch": run_torch, "ctranslate2": run_ctranslate2}[o.what](o.folder, o.rounds)
+        {"chiasm": run_chiasm, **PEERS}[o.what](o.folder, o.rounds)
 
 
 if __name__ == "__main__":
