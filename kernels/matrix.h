@@ -22,11 +22,11 @@ namespace chiasm::kernels {
 ///   q4:   4 bits in groups of 32 inputs, w = scale * q + min, scale and min float16, q = 0..15
 ///   q5_1, q2_k, q3_k, q4_k, q5_k, q6_k:  GGUF's blocks of these names (BlockType), kept about as
 ///         small as in the file and widened on the way; float32 arithmetic
+///   q4_32, q4_128: the same of GPTQ and AWQ: 4 bits in groups of so many inputs, w = scale * q -
+///         minimum with both float32
 /// q8, q8_rows and q4 narrow activations to 8 bits too, with a float32 scale for each row and
 /// group of 32, for q8_rows of 128 (on the reference path they stay float32), multiply integers
 /// exactly, and add the groups in float32.
-///   q4_32, q4_128: the same of GPTQ and AWQ: 4 bits in groups of so many inputs, w = scale * q -
-///         minimum with both float32
 enum class WeightFormat {
   f32,
   bf16,

@@ -15,26 +15,9 @@ namespace {
 
 /// The factor on word rows as the reference holds it: in the checkpoint's own format.
 float in_format(float scale, kernels::WeightFormat format) {
-  switch (format) {
-    case kernels::WeightFormat::f32:
-      return scale;
-    case kernels::WeightFormat::f16:
-      return to_float(to_f16(scale));
-    case kernels::WeightFormat::bf16:
-    case kernels::WeightFormat::q8:  // quantized from a 16-bit checkpoint
-    case kernels::WeightFormat::q8_rows:
-    case kernels::WeightFormat::q4:
-    case kernels::WeightFormat::q5_1:
-    case kernels::WeightFormat::q2_k:
-    case kernels::WeightFormat::q3_k:
-    case kernels::WeightFormat::q4_k:
-    case kernels::WeightFormat::q5_k:
-    case kernels::WeightFormat::q6_k:
-    case kernels::WeightFormat::q4_32:
-    case kernels::WeightFormat::q4_128:
-      return to_float(to_bf16(scale));
-  }
-  return scale;
+  if (format == kernels::WeightFormat::f32) return scale;
+  if (format == kernels::WeightFormat::f16) return to_float(to_f16(scale));
+  return to_float(to_bf16(scale));  // also where blocks were made from a 16-bit checkpoint
 }
 
 /// x[rows[j], :] += columns of layer `layer` of features[j, :].

@@ -130,10 +130,7 @@ void bind_model(py::module_& m) {
       .def(
           "load_adapter",
           [](Model& self, const std::string& name, const std::string& folder) {
-            unlocked([&](const Poll&) {
-              self.load_adapter(name, folder);
-              return 0;
-            });
+            unlocked([&](const Poll&) { self.load_adapter(name, folder); });
           },
           py::arg("name"), py::arg("folder"), "Reads a PEFT LoRA folder for requests that name it.")
       .def("unload_adapter", &Model::unload_adapter, py::arg("name"),

@@ -82,17 +82,9 @@ std::string_view name(kernels::WeightFormat format) {
       return "int8";
     case kernels::WeightFormat::q4:
       return "int4";
-    case kernels::WeightFormat::q5_1:
-    case kernels::WeightFormat::q2_k:
-    case kernels::WeightFormat::q3_k:
-    case kernels::WeightFormat::q4_k:
-    case kernels::WeightFormat::q5_k:
-    case kernels::WeightFormat::q6_k:
-    case kernels::WeightFormat::q4_32:
-    case kernels::WeightFormat::q4_128:
+    default:  // those that are widened have no other name
       return kernels::format_name(format);
   }
-  return "unknown";
 }
 
 DType kv_dtype(const LoadOptions& options, kernels::WeightFormat format) {

@@ -82,13 +82,18 @@ void check_shape(const std::string& name, const TensorEntry& entry, const Shape&
                    "]; does the adapter belong to another model?");
 }
 
-/// A matrix of the file as float32 times `factor`.
-kernels::Matrix matrix_of(const Context& ctx, const std::string& name, const TensorEntry& entry,
-                          double factor) {
+std::vector<float> floats_of(const std::string& name, const TensorEntry& entry) {
   std::vector<float> values(std::size_t(entry.shape.count()));
   in_context(name, [&] {
     to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), values.data());
   });
+  return values;
+}
+
+/// A matrix of the file as float32 times `factor`.
+kernels::Matrix matrix_of(const Context& ctx, const std::string& name, const TensorEntry& entry,
+                          double factor) {
+  std::vector<float> values = floats_of(name, entry);
   for (float& value : values) value = float(double(value) * factor);
   const kernels::WeightRows rows{reinterpret_cast<const std::byte*>(values.data()), DType::f32,
                                  entry.shape[0]};
@@ -96,10 +101,8 @@ kernels::Matrix matrix_of(const Context& ctx, const std::string& name, const Ten
 }
 
 /// Whether all values of B are zero, as where training began.
-bool adds_nothing(const TensorEntry& up) {
-  std::vector<float> values(std::size_t(up.shape.count()));
-  to_floats(up.bytes.data(), up.dtype, up.shape.count(), values.data());
-  return std::ranges::all_of(values, [](float v) { return v == 0; });
+bool adds_nothing(const Pair& pair) {
+  return std::ranges::all_of(floats_of(pair.up_name, *pair.up), [](float v) { return v == 0; });
 }
 
 void read(const Context& ctx, const Tensors& tensors, const LoraConfig& config,
@@ -110,7 +113,7 @@ void read(const Context& ctx, const Tensors& tensors, const LoraConfig& config,
     if (found == names.end()) found = names.find(plain_module_name(module));
     if (found == names.end() || found->second == nullptr) {
       // A layer that the model has and never runs (LLaVA's last of the tower) was not trained.
-      if (adds_nothing(*pair.up)) continue;
+      if (adds_nothing(pair)) continue;
       fail<ModelError>(pair.down_name, ": the model has no product ", module,
                        " that adapters change; does the adapter belong to another model?");
     }

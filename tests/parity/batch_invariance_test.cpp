@@ -11,17 +11,11 @@
 #include "runtime/model.h"
 #include "runtime/prompt.h"
 #include "tests/parity/golden_file.h"
+#include "tests/parity/setting.h"
 
 namespace chiasm::testing {
 
 namespace {
-
-struct Setting {
-  std::string folder, dtype, quantize = "";
-  friend std::ostream& operator<<(std::ostream& out, const Setting& s) {
-    return out << s.folder << "_" << s.dtype << s.quantize;
-  }
-};
 
 std::vector<float> values(const Tensor& t) {
   const auto view = t.view<float>();
@@ -43,13 +37,7 @@ class BatchInvariance : public ::testing::TestWithParam<Setting> {
  protected:
   BatchInvariance() : golden_(read_golden(golden_root() / "models" / GetParam().folder)) {}
 
-  LoadOptions options(int threads) const {
-    LoadOptions o;
-    o.dtype = GetParam().dtype;
-    o.quantize = GetParam().quantize;
-    o.threads = threads;
-    return o;
-  }
+  LoadOptions options(int threads) const { return GetParam().options(threads); }
   Model load(int threads) const { return Model::load(golden_.path, options(threads)); }
   /// The case under test: the one with most pictures.
   const GoldenCase& subject() const { return golden_.cases[1]; }

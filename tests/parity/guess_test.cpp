@@ -3,31 +3,20 @@
 #include <gtest/gtest.h>
 
 #include <optional>
-#include <string>
 #include <vector>
 
 #include "runtime/model.h"
 #include "tests/parity/golden_file.h"
+#include "tests/parity/setting.h"
 
 namespace chiasm::testing {
 
 namespace {
 
-struct Setting {
-  std::string folder, dtype, quantize = "";
-  friend std::ostream& operator<<(std::ostream& out, const Setting& s) {
-    return out << s.folder << "_" << s.dtype << s.quantize;
-  }
-};
-
 class Guesses : public ::testing::TestWithParam<Setting> {
  protected:
   Guesses() : golden_(read_golden(golden_root() / "models" / GetParam().folder)) {
-    LoadOptions options;
-    options.dtype = GetParam().dtype;
-    options.quantize = GetParam().quantize;
-    options.threads = 2;
-    model_.emplace(Model::load(golden_.path, options));
+    model_.emplace(Model::load(golden_.path, GetParam().options(2)));
   }
 
   Request request(std::size_t number, std::int64_t lookup) const {

@@ -4,30 +4,15 @@
 #include <string>
 #include <vector>
 
-#include "runtime/model.h"
-#include "tests/parity/golden_file.h"
+#include "tests/parity/beginnings.h"
 
 namespace chiasm::testing {
 
 namespace {
 
-class KeptState : public ::testing::TestWithParam<std::string> {
+class KeptState : public ::testing::TestWithParam<std::string>, protected Beginnings {
  protected:
-  Model load() const {
-    LoadOptions options;
-    options.dtype = "float32";
-    options.threads = 2;
-    return Model::load(golden_.path, options);
-  }
-  Request request(std::int64_t tokens, std::int64_t answer) const {
-    Request r;
-    r.token_ids.assign(golden_.cases[1].ids.begin(), golden_.cases[1].ids.begin() + tokens);
-    r.options.max_tokens = answer;
-    r.options.ignore_eos = true;
-    return r;
-  }
-
-  GoldenFolder golden_ = read_golden(golden_root() / "models" / GetParam());
+  KeptState() : Beginnings(GetParam()) {}
 };
 
 TEST_P(KeptState, IsContinuedWhereItEndedAndNowhereElse) {

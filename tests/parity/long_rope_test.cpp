@@ -2,11 +2,9 @@
 /// of model_parity_test.cpp show.
 #include <gtest/gtest.h>
 
-#include <string>
 #include <vector>
 
-#include "runtime/model.h"
-#include "tests/parity/golden_file.h"
+#include "tests/parity/beginnings.h"
 
 namespace chiasm::testing {
 
@@ -14,24 +12,9 @@ namespace {
 
 constexpr std::int64_t kShort = 64;  // original_max_position_embeddings of the folder
 
-class LongRope : public ::testing::Test {
+class LongRope : public ::testing::Test, protected Beginnings {
  protected:
-  Model load() const {
-    LoadOptions options;
-    options.dtype = "float32";
-    options.threads = 2;
-    return Model::load(golden_.path, options);
-  }
-  /// The first `tokens` of the long prompt.
-  Request request(std::int64_t tokens, std::int64_t answer) const {
-    Request r;
-    r.token_ids.assign(golden_.cases[1].ids.begin(), golden_.cases[1].ids.begin() + tokens);
-    r.options.max_tokens = answer;
-    r.options.ignore_eos = true;
-    return r;
-  }
-
-  GoldenFolder golden_ = read_golden(golden_root() / "models" / "phi3_longrope");
+  LongRope() : Beginnings("phi3_longrope") {}
 };
 
 TEST_F(LongRope, KeysOfShortSequencesAreNotContinuedAsLongOnes) {

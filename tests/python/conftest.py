@@ -2,15 +2,21 @@
 
 import json
 import pathlib
+import shutil
 
 import pytest
 
 import chiasm
+from chiasm import _chiasm
 
 GOLDEN = pathlib.Path(__file__).parents[1] / "golden"
 MODELS = GOLDEN / "models"
 PICTURES = MODELS / "pictures"
 VISION = ["smolvlm_2x2", "smolvlm_side25", "idefics3_3x3", "idefics3_side29"]
+
+HAS_FFMPEG = not _chiasm.system_info()["video"].startswith("none")
+needs_ffmpeg = pytest.mark.skipif(not HAS_FFMPEG, reason="this build or machine has no FFmpeg")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="session")
@@ -43,3 +49,15 @@ def picture():
 
 def golden(name: str) -> dict:
     return json.loads((MODELS / name / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium, where there is one."""
+    api = pytest.importorskip("playwright.sync_api")
+    if CHROMIUM is None:
+        pytest.skip("no chromium on this machine")
+    with api.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import uvicorn
 
@@ -51,3 +53,9 @@ class Running:
 def serving(models: Models, **settings: object) -> Iterator[Running]:
     with Running(models, Settings(**settings)) as running:  # type: ignore[arg-type]
         yield running
+
+
+def shot(page: Any, name: str) -> None:
+    """A picture of the page, for whoever wants to look: CHIASM_SHOTS=FOLDER."""
+    if folder := os.environ.get("CHIASM_SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png")

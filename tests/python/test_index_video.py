@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from conftest import needs_ffmpeg
 from retrieval import film, noise, rows
 
 import chiasm
@@ -10,8 +11,7 @@ from chiasm import rag
 pytest.importorskip("lancedb", reason='pip install "chiasm[rag]"')
 from chiasm.rag._sources import picture_of  # noqa: E402
 
-HAS_FFMPEG = not chiasm._chiasm.system_info()["video"].startswith("none")
-pytestmark = pytest.mark.skipif(not HAS_FFMPEG, reason="this build or machine has no FFmpeg")
+pytestmark = needs_ffmpeg
 RATE = 5
 
 

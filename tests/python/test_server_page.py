@@ -1,10 +1,8 @@
 """The web page in a real browser, where there is one, and `chiasm serve` as a process."""
 
 import json
-import os
 import pathlib
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,13 +11,12 @@ import urllib.request
 
 import pytest
 from conftest import MODELS, PICTURES
-from serving import serving
+from serving import serving, shot
 
 import chiasm
 from chiasm.server import Models, chat
 
 ROOT = pathlib.Path(__file__).parents[2]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 
 @pytest.fixture(scope="module")
@@ -43,17 +40,6 @@ def test_the_page_asks_for_nothing_from_elsewhere(server):
             urllib.request.urlopen(server.url + path)
 
 
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api")
-    if CHROMIUM is None:
-        pytest.skip("no chromium on this machine")
-    with api.sync_playwright() as play:
-        chromium = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
-
-
 @pytest.fixture
 def page(browser, server):
     context = browser.new_context(viewport={"width": 1100, "height": 760})
@@ -65,12 +51,6 @@ def page(browser, server):
     yield page
     context.close()
     assert problems == []
-
-
-def shot(page, name):
-    """A picture of the page, for whoever wants to look: CHIASM_SHOTS=FOLDER."""
-    if folder := os.environ.get("CHIASM_SHOTS"):
-        page.screenshot(path=f"{folder}/{name}.png")
 
 
 def test_a_picture_is_asked_about(page, server):

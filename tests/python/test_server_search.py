@@ -2,7 +2,6 @@
 
 import base64
 import json
-import os
 import urllib.error
 import urllib.request
 
@@ -10,14 +9,13 @@ import numpy as np
 import pytest
 from drawn import described, scene
 from retrieval import save, write
-from serving import serving
+from serving import serving, shot
 
 import chiasm
 from chiasm import rag
 
 pytest.importorskip("lancedb", reason='pip install "chiasm[rag]"')
 from chiasm.server import Models  # noqa: E402
-from test_server_page import browser  # noqa: E402, F401
 
 
 @pytest.fixture(scope="module")
@@ -100,7 +98,7 @@ def test_a_server_without_an_index_says_so():
         )
 
 
-def test_the_search_tab(browser, server):  # noqa: F811
+def test_the_search_tab(browser, server):
     page = browser.new_page(viewport={"width": 1100, "height": 760})
     problems = []
     page.on("pageerror", lambda e: problems.append(str(e)))
@@ -109,8 +107,7 @@ def test_the_search_tab(browser, server):  # noqa: F811
     page.fill("#query", "a red circle")
     page.keyboard.press("Enter")
     page.wait_for_selector("#hits li img")
-    if folder := os.environ.get("CHIASM_SHOTS"):
-        page.screenshot(path=f"{folder}/search.png")
+    shot(page, "search")
     page.check("#tell")
     page.fill("#query", "What is in the picture?")
     page.keyboard.press("Enter")

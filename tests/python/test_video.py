@@ -6,7 +6,7 @@ import sys
 
 import numpy as np
 import pytest
-from conftest import GOLDEN, MODELS, PICTURES
+from conftest import GOLDEN, MODELS, PICTURES, needs_ffmpeg
 from PIL import Image
 
 import chiasm
@@ -14,8 +14,6 @@ from chiasm import MediaError, RequestError, Video
 
 CLIP = GOLDEN / "video" / "clip.mp4"
 QWEN, SMOL = "qwen2_5_vl_windows", "smolvlm_2x2"
-HAS_FFMPEG = not chiasm._chiasm.system_info()["video"].startswith("none")
-needs_ffmpeg = pytest.mark.skipif(not HAS_FFMPEG, reason="this build or machine has no FFmpeg")
 FPS = 7.5
 
 

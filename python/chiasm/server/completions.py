@@ -56,7 +56,8 @@ class _Call:
         return answer(self._model, self._prompt, call, self._state.settings, receive, flag)
 
     def whole(self, results: list[Result], to_first: float | None) -> dict[str, Any]:
-        return self._head | {"choices": [self._choice(i, r.text, r) for i, r in enumerate(results)]} | totals(results, to_first)
+        choices = [self._choice(i, r.text, r) for i, r in enumerate(results)]
+        return self._head | {"choices": choices} | totals(results, to_first)
 
     async def events(self) -> AsyncIterator[bytes]:
         job = self._state.jobs.submit(self.work)

@@ -55,12 +55,8 @@ class Prompts:
         if sounds:
             return self._sounds(prompt, sounds)
         if images:
-            out = self._processor(
-                text=[prompt], images=[images], return_tensors="pt", **self._options()
-            )
             prompt, out = self._once_begun(
                 prompt,
-                out,
                 lambda text: self._processor(
                     text=[text], images=[images], return_tensors="pt", **self._options()
                 ),
@@ -69,18 +65,18 @@ class Prompts:
         special = self._processor is not None or not self._template()
         tokenize = self._processor or self._tokenizer
         options = {} if self._processor is not None else {"add_special_tokens": special}
-        out = tokenize(text=[prompt], return_tensors="pt", **options)
         prompt, out = self._once_begun(
-            prompt, out, lambda text: tokenize(text=[text], return_tensors="pt", **options)
+            prompt, lambda text: tokenize(text=[text], return_tensors="pt", **options)
         )
         return prompt, special, {k: v for k, v in out.items() if k != "labels"}
 
-    def _once_begun(self, prompt: str, out: Any, again: Any) -> tuple[str, Any]:
+    def _once_begun(self, prompt: str, inputs_of: Any) -> tuple[str, Any]:
         """A template may write the beginning token, and the tokenizer add it: one is enough."""
+        out = inputs_of(prompt)
         begin, ids = self._tokenizer.bos_token_id, out["input_ids"][0].tolist()
         if begin is not None and ids[:2] == [begin] * 2:
             prompt = prompt.removeprefix(self._tokenizer.bos_token)
-            out = again(prompt)
+            out = inputs_of(prompt)
         return prompt, out
 
     def _options(self) -> dict[str, Any]:
