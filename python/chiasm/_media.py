@@ -133,10 +133,13 @@ def _is_pil(value: Any) -> bool:
 
 
 def _pil_pixels(image: Any, name: str) -> np.ndarray[Any, Any]:
-    """Upright RGB, so that a file opened with Pillow gives what its path gives."""
-    from PIL import ImageOps
+    """Upright RGB, so that a file opened with Pillow gives what its path gives. Most pictures are
+    both already: Pillow would copy them twice to find that out."""
+    from PIL import ExifTags, ImageOps
 
     try:
-        return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        if image.getexif().get(ExifTags.Base.Orientation, 1) != 1:
+            image = ImageOps.exif_transpose(image)
+        return np.asarray(image if image.mode == "RGB" else image.convert("RGB"))
     except (OSError, ValueError) as e:
         raise MediaError(f"{name}: Pillow cannot read it: {e}") from e

@@ -61,7 +61,7 @@ def thumbnail(pixels: Pixels) -> bytes:
     import PIL.Image
 
     image = PIL.Image.fromarray(pixels)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=2.0)
+    image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=1.5)
     out = io.BytesIO()
     image.save(out, "JPEG", quality=80)
     return out.getvalue()
