@@ -24,7 +24,8 @@ from chiasm.errors import RequestError
 
 FloatArray = npt.NDArray[np.float32]
 
-_CAPTION = "Describe this image."
+CAPTION = "Describe this image."
+"""What is asked where nothing is."""
 
 
 class Model(PooledRows, Adapters):
@@ -60,7 +61,7 @@ class Model(PooledRows, Adapters):
             MediaError: A picture cannot be read.
             RequestError: A setting is out of range, or the model sees no pictures.
         """
-        return self.ask(image, _CAPTION, **settings)
+        return self.ask(image, CAPTION, **settings)
 
     @overload
     def ask(self, image: Image, question: str, **settings: Any) -> str: ...
@@ -89,7 +90,7 @@ class Model(PooledRows, Adapters):
     def answers(
         self,
         images: Iterable[Image],
-        questions: str | Sequence[str] = _CAPTION,
+        questions: str | Sequence[str] = CAPTION,
         *,
         on_done: Callable[[int], None] | None = None,
         **settings: Any,
@@ -222,11 +223,12 @@ class Model(PooledRows, Adapters):
         images: Sequence[Image] | None = None,
         audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
+        tools: Sequence[dict[str, Any]] | None = None,
         **settings: Any,
     ) -> Stream:
         """The pieces of an answer as they are ready. Closing the stream cancels the request."""
         options = self._options(**settings)
-        request = self._request(prompt, images, options, audio=audio, videos=videos)
+        request = self._request(prompt, images, options, audio=audio, videos=videos, tools=tools)
         native = self._native
         return Stream(lambda receive, cancel: native.generate(request, receive, cancel))
 

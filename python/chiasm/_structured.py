@@ -27,6 +27,40 @@ _MAX_CHOICES = 1024
 _LAYOUT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
+def closed(schema: Any) -> Any:
+    """A JSON schema whose objects hold the properties it names and no others, wherever it leaves that
+    open: a model that may invent some goes on inventing. One that puts an object together out of
+    several parts stays as it is, since each part must let those of the others be."""
+    return schema if _composed(schema) else _closed(schema)
+
+
+def _composed(schema: Any) -> bool:
+    if isinstance(schema, dict):
+        parts = schema.keys() & {"anyOf", "oneOf", "$ref", "if"}
+        if "allOf" in schema or ("properties" in schema and parts):
+            return True
+        return any(map(_composed, schema.values()))
+    return isinstance(schema, list) and any(map(_composed, schema))
+
+
+def _closed(schema: Any) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    out = dict(schema)
+    for key in ("properties", "$defs", "definitions"):
+        if isinstance(out.get(key), dict):
+            out[key] = {name: _closed(inner) for name, inner in out[key].items()}
+    for key in ("anyOf", "oneOf", "prefixItems"):
+        if isinstance(out.get(key), list):
+            out[key] = [_closed(inner) for inner in out[key]]
+    for key in ("items", "additionalProperties"):
+        if key in out:
+            out[key] = _closed(out[key])
+    if "properties" in out:
+        out.setdefault("additionalProperties", False)
+    return out
+
+
 class TokenTable:
     """A model's tokens as llguidance wants them. Takes a moment to make: once for a model."""
 

@@ -6,6 +6,7 @@ import re
 import pytest
 
 import chiasm
+from chiasm._structured import closed
 from chiasm import RequestError
 
 pytest.importorskip("llguidance")
@@ -143,3 +144,24 @@ def test_a_picture_that_comes_again_is_not_encoded_again(picture):
     fresh = chiasm.load(MODELS / "smolvlm_2x2", dtype="float32")
     want = fresh.generate("Well, <image> what", images=[picture], max_tokens=6)
     assert again.token_ids == want.token_ids
+
+
+def test_closed_schemas_leave_nothing_to_be_invented():
+    inner = {"type": "object", "properties": {"properties": {"type": "string"}}}
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"anyOf": [{"$ref": "#/$defs/A"}, {"type": "null"}]},
+            "b": {"type": "array", "items": inner},
+        },
+        "$defs": {"A": {"properties": {"e": True}, "additionalProperties": {"type": "integer"}}},
+    }
+    kept = json.loads(json.dumps(schema))
+    out = closed(schema)
+    assert schema == kept, "the caller's stays as it is"
+    assert out["additionalProperties"] is False and out["$defs"] == schema["$defs"]
+    assert out["properties"]["a"] == schema["properties"]["a"]
+    assert out["properties"]["b"]["items"] == inner | {"additionalProperties": False}
+    for parts in ({"allOf": [inner]}, {"anyOf": [inner], "properties": {"f": True}}):
+        assert closed({"items": [parts]}) == {"items": [parts]}
+    assert closed(True) is True and closed({}) == {}

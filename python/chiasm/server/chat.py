@@ -15,7 +15,7 @@ from chiasm._model import Model
 from chiasm._results import Result
 from chiasm.server import schema
 from chiasm.server.answers import Call, answer, logprobs, sampling, totals
-from chiasm.server.calls import Reader, Tools, listed
+from chiasm.server.calls import Reader, listed, tools_of
 from chiasm.server.errors import ApiError
 from chiasm.server.jobs import Receive
 from chiasm.server.prompts import read_messages
@@ -45,7 +45,7 @@ class _Call:
             self._settings["logprobs"] = max(body.top_logprobs or 0, 1)
         elif body.top_logprobs:
             raise ApiError(400, "top_logprobs needs logprobs", param="top_logprobs")
-        self._tools = Tools(self._model, body)
+        self._tools = tools_of(self._model, body)
         self._settings["json_schema"] = self._tools.schema or _form(body.response_format)
         self._head: dict[str, Any] = {
             "id": f"chatcmpl-{secrets.token_hex(12)}",
@@ -84,7 +84,7 @@ class _Call:
         try:
             async for index, piece in job.pieces():
                 if index not in readers:
-                    readers[index] = self._tools.reader()
+                    readers[index] = Reader(self._tools)
                     yield self._chunk(index, {"role": "assistant", "content": ""})
                 if text := readers[index].push(piece):
                     yield self._chunk(index, {"content": text})
@@ -93,7 +93,7 @@ class _Call:
             for i, result in enumerate(results):
                 delta: dict[str, Any] = {}
                 if i not in readers:
-                    readers[i] = self._tools.reader()
+                    readers[i] = Reader(self._tools)
                     delta = {"role": "assistant", "content": ""}
                 text, calls = readers[i].end(result)
                 if text:
