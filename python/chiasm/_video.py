@@ -12,6 +12,9 @@ import numpy as np
 from chiasm import _chiasm, _media
 from chiasm.errors import MediaError, RequestError
 
+_SUFFIXES = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv"}
+_SUFFIXES |= {".wmv", ".ogv", ".3gp"}
+
 
 @dataclasses.dataclass(frozen=True)
 class Video:
@@ -32,6 +35,11 @@ class Video:
     """Frames a second of given pictures; a file tells its own."""
     all_frames: bool = False
     """Take every frame."""
+
+
+def is_video(name: str) -> bool:
+    """Whether a file is a video, by its name."""
+    return os.path.splitext(name)[1].lower() in _SUFFIXES
 
 
 def video_of(value: Any) -> Video:

@@ -50,7 +50,7 @@ def test_version():
 
 def test_help_names_every_command():
     text = run("--help").stdout
-    commands = "caption ask chat index search rag plan inspect quantize bench verify doctor"
+    commands = "caption ask chat index search rag plan inspect quantize bench mcp verify doctor"
     for name in commands.split():
         assert name in text and name in run(name, "--help").stdout
 

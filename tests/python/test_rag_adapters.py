@@ -6,6 +6,7 @@ import base64
 import numpy as np
 import pytest
 from conftest import MODELS, PICTURES
+from friends import EXAMPLES, example
 from retrieval import noise, save, write
 
 import chiasm
@@ -69,7 +70,7 @@ class TestLangChain:
         assert np.array_equal(row, embedder.embed_image(WIDE))
 
     def test_chat(self, seeing):
-        from langchain_core.messages import HumanMessage, ToolMessage
+        from langchain_core.messages import ChatMessage, HumanMessage
 
         from chiasm.rag.langchain import ChatChiasm
 
@@ -83,8 +84,8 @@ class TestLangChain:
         assert out.content == want.text
         assert out.usage_metadata["output_tokens"] == want.usage.completion_tokens
         assert "".join(piece.content for piece in chat.stream([message])) == want.text
-        with pytest.raises(chiasm.RequestError, match="type tool"):
-            chat.invoke([ToolMessage("x", tool_call_id="1")])
+        with pytest.raises(chiasm.RequestError, match="type chat"):
+            chat.invoke([ChatMessage("x", role="y")])
 
     def test_a_chain(self, index, seeing):
         from langchain_core.output_parsers import StrOutputParser
@@ -101,6 +102,8 @@ class TestLangChain:
             | StrOutputParser()
         )
         assert isinstance(chain.invoke("invoice March"), str)
+        script = EXAMPLES.parent / "retrieval" / "langchain_chain.py"
+        example(script, index.folder, MODELS / "smolvlm_2x2", "What does the invoice say?")
 
 
 class TestLlamaIndex:

@@ -8,15 +8,15 @@ from typing import Any, Union
 
 import chiasm
 from chiasm._boxes import check_family
+from chiasm._model import CAPTION
 from chiasm._options import utf8
 from chiasm._progress import progress
+from chiasm._video import is_video
 from chiasm.cli import options as o
 from chiasm.cli.output import json_line, output, printable, stripped
 from chiasm.errors import MediaError, RequestError
 
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-_VIDEOS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".flv", ".wmv"}
-_VIDEOS |= {".ogv", ".3gp"}
 _BATCH = 8
 """Pictures that run together: enough to share the reading of the weights, few enough that a first
 answer comes soon."""
@@ -81,10 +81,6 @@ def run(
                 to.flush()
 
 
-def is_video(name: str) -> bool:
-    return pathlib.Path(name).suffix.lower() in _VIDEOS
-
-
 def picture_files(names: list[str]) -> Iterator[str]:
     """The files that are named, and the pictures in the folders that are."""
     for name in names:
@@ -116,7 +112,7 @@ def _place_lines(places: dict[str, Any]) -> Iterator[str]:
 
 
 def _words(question: str | None) -> str:
-    return "Describe this image." if question is None else question
+    return CAPTION if question is None else question
 
 
 def _named(medium: Medium | None) -> dict[str, str]:

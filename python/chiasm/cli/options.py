@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pathlib
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from chiasm.rag import Index
 
 ModelName = Annotated[
     str | None,
@@ -84,6 +87,16 @@ def load(
         )
     model.adapter = adapter or next(iter(named), None)
     return model
+
+
+def open_index(folder: str, threads: int | None, offline: bool) -> Index:
+    """An index with its table opened and its models loaded: the first search waits for neither."""
+    from chiasm.rag import Index
+
+    index = Index(folder, threads=threads, offline=offline, progress=True)
+    next(index.items(columns=["id"]), None)
+    assert index.embedders is not None
+    return index
 
 
 def adapters(lora: list[str] | None) -> dict[str, str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from chiasm._extras import missing
 from chiasm.cli import options as o
 from chiasm.errors import RequestError
-
-if TYPE_CHECKING:
-    from chiasm.rag import Index
 
 _MB = 1_000_000
 
@@ -93,9 +91,7 @@ def serve(
         from chiasm.server.run import serve as run
         from chiasm.server.settings import Models, Settings
     except ImportError as e:
-        raise RequestError(
-            f"chiasm serve needs the package {e.name}; pip install 'chiasm[serve]'"
-        ) from e
+        raise RequestError(str(missing("chiasm serve", e, "serve"))) from e
 
     settings = Settings(
         host=host,
@@ -128,7 +124,7 @@ def serve(
         **limits,
     )
     hears = None if speech is None else load(speech, **shared, **limits)
-    index = None if db is None else _index(db, threads, offline)
+    index = None if db is None else o.open_index(db, threads, offline)
     embeds = None
     if embedder is not None or model is None:
         embeds = load_embedder(embedder, max_image_pixels=limits["max_image_pixels"], **shared)
@@ -139,13 +135,3 @@ def serve(
     else:
         models = Models(chat=chat, embedder=embeds, speech=hears, index=index, chat_name=name)
     run(models, settings)
-
-
-def _index(folder: str, threads: int | None, offline: bool) -> Index:
-    """An index with its table opened and its models loaded: the first search waits for neither."""
-    from chiasm.rag import Index
-
-    index = Index(folder, threads=threads, offline=offline, progress=True)
-    next(index.items(columns=["id"]), None)
-    assert index.embedders is not None
-    return index

@@ -13,7 +13,8 @@ from typing import Any
 
 import chiasm
 from chiasm import _chiasm, _hub
-from chiasm.cli.answer import is_video, picture_files
+from chiasm._video import is_video
+from chiasm.cli.answer import picture_files
 from chiasm.cli.output import bytes_text, json_line, printable, table
 
 _PACKAGES = ("numpy", "jinja2", "typer", "rich", "huggingface_hub", "pillow")

@@ -8,31 +8,40 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
-
-from llama_index.core.base.llms.types import (
-    ChatMessage,
-    ChatResponse,
-    ChatResponseGen,
-    CompletionResponse,
-    CompletionResponseGen,
-    ImageBlock,
-    LLMMetadata,
-    MessageRole,
-    TextBlock,
-)
-from llama_index.core.embeddings import MultiModalEmbedding
-from llama_index.core.llms import CustomLLM
-from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
-from llama_index.core.retrievers import BaseRetriever
-from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
-from pydantic import Field, PrivateAttr
+from typing import Any, TypeVar
 
 from chiasm._embedder import Embedder
+from chiasm._extras import missing
 from chiasm._model import Model
+from chiasm._stream import Stream
+from chiasm._structured import closed
 from chiasm.errors import RequestError
 from chiasm.rag._index import Index
 from chiasm.rag._retriever import Retriever
+
+try:
+    from llama_index.core.base.llms.types import (
+        AudioBlock,
+        ChatMessage,
+        ChatResponse,
+        ChatResponseGen,
+        CompletionResponse,
+        CompletionResponseGen,
+        ImageBlock,
+        LLMMetadata,
+        MessageRole,
+        TextBlock,
+    )
+    from llama_index.core.embeddings import MultiModalEmbedding
+    from llama_index.core.llms import CustomLLM
+    from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+    from llama_index.core.retrievers import BaseRetriever
+    from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
+    from pydantic import BaseModel, Field, PrivateAttr
+except ImportError as e:
+    raise missing("chiasm.rag.llama_index", e, "llama-index") from e
+
+_Form = TypeVar("_Form", bound=BaseModel)
 
 
 class IndexRetriever(BaseRetriever):  # type: ignore[misc]
@@ -85,7 +94,9 @@ class ChiasmEmbedding(MultiModalEmbedding):  # type: ignore[misc]
 
 
 class ChiasmLLM(CustomLLM):  # type: ignore[misc]
-    """A model that answers chats, with pictures where it sees, and continues prompts."""
+    """A model that answers chats, with pictures where it sees and sounds where it hears, and
+    continues prompts. `structured_predict` and `as_structured_llm` hold an answer to the form of a
+    pydantic class, with every model."""
 
     settings: dict[str, Any] = Field(default_factory=dict)
     """As for `Model.generate`: max_tokens, temperature, ..."""
@@ -123,6 +134,7 @@ class ChiasmLLM(CustomLLM):  # type: ignore[misc]
                 for piece in stream:
                     text += piece
                     yield ChatResponse(message=_said(text), delta=piece)
+                yield ChatResponse(message=_said(text), delta="", raw=_raw(stream))
 
         return pieces()
 
@@ -143,8 +155,46 @@ class ChiasmLLM(CustomLLM):  # type: ignore[misc]
                 for piece in stream:
                     text += piece
                     yield CompletionResponse(text=text, delta=piece)
+                yield CompletionResponse(text=text, delta="", raw=_raw(stream))
 
         return pieces()
+
+    async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
+        return await asyncio.to_thread(self.chat, messages, **kwargs)
+
+    async def acomplete(
+        self, prompt: str, formatted: bool = False, **kwargs: Any
+    ) -> CompletionResponse:
+        return await asyncio.to_thread(self.complete, prompt, formatted, **kwargs)
+
+    def structured_predict(
+        self,
+        output_cls: type[_Form],
+        prompt: Any,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> _Form:
+        """An answer of the form that `output_cls` has.
+
+        Raises:
+            pydantic.ValidationError: `max_tokens` cut it off, or it breaks a rule that is no part of
+                the class's JSON schema.
+        """
+        messages = self._get_messages(prompt, **prompt_args)
+        form = {"json_schema": closed(output_cls.model_json_schema())}
+        response = self.chat(messages, **(llm_kwargs or {}) | form)
+        return output_cls.model_validate_json(response.message.content or "")
+
+    async def astructured_predict(
+        self,
+        output_cls: type[_Form],
+        prompt: Any,
+        llm_kwargs: dict[str, Any] | None = None,
+        **prompt_args: Any,
+    ) -> _Form:
+        return await asyncio.to_thread(
+            lambda: self.structured_predict(output_cls, prompt, llm_kwargs, **prompt_args)
+        )
 
 
 def _row(vector: Any) -> list[float]:
@@ -156,20 +206,30 @@ def _said(text: str) -> ChatMessage:
     return ChatMessage(role=MessageRole.ASSISTANT, content=text)
 
 
+def _raw(stream: Stream) -> dict[str, Any] | None:
+    """What a stream's answer is besides its words."""
+    return None if stream.result is None else stream.result.as_dict()
+
+
 def _prompt(prompt: str, formatted: bool) -> Any:
     return prompt if formatted else [{"role": "user", "content": prompt}]
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
-    out = []
-    for message in messages:
-        content: list[dict[str, Any]] = []
-        for block in message.blocks:
-            if isinstance(block, TextBlock):
-                content.append({"type": "text", "text": block.text})
-            elif isinstance(block, ImageBlock):
-                content.append({"type": "image", "image": block.resolve_image().read()})
-            else:
-                raise RequestError(f"a {type(block).__name__}: expected words or a picture")
-        out.append({"role": str(message.role.value), "content": content})
-    return out
+    return [
+        {"role": str(message.role.value), "content": [_item(block) for block in message.blocks]}
+        for message in messages
+    ]
+
+
+def _item(block: Any) -> dict[str, Any]:
+    if isinstance(block, TextBlock):
+        return {"type": "text", "text": block.text}
+    # What stands behind a URL is not resolved: the blocks would fetch it.
+    if isinstance(block, ImageBlock):
+        picture = str(block.url) if block.url else block.resolve_image().read()
+        return {"type": "image", "image": picture}
+    if isinstance(block, AudioBlock):
+        sound = str(block.url) if block.url else block.resolve_audio().read()
+        return {"type": "audio", "audio": sound}
+    raise RequestError(f"a {type(block).__name__}: expected words, a picture or a sound")
