@@ -79,7 +79,10 @@ def convert(folder: pathlib.Path, source: pathlib.Path, build: pathlib.Path) -> 
 
 
 def encoder(folder: pathlib.Path) -> Any:
-    """Vision tower and connector as one torch module of a tile's pixels."""
+    """Vision tower and connector as one torch module of a whole tile's pixels.
+
+    The positions of a whole tile are 0, 1, 2, ...; how transformers finds them (bucketize, masked writes)
+    becomes a graph that onnxruntime refuses."""
     import torch
     import transformers
 
@@ -92,7 +95,11 @@ def encoder(folder: pathlib.Path) -> Any:
             self.tower, self.connector = inner.vision_model, inner.connector
 
         def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-            return self.connector(self.tower(pixel_values=pixels).last_hidden_state)
+            embeddings = self.tower.embeddings
+            patches = embeddings.patch_embedding(pixels).flatten(2).transpose(1, 2)
+            rows = patches + embeddings.position_embedding.weight
+            seen = self.tower.encoder(inputs_embeds=rows, attention_mask=None).last_hidden_state
+            return self.connector(self.tower.post_layernorm(seen))
 
     return Encoder()
 
