@@ -60,7 +60,11 @@ Ffmpeg load() {
   find(avformat, "avformat_version", f.avformat_version);
   find(avformat, "av_find_best_stream", f.av_find_best_stream);
   find(avformat, "av_read_frame", f.av_read_frame);
+#if CHIASM_FFMPEG_CODED_SIDE_DATA
+  find(avcodec, "av_packet_side_data_get", f.av_packet_side_data_get);
+#else
   find(avformat, "av_stream_get_side_data", f.av_stream_get_side_data);
+#endif
   find(avformat, "avio_alloc_context", f.avio_alloc_context);
   find(avformat, "avio_context_free", f.avio_context_free);
   find(swscale, "sws_getContext", f.sws_getContext);
@@ -79,6 +83,22 @@ Ffmpeg load() {
 const Ffmpeg& ffmpeg() {
   static const Ffmpeg loaded = load();  // tried anew after a failure
   return loaded;
+}
+
+const std::int32_t* display_matrix(const AVStream& stream) {
+  const std::uint8_t* data = nullptr;
+  std::size_t size = 0;
+#if CHIASM_FFMPEG_CODED_SIDE_DATA
+  const AVCodecParameters& codec = *stream.codecpar;
+  if (const AVPacketSideData* found = ffmpeg().av_packet_side_data_get(
+          codec.coded_side_data, codec.nb_coded_side_data, AV_PKT_DATA_DISPLAYMATRIX)) {
+    data = found->data;
+    size = found->size;
+  }
+#else
+  data = ffmpeg().av_stream_get_side_data(&stream, AV_PKT_DATA_DISPLAYMATRIX, &size);
+#endif
+  return size < 9 * sizeof(std::int32_t) ? nullptr : reinterpret_cast<const std::int32_t*>(data);
 }
 
 std::string ffmpeg_error(int code) {

@@ -9,8 +9,13 @@ extern "C" {
 #include <libswscale/swscale.h>
 }
 
+#include <cstdint>
 #include <memory>
 #include <string>
+
+/// FFmpeg 6.1 moved what a stream says about all its packets to its codec parameters; 8 has no
+/// other way.
+#define CHIASM_FFMPEG_CODED_SIDE_DATA (LIBAVCODEC_VERSION_INT >= AV_VERSION_INT(60, 30, 100))
 
 namespace chiasm::vision {
 
@@ -40,6 +45,9 @@ struct Ffmpeg {
   decltype(&::avcodec_flush_buffers) avcodec_flush_buffers = nullptr;
   decltype(&::avcodec_version) avcodec_version = nullptr;
   decltype(&::avcodec_get_name) avcodec_get_name = nullptr;
+#if CHIASM_FFMPEG_CODED_SIDE_DATA
+  decltype(&::av_packet_side_data_get) av_packet_side_data_get = nullptr;
+#endif
   // libavformat
   decltype(&::avformat_alloc_context) avformat_alloc_context = nullptr;
   decltype(&::avformat_open_input) avformat_open_input = nullptr;
@@ -49,7 +57,9 @@ struct Ffmpeg {
   decltype(&::avformat_version) avformat_version = nullptr;
   decltype(&::av_find_best_stream) av_find_best_stream = nullptr;
   decltype(&::av_read_frame) av_read_frame = nullptr;
+#if !CHIASM_FFMPEG_CODED_SIDE_DATA
   decltype(&::av_stream_get_side_data) av_stream_get_side_data = nullptr;
+#endif
   decltype(&::avio_alloc_context) avio_alloc_context = nullptr;
   decltype(&::avio_context_free) avio_context_free = nullptr;
   // libswscale
@@ -65,6 +75,9 @@ struct Ffmpeg {
 /// Opens the libraries whose headers this build has seen, once, and makes them silent. DeviceError
 /// naming the one that is missing and what to install.
 const Ffmpeg& ffmpeg();
+
+/// How a stream is to be turned and mirrored for display, 9 numbers; null where it does not say.
+const std::int32_t* display_matrix(const AVStream& stream);
 
 /// FFmpeg's words for an error code.
 std::string ffmpeg_error(int code);

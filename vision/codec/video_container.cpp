@@ -139,12 +139,9 @@ void VideoContainer::index(const VideoLimits& limits) {
 }
 
 int VideoContainer::rotation() const {
-  size_t size = 0;
-  const std::uint8_t* matrix =
-      ffmpeg().av_stream_get_side_data(stream_, AV_PKT_DATA_DISPLAYMATRIX, &size);
-  if (matrix == nullptr || size < 9 * sizeof(std::int32_t)) return 0;
-  const double degrees =
-      -ffmpeg().av_display_rotation_get(reinterpret_cast<const std::int32_t*>(matrix));
+  const std::int32_t* matrix = display_matrix(*stream_);
+  if (matrix == nullptr) return 0;
+  const double degrees = -ffmpeg().av_display_rotation_get(matrix);
   if (!std::isfinite(degrees)) return 0;
   return (int(std::lround(degrees / 90)) % 4 + 4) % 4 * 90;
 }
