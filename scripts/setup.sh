@@ -13,7 +13,7 @@ case "${1:-}" in
   "") ;;
   --speech) packages+=(espeak-ng) ;;
   --developer)
-    packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang libclang-rt-14-dev clang-format
+    packages+=(libgtest-dev libgmock-dev libbenchmark-dev clang libclang-rt-dev clang-format
       clang-tidy g++-aarch64-linux-gnu qemu-user chromium)
     ;;
   *)
