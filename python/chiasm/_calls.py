@@ -4,6 +4,7 @@ and the calls in it."""
 from __future__ import annotations
 
 import json
+import secrets
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -86,6 +87,39 @@ class Tools:
             return 0
         assert self._style is not None
         return may_begin(self._style, text)
+
+
+def knows_tools(model: Model) -> bool:
+    """Whether the model can be left to decide when to call a tool."""
+    template = model._template
+    return template is not None and template.takes_tools and style_of(template.source) is not None
+
+
+def asked(model: Model, settings: dict[str, Any]) -> tuple[Tools, dict[str, Any]]:
+    """The tools of a call, and its settings for `Model.generate`.
+
+    Args:
+        settings: Those of `Model.generate`, `tools` and `tool_choice`: "auto" or nothing, "none",
+            "required" ("any", True), a tool's name, or OpenAI's object with one.
+    """
+    rest = dict(settings)
+    given, choice = rest.pop("tools", None) or [], rest.pop("tool_choice", None)
+    if isinstance(choice, dict):
+        choice = choice.get("function", {}).get("name")
+    if not choice or choice in ("auto", "none"):
+        tools = Tools(model, given, choice or "auto")
+    elif choice in (True, "any", "required"):
+        tools = Tools(model, given, "required")
+    else:
+        tools = Tools(model, given, name=choice)
+    if tools.schema is not None:
+        rest["json_schema"] = tools.schema
+    return tools, rest | {"tools": tools.shown}
+
+
+def new_id() -> str:
+    """What a call is known by, in the shape of OpenAI's."""
+    return f"call_{secrets.token_hex(12)}"
 
 
 class Reader:

@@ -8,7 +8,7 @@ import pathlib
 from typing import Literal
 
 import pytest
-from friends import DOG, example
+from friends import DOG, HERMES, SAID, example
 
 import chiasm
 
@@ -108,16 +108,10 @@ def test_forced_calls_and_forms(chat):
     assert chat.bind_tools([weather], tool_choice="none").invoke("Weather?").content == plain
 
 
-HERMES = """{% for t in tools or [] %}{{ t | tojson }}{% endfor %}
-{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}
-</tool_call>{% endfor %}{% endfor %}"""
-
-
 def test_calls_that_a_model_writes_on_its_own(chat, model, monkeypatch):
     """The model is held to what one trained for it would say."""
     monkeypatch.setattr(model, "_template", ChatTemplate(HERMES))
-    said = 'Let me see. <tool_call>{"name": "weather", "arguments": {"city": "Bern"}}</tool_call>'
-    bound = chat.bind_tools([weather]).bind(choices=[said], max_tokens=100)
+    bound = chat.bind_tools([weather]).bind(choices=[SAID], max_tokens=100)
     asked = bound.invoke("Weather?")
     assert asked.content.strip() == "Let me see."
     assert asked.tool_calls[0]["args"] == {"city": "Bern"}

@@ -7,11 +7,12 @@ from typing import Literal
 
 import pytest
 from conftest import MODELS
-from friends import CAT, DOG, SCENE, example
+from friends import CAT, DOG, HERMES, SAID, SCENE, example
 
 import chiasm
 
 pytest.importorskip("llama_index.core", reason='pip install "chiasm[llama-index]"')
+from llama_index.core.agent.workflow import FunctionAgent  # noqa: E402
 from llama_index.core.base.llms.types import (  # noqa: E402
     AudioBlock,
     ChatMessage,
@@ -19,10 +20,14 @@ from llama_index.core.base.llms.types import (  # noqa: E402
     TextBlock,
 )
 from llama_index.core.prompts import PromptTemplate  # noqa: E402
+from llama_index.core.tools import FunctionTool  # noqa: E402
 from pydantic import BaseModel  # noqa: E402
 
+from chiasm._templates import ChatTemplate  # noqa: E402
 from chiasm.rag.llama_index import ChiasmLLM  # noqa: E402
 
+# Its agents look at every attribute of a model, pydantic's deprecated ones too.
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 QUESTION = "What is in this picture?"
 
 
@@ -75,6 +80,51 @@ def test_sounds_are_heard(tmp_path):
     want = hears.generate([{"role": "user", "content": items}], max_tokens=4).text
     message = ChatMessage(role="user", blocks=[AudioBlock(path=wave), TextBlock(text="What?")])
     assert ChiasmLLM(hears, max_tokens=4).chat([message]).message.content == want
+
+
+def weather(city: Literal["Bern", "Rom"]) -> str:
+    """Tell the weather."""
+    return f"Sun in {city}"
+
+
+def test_forced_calls(llm):
+    tool = FunctionTool.from_defaults(weather)
+    for how in ({"tool_required": True}, {"tool_choice": "weather"}):
+        response = llm.chat_with_tools([tool], "Weather?", **how, max_tokens=64)
+        (call,) = llm.get_tool_calls_from_response(response)
+        assert call.tool_name == "weather" and call.tool_kwargs["city"] in ("Bern", "Rom")
+        assert call.tool_id.startswith("call_") and not response.message.content
+    *_, last = llm.stream_chat_with_tools([tool], "Weather?", tool_required=True, max_tokens=64)
+    (again,) = llm.get_tool_calls_from_response(last)
+    assert again.tool_kwargs == call.tool_kwargs and last.raw["finish_reason"] == "stop"
+    assert not llm.metadata.is_function_calling_model, "it cannot be left to decide"
+    with pytest.raises(chiasm.RequestError, match="knows no tools"):
+        llm.chat_with_tools([tool], "Weather?")
+
+
+def test_an_agent_and_calls_that_a_model_writes_on_its_own(llm, model, monkeypatch):
+    monkeypatch.setattr(model, "_template", ChatTemplate(HERMES))
+    assert llm.metadata.is_function_calling_model
+    tool = FunctionTool.from_defaults(weather, return_direct=True)
+    settings = {"choices": [SAID], "max_tokens": 100}
+    response = llm.chat_with_tools([tool], "Weather?", **settings)
+    assert response.message.content.strip() == "Let me see."
+    (call,) = llm.get_tool_calls_from_response(response)
+    assert call.tool_kwargs == {"city": "Bern"}
+    history = [ChatMessage(role="user", content="Weather?"), response.message]
+    told = {"tool_call_id": call.tool_id}
+    history.append(ChatMessage(role="tool", content="Sun", additional_kwargs=told))
+    shown = llm.chat(history).raw["usage"]["prompt_tokens"]
+    assert shown > llm.chat(history[:1]).raw["usage"]["prompt_tokens"]
+
+    llm = ChiasmLLM(model, **settings)
+    for streaming in (False, True):
+        agent = FunctionAgent(tools=[tool], llm=llm, streaming=streaming)
+
+        async def run(agent=agent):
+            return str(await agent.run("Weather?"))
+
+        assert asyncio.run(run()) == "Sun in Bern"
 
 
 def test_nothing_is_fetched(llm):

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
@@ -20,6 +21,16 @@ from chiasm.cli import main as command  # noqa: E402
 from chiasm.mcp import create_server  # noqa: E402
 
 COMMAND = [sys.executable, "-m", "chiasm", "mcp"]
+START = {
+    "jsonrpc": "2.0",
+    "id": 0,
+    "method": "initialize",
+    "params": {
+        "protocolVersion": "2025-06-18",
+        "capabilities": {},
+        "clientInfo": {"name": "test", "version": "1"},
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -199,17 +210,7 @@ def test_nothing_but_the_protocol_on_standard_output(folder):
     """Also where the input is none, and at its end the server ends."""
     lines = ["no JSON", "{}", '{"jsonrpc": "2.0", "id": 1, "method": "no/such"}', "[" * 10_000]
     ping = {"jsonrpc": "2.0", "id": 2, "method": "ping"}
-    start = {
-        "jsonrpc": "2.0",
-        "id": 0,
-        "method": "initialize",
-        "params": {
-            "protocolVersion": "2025-06-18",
-            "capabilities": {},
-            "clientInfo": {"name": "test", "version": "1"},
-        },
-    }
-    sent = "\n".join([json.dumps(start), *lines, json.dumps(ping), ""])
+    sent = "\n".join([json.dumps(START), *lines, json.dumps(ping), ""])
     done = subprocess.run(
         [*COMMAND, "--folder", folder], input=sent, capture_output=True, text=True, timeout=60
     )
@@ -217,6 +218,22 @@ def test_nothing_but_the_protocol_on_standard_output(folder):
     replies = {reply.get("id"): reply for reply in map(json.loads, done.stdout.splitlines())}
     assert replies[0]["result"]["serverInfo"]["name"] == "chiasm"
     assert all(reply["jsonrpc"] == "2.0" for reply in replies.values())
+
+
+def test_ctrl_c_ends_a_server_that_waits(folder):
+    with subprocess.Popen(
+        [*COMMAND, "--folder", folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        server.stdin.write(json.dumps(START) + "\n")
+        server.stdin.flush()
+        assert json.loads(server.stdout.readline())["id"] == 0
+        server.send_signal(signal.SIGINT)
+        assert server.wait(30) == 130
+        assert server.stderr.read() == "chiasm: error: interrupted\n"
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import urllib.request
 import numpy as np
 import openai
 import pytest
-from conftest import MODELS, PICTURES, golden
+from conftest import MODELS, PICTURES
+from friends import HERMES, SAID
 from serving import serving
 
 import chiasm
@@ -361,9 +362,6 @@ WEATHER = {
     },
 }
 CLOCK = {"type": "function", "function": {"name": "clock"}}
-HERMES = """{% for t in tools or [] %}{{ t | tojson }}{% endfor %}
-{% for m in messages %}{{ m.content }}{% for c in m.tool_calls or [] %}<tool_call>{{ c.function | tojson }}
-</tool_call>{% endfor %}{% endfor %}"""
 
 
 def test_forced_calls_of_tools(client):
@@ -385,12 +383,11 @@ def test_calls_that_a_model_writes_on_its_own(server, client, model, monkeypatch
     from chiasm._templates import ChatTemplate
 
     monkeypatch.setattr(model, "_template", ChatTemplate(HERMES))
-    said = 'Let me see. <tool_call>{"name": "weather", "arguments": {"city": "Bern"}}</tool_call>'
     options = model._options
     monkeypatch.setattr(
         model,
         "_options",
-        lambda **settings: options(**settings | {"json_schema": None, "choices": [said]}),
+        lambda **settings: options(**settings | {"json_schema": None, "choices": [SAID]}),
     )
     tools = [WEATHER, CLOCK]
     got = ask(client, tools=tools)
@@ -402,8 +399,8 @@ def test_calls_that_a_model_writes_on_its_own(server, client, model, monkeypatch
         text += chunk.choices[0].delta.content or ""
         calls += chunk.choices[0].delta.tool_calls or []
     assert text == "Let me see." and [c.function.name for c in calls] == ["weather"]
-    assert ask(client, tools=[CLOCK]).choices[0].message.content == said, "no tool that is there"
-    assert ask(client, tools=tools, tool_choice="none").choices[0].message.content == said
+    assert ask(client, tools=[CLOCK]).choices[0].message.content == SAID, "no tool that is there"
+    assert ask(client, tools=tools, tool_choice="none").choices[0].message.content == SAID
     history = [
         {"role": "user", "content": "Weather?"},
         got.choices[0].message.model_dump(exclude_none=True),

@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _fill_closed_streams()
     try:
         if argv == ["--version"]:  # at once, without what the commands need
-            with _ctrl_c_leaves():
+            with ctrl_c_leaves():
                 from chiasm._chiasm import __version__
 
             print(f"chiasm {__version__}")
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    with _ctrl_c_leaves():
+    with ctrl_c_leaves():
         from chiasm.cli.app import command
         from chiasm.errors import Error
 
@@ -65,7 +65,7 @@ def _run(argv: list[str]) -> int:
 
 
 @contextlib.contextmanager
-def _ctrl_c_leaves() -> Iterator[None]:
+def ctrl_c_leaves() -> Iterator[None]:
     """Inside, Ctrl-C ends the process at once: raised in the midst of an import it would show as a
     traceback of whatever was being loaded. A SIGINT that the caller wants ignored stays so."""
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from chiasm.cli import ctrl_c_leaves
 from chiasm.cli import options as o
 from chiasm.errors import RequestError
 
@@ -54,4 +55,6 @@ def mcp(
         ),
     )
     index = None if db is None else o.open_index(db, threads, offline)
-    create_server(loaded, folder or ["."], index=index).run("stdio")
+    server = create_server(loaded, folder or ["."], index=index)
+    with ctrl_c_leaves():  # else a thread that waits for input would hold the process
+        server.run("stdio")

@@ -11,11 +11,10 @@
 from __future__ import annotations
 
 import json
-import secrets
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from chiasm._calls import Reader, Tools
+from chiasm._calls import Reader, Tools, asked, new_id
 from chiasm._embedder import Embedder
 from chiasm._extras import missing
 from chiasm._model import Model
@@ -137,12 +136,12 @@ class ChatChiasm(BaseChatModel):  # type: ignore[misc]
         **kwargs: Any,
     ) -> ChatResult:
         tools, settings = self._asked(stop, kwargs)
-        out = self.model.generate(_messages(messages), tools=tools.shown, **settings)
+        out = self.model.generate(_messages(messages), **settings)
         words, calls = tools.read(out)
         message = AIMessage(
             content=words,
             tool_calls=[
-                {"name": call.name, "args": json.loads(call.arguments), "id": _new_id()}
+                {"name": call.name, "args": json.loads(call.arguments), "id": new_id()}
                 for call in calls
             ],
             **self._told(out, calls),
@@ -159,8 +158,7 @@ class ChatChiasm(BaseChatModel):  # type: ignore[misc]
         """Words as they come; calls, usage and why it ended with the last of them."""
         tools, settings = self._asked(stop, kwargs)
         reader = Reader(tools)
-        request = _messages(messages)
-        with self.model.stream(request, tools=tools.shown, **settings) as pieces:
+        with self.model.stream(_messages(messages), **settings) as pieces:
             for piece in pieces:
                 if words := reader.push(piece):
                     yield _chunk(run_manager, AIMessageChunk(content=words))
@@ -168,7 +166,7 @@ class ChatChiasm(BaseChatModel):  # type: ignore[misc]
         assert out is not None
         words, calls = reader.end(out)
         chunks = [
-            {"name": call.name, "args": call.arguments, "id": _new_id(), "index": i}
+            {"name": call.name, "args": call.arguments, "id": new_id(), "index": i}
             for i, call in enumerate(calls)
         ]
         told = self._told(out, calls)
@@ -178,12 +176,7 @@ class ChatChiasm(BaseChatModel):  # type: ignore[misc]
         self, stop: list[str] | None, others: dict[str, Any]
     ) -> tuple[Tools, dict[str, Any]]:
         """The tools of a call, and its settings."""
-        settings = {**self.settings, **others, **({"stop": stop} if stop else {})}
-        choice = settings.pop("tool_choice", None)
-        tools = Tools(self.model, settings.pop("tools", None) or [], **_choice(choice))
-        if tools.schema is not None:
-            settings["json_schema"] = tools.schema
-        return tools, settings
+        return asked(self.model, {**self.settings, **others, **({"stop": stop} if stop else {})})
 
     def _told(self, out: Result, calls: list[Call]) -> dict[str, Any]:
         """What a message says besides its words and calls."""
@@ -209,21 +202,6 @@ def _chunk(
     if run_manager is not None:
         run_manager.on_llm_new_token(message.content, chunk=chunk)
     return chunk
-
-
-def _new_id() -> str:
-    return f"call_{secrets.token_hex(12)}"
-
-
-def _choice(value: Any) -> dict[str, Any]:
-    """What `Tools` takes, of each way in which LangChain says it."""
-    if isinstance(value, dict):
-        value = value.get("function", {}).get("name")
-    if value in (None, False, "auto", "none"):
-        return {"choice": value or "auto"}
-    if value in (True, "any", "required"):
-        return {"choice": "required"}
-    return {"name": value}
 
 
 def _messages(messages: list[BaseMessage]) -> list[dict[str, Any]]:

@@ -8,13 +8,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncIterator
 from typing import Any, TypeVar
 
+from chiasm._calls import Reader, asked, knows_tools, new_id
 from chiasm._embedder import Embedder
 from chiasm._extras import missing
 from chiasm._model import Model
 from chiasm._stream import Stream
 from chiasm._structured import closed
+from chiasm._tools import Call
 from chiasm.errors import RequestError
 from chiasm.rag._index import Index
 from chiasm.rag._retriever import Retriever
@@ -24,6 +28,7 @@ try:
         AudioBlock,
         ChatMessage,
         ChatResponse,
+        ChatResponseAsyncGen,
         ChatResponseGen,
         CompletionResponse,
         CompletionResponseGen,
@@ -31,10 +36,13 @@ try:
         LLMMetadata,
         MessageRole,
         TextBlock,
+        ToolCallBlock,
     )
     from llama_index.core.embeddings import MultiModalEmbedding
     from llama_index.core.llms import CustomLLM
     from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
+    from llama_index.core.llms.function_calling import FunctionCallingLLM
+    from llama_index.core.llms.llm import ToolSelection
     from llama_index.core.retrievers import BaseRetriever
     from llama_index.core.schema import NodeWithScore, QueryBundle, TextNode
     from pydantic import BaseModel, Field, PrivateAttr
@@ -93,10 +101,14 @@ class ChiasmEmbedding(MultiModalEmbedding):  # type: ignore[misc]
         return await asyncio.to_thread(self._get_image_embedding, img_file_path)
 
 
-class ChiasmLLM(CustomLLM):  # type: ignore[misc]
+class ChiasmLLM(CustomLLM, FunctionCallingLLM):  # type: ignore[misc]
     """A model that answers chats, with pictures where it sees and sounds where it hears, and
-    continues prompts. `structured_predict` and `as_structured_llm` hold an answer to the form of a
-    pydantic class, with every model."""
+    continues prompts.
+
+    `structured_predict` and `as_structured_llm` hold an answer to the form of a pydantic class, with
+    every model. `chat_with_tools` works with models whose chat templates know tools, and with
+    `tool_required=True` or `tool_choice=NAME` with every model.
+    """
 
     settings: dict[str, Any] = Field(default_factory=dict)
     """As for `Model.generate`: max_tokens, temperature, ..."""
@@ -116,25 +128,33 @@ class ChiasmLLM(CustomLLM):  # type: ignore[misc]
             context_window=self._model.info.max_context,
             num_output=self.settings.get("max_tokens", 128),
             is_chat_model=True,
+            is_function_calling_model=knows_tools(self._model),
             model_name=self._model.info.path,
         )
 
     @llm_chat_callback()  # type: ignore[untyped-decorator]
     def chat(self, messages: Any, **kwargs: Any) -> ChatResponse:
-        out = self._model.generate(_messages(messages), **{**self.settings, **kwargs})
-        return ChatResponse(message=_said(out.text), raw=out.as_dict())
+        tools, settings = asked(self._model, {**self.settings, **kwargs})
+        out = self._model.generate(_messages(messages), **settings)
+        return ChatResponse(message=_said(*tools.read(out)), raw=out.as_dict())
 
     @llm_chat_callback()  # type: ignore[untyped-decorator]
     def stream_chat(self, messages: Any, **kwargs: Any) -> ChatResponseGen:
+        """Words as they come; calls and usage with the last of them."""
         request = _messages(messages)
+        tools, settings = asked(self._model, {**self.settings, **kwargs})
 
         def pieces() -> ChatResponseGen:
-            text = ""
-            with self._model.stream(request, **{**self.settings, **kwargs}) as stream:
+            text, reader = "", Reader(tools)
+            with self._model.stream(request, **settings) as stream:
                 for piece in stream:
-                    text += piece
-                    yield ChatResponse(message=_said(text), delta=piece)
-                yield ChatResponse(message=_said(text), delta="", raw=_raw(stream))
+                    if words := reader.push(piece):
+                        text += words
+                        yield ChatResponse(message=_said(text), delta=words)
+                out = stream.result
+            assert out is not None
+            words, calls = reader.end(out)
+            yield ChatResponse(message=_said(text + words, calls), delta=words, raw=out.as_dict())
 
         return pieces()
 
@@ -162,10 +182,46 @@ class ChiasmLLM(CustomLLM):  # type: ignore[misc]
     async def achat(self, messages: Any, **kwargs: Any) -> ChatResponse:
         return await asyncio.to_thread(self.chat, messages, **kwargs)
 
+    async def astream_chat(self, messages: Any, **kwargs: Any) -> ChatResponseAsyncGen:
+        return _each(self.stream_chat(messages, **kwargs))
+
     async def acomplete(
         self, prompt: str, formatted: bool = False, **kwargs: Any
     ) -> CompletionResponse:
         return await asyncio.to_thread(self.complete, prompt, formatted, **kwargs)
+
+    def _prepare_chat_with_tools(
+        self,
+        tools: Any,
+        user_msg: Any = None,
+        chat_history: Any = None,
+        verbose: bool = False,
+        allow_parallel_tool_calls: bool = False,
+        tool_required: bool = False,
+        tool_choice: Any = None,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        if isinstance(user_msg, str):
+            user_msg = ChatMessage(role=MessageRole.USER, content=user_msg)
+        return {
+            "messages": [*(chat_history or []), *([user_msg] if user_msg else [])],
+            "tools": [tool.metadata.to_openai_tool(skip_length_check=True) for tool in tools],
+            "tool_choice": tool_choice or tool_required,
+            **kwargs,
+        }
+
+    def get_tool_calls_from_response(
+        self, response: ChatResponse, error_on_no_tool_call: bool = True, **kwargs: Any
+    ) -> list[ToolSelection]:
+        calls = [b for b in response.message.blocks if isinstance(b, ToolCallBlock)]
+        if error_on_no_tool_call and not calls:
+            raise ValueError("the answer calls no tool")
+        return [
+            ToolSelection(
+                tool_id=call.tool_call_id, tool_name=call.tool_name, tool_kwargs=call.tool_kwargs
+            )
+            for call in calls
+        ]
 
     def structured_predict(
         self,
@@ -202,8 +258,21 @@ def _row(vector: Any) -> list[float]:
     return row
 
 
-def _said(text: str) -> ChatMessage:
-    return ChatMessage(role=MessageRole.ASSISTANT, content=text)
+async def _each(pieces: ChatResponseGen) -> AsyncIterator[ChatResponse]:
+    """The same, without holding up the loop while the model works."""
+    while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+        yield piece
+
+
+def _said(text: str, calls: list[Call] = []) -> ChatMessage:  # never written to
+    blocks: list[Any] = [TextBlock(text=text)] if text or not calls else []
+    blocks += [
+        ToolCallBlock(
+            tool_call_id=new_id(), tool_name=call.name, tool_kwargs=json.loads(call.arguments)
+        )
+        for call in calls
+    ]
+    return ChatMessage(role=MessageRole.ASSISTANT, blocks=blocks)
 
 
 def _raw(stream: Stream) -> dict[str, Any] | None:
@@ -216,10 +285,25 @@ def _prompt(prompt: str, formatted: bool) -> Any:
 
 
 def _messages(messages: Any) -> list[dict[str, Any]]:
-    return [
-        {"role": str(message.role.value), "content": [_item(block) for block in message.blocks]}
-        for message in messages
-    ]
+    return [_message(message) for message in messages]
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    calls = [block for block in message.blocks if isinstance(block, ToolCallBlock)]
+    items = [_item(block) for block in message.blocks if not isinstance(block, ToolCallBlock)]
+    out: dict[str, Any] = {"role": str(message.role.value), "content": items or ""}
+    if "tool_call_id" in message.additional_kwargs:
+        out["tool_call_id"] = message.additional_kwargs["tool_call_id"]
+    if calls:
+        out["tool_calls"] = [
+            {
+                "type": "function",
+                "id": call.tool_call_id,
+                "function": {"name": call.tool_name, "arguments": call.tool_kwargs},
+            }
+            for call in calls
+        ]
+    return out
 
 
 def _item(block: Any) -> dict[str, Any]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any
 
 from chiasm import _calls
-from chiasm._calls import Tools
+from chiasm._calls import Tools, new_id
 from chiasm._model import Model
 from chiasm._tools import Call
 from chiasm.errors import RequestError
@@ -48,7 +47,7 @@ def listed(calls: list[Call], indexed: bool = False) -> list[dict[str, Any]]:
     return [
         ({"index": i} if indexed else {})
         | {
-            "id": f"call_{secrets.token_hex(12)}",
+            "id": new_id(),
             "type": "function",
             "function": {"name": call.name, "arguments": call.arguments},
         }
