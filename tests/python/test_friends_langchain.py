@@ -79,6 +79,10 @@ def test_a_stream_ends_with_usage_and_reason(chat):
     assert joined.response_metadata == whole.response_metadata
     assert whole.response_metadata["finish_reason"] in ("stop", "length")
 
+    traced = chat._get_ls_params(temperature=0.5)
+    assert traced["ls_model_name"].endswith("chiasm-mini") and traced["ls_provider"] == "chiasm"
+    assert traced["ls_max_tokens"] == 64 and traced["ls_temperature"] == 0.5
+
     async def told():
         return "".join([piece.content async for piece in chat.astream(messages)])
 

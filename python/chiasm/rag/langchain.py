@@ -119,6 +119,12 @@ class ChatChiasm(BaseChatModel):  # type: ignore[misc]
     def _identifying_params(self) -> dict[str, Any]:
         return {"model": self.model.info.path, **self.settings}
 
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> Any:
+        """What traces say of a call."""
+        known = super()._get_ls_params(stop=stop, **{**self.settings, **kwargs})
+        known.setdefault("ls_model_name", self.model.info.path)
+        return known
+
     def bind_tools(self, tools: Sequence[Any], *, tool_choice: Any = None, **kwargs: Any) -> Any:
         """The same model with tools: functions, pydantic classes, LangChain's or OpenAI's tools.
 
