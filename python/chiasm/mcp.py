@@ -104,16 +104,19 @@ class Tools:
 
     async def _answer(self, picture: str, question: str, max_tokens: int) -> str:
         with _told():
-            place = self._place(picture)
-            item: dict[str, Any] = {"type": "image", "image": place}
-            if is_video(place):
-                item = {"type": "video", "video": Video(place)}
             words = {"type": "text", "text": question}
-            messages = [{"role": "user", "content": [item, words]}]
+            messages = [{"role": "user", "content": [self._item(picture), words]}]
             with self._model.stream(messages, max_tokens=max_tokens) as pieces:
                 return (await _in_thread(lambda: "".join(pieces))).strip()
 
+    def _item(self, picture: str) -> dict[str, Any]:
+        place = self._place(picture)
+        if not place.startswith("data:") and is_video(place):  # a real path begins with a slash
+            return {"type": "video", "video": Video(place)}
+        return {"type": "image", "image": place}
+
     def _place(self, picture: str) -> str:
+        """A data: URL as it is, or the real path of a file."""
         return picture if picture.startswith("data:") else self._folders.file(picture)
 
 

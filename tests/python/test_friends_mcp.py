@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+from conftest import GOLDEN, needs_ffmpeg
 from friends import CAT, DOG, QUIET, example
 from retrieval import save, write
 
@@ -120,6 +121,7 @@ def test_what_is_refused_is_a_result_and_the_server_goes_on(folder, model, tmp_p
         ({"picture": "notes.txt"}, "notes.txt"),
         ({"picture": "data:image/png;base64,????"}, "base64"),
         ({"picture": "data:"}, "comma"),
+        ({"picture": "data:,inside/clip.mp4"}, "image 1"),
         ({"picture": "dog.jpg", "max_tokens": 0}, "max_tokens"),
         ({"picture": "dog.jpg", "max_tokens": 10**9}, "context"),
         ({"picture": 3}, "picture"),
@@ -257,16 +259,17 @@ def test_a_call_that_is_given_up_leaves_the_batch(models, monkeypatch):
 
     random, streams = models("smolvlm_2x2"), []
     stream = random.stream
+    endless = {"max_tokens": 10**9, "context_overflow": "slide", "ignore_eos": True}
 
-    def watched(*arguments, **settings):
-        streams.append(stream(*arguments, **settings))
+    def watched(messages, **settings):
+        streams.append(stream(messages, **endless))
         return streams[-1]
 
     monkeypatch.setattr(random, "stream", watched)
 
     async def main():
         tools = Tools(random, Folders([pathlib.Path(DOG).parent]))
-        call = asyncio.create_task(tools.caption("dog.jpg", max_tokens=200))
+        call = asyncio.create_task(tools.caption("dog.jpg"))
         while not streams:
             await asyncio.sleep(0)
         call.cancel()
@@ -275,5 +278,20 @@ def test_a_call_that_is_given_up_leaves_the_batch(models, monkeypatch):
 
     asyncio.run(main())
     (given_up,) = streams
-    assert given_up.result is None, "it ran to its end"
+    assert given_up.result is None
     assert not given_up._thread.is_alive()
+
+
+@needs_ffmpeg
+def test_videos(models):
+    clip = GOLDEN / "video" / "clip.mp4"
+    random = models("smolvlm_2x2")
+    want = random.ask(chiasm.Video(str(clip)), "What happens?", max_tokens=4)
+
+    async def main():
+        async with mcp.Client(create_server(random, [clip.parent])) as client:
+            for name in ("clip.mp4", str(clip)):
+                question = {"picture": name, "question": "What happens?", "max_tokens": 4}
+                assert words(await client.call_tool("ask", question)) == want
+
+    asyncio.run(main())
