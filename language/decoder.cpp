@@ -217,7 +217,8 @@ void Decoder::add_positions(const Context& ctx, const DecoderBatch& batch,
 }
 
 void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
-                      Arena& host, TensorView<float> rows, const DeepRows* deep_rows) const {
+                      Arena& host, TensorView<float> rows, const DeepRows* deep_rows,
+                      AttentionWatch* watch) const {
   if (deep_rows != nullptr) check_deep(*deep_rows, rows);
   const Pass pass(ctx, host);
   Arena& arena = pass.arena();
@@ -226,7 +227,8 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
   if (deep_rows != nullptr) {
     deep.emplace(DeepRows{deep_rows->rows, staged(ctx, deep_rows->features, arena)});
   }
-  const DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
+  DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
+  batch.watch = watch;
   add_positions(ctx, batch, x);
   ctx.show("decoder.embed", x);
   for (std::size_t i = 0; i < layers_.size(); i++) {

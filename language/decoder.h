@@ -48,9 +48,11 @@ class Decoder {
   void embed(const Context& ctx, std::span<const std::int32_t> ids, TensorView<float> x) const;
   /// Runs the rows of all parts, one part below the other, through every layer: writes their keys
   /// and values, advances their states, and leaves in x the features after the last norm.
-  /// x: [rows of all parts, hidden]. ShapeError for parts or deep rows that do not fit.
+  /// x: [rows of all parts, hidden]. ShapeError for parts or deep rows that do not fit. `watch`
+  /// hears what the rows attend to (attention_watch.h), which changes nothing of the rest.
   void forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts, Arena& arena,
-               TensorView<float> x, const DeepRows* deep = nullptr) const;
+               TensorView<float> x, const DeepRows* deep = nullptr,
+               AttentionWatch* watch = nullptr) const;
   /// logits = features * head^T.  features: [rows, hidden]; logits: [rows, vocab].
   void logits(const Context& ctx, TensorView<const float> features, TensorView<float> out) const;
 

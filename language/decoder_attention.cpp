@@ -1,12 +1,14 @@
 #include "language/decoder_attention.h"
 
 #include "kernels/rope.h"
+#include "language/attention_watch.h"
 
 namespace chiasm::language {
 
 SelfAttention::SelfAttention(const Context& ctx, const DecoderConfig& c, std::int64_t index,
                              std::int64_t cached, const Weights& w, kernels::WeightFormat format)
-    : cached_(cached),
+    : index_(index),
+      cached_(cached),
       sliding_(c.layer[std::size_t(index)].sliding),
       turned_(!c.rope.inv_freq.empty() && c.layer[std::size_t(index)].turned),
       shape_{c.heads,
@@ -57,6 +59,9 @@ void SelfAttention::forward(const Context& ctx, const KvPages& pages, const Deco
   if (turned_) {
     kernels::rotate_half(ctx, q, heads, head_dim, reach.cosine, reach.sine);
     kernels::rotate_half(ctx, k, kv_heads, head_dim, reach.cosine, reach.sine);
+  }
+  if (batch.watch != nullptr) {
+    batch.watch->see(ctx, index_, shape_, q, k, reach.first_key, batch.last_key);
   }
 
   kernels::KeyValues kv;

@@ -20,7 +20,7 @@ class SelfAttention {
   std::size_t bytes() const;
 
  private:
-  std::int64_t cached_;
+  std::int64_t index_, cached_;
   bool sliding_, turned_;
   kernels::AttentionShape shape_;
   Norm norm_, q_norm_, k_norm_, out_norm_;

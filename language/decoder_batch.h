@@ -12,6 +12,7 @@
 
 namespace chiasm::language {
 
+struct AttentionWatch;
 struct CrossMemory;
 
 /// Consecutive rows of one sequence in a batch: a whole prompt, a chunk of one, or one new token.
@@ -56,6 +57,7 @@ struct DecoderBatch {
   Reach full, sliding;
   std::vector<const CrossMemory*> cross;  // [sequences]
   std::vector<std::span<float>> fixed;    // [sequences], where states have any
+  AttentionWatch* watch = nullptr;        // hears what the rows attend to; null: nobody asks
 
   /// Makes room in the states for the parts' rows. ShapeError for parts that do not agree with
   /// their number of rows. The angles lie in `arena`.

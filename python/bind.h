@@ -76,7 +76,10 @@ void bind_data(py::module_& m);
 void bind_audio_input(py::module_& m);
 void bind_video_input(py::module_& m);
 void bind_request(py::module_& m);
+void bind_tiles(py::module_& m);
 void bind_model(py::module_& m);
+/// Adds what models show of their inside.
+void bind_shown(py::class_<Model>& model);
 /// Adds what models of sound can do.
 void bind_speech(py::class_<Model>& model);
 /// Adds what models that see videos can do.

@@ -212,6 +212,7 @@ void bind_model(py::module_& m) {
           "What each token stands for in the midst of a text; nothing for structure tokens.")
       .def("stats", &Model::stats, "How busy the engine is, as of its last step.")
       .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
+  bind_shown(model);
   bind_speech(model);
   bind_video(model);
 }

@@ -8,6 +8,7 @@ PYBIND11_MODULE(_chiasm, m) {
   chiasm::python::bind_data(m);
   chiasm::python::bind_audio_input(m);
   chiasm::python::bind_request(m);
+  chiasm::python::bind_tiles(m);
   chiasm::python::bind_model(m);
   chiasm::python::bind_embedder(m);
   chiasm::python::bind_retriever(m);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "runtime/engine.h"
+#include "runtime/part_rows.h"
 
 namespace chiasm {
 
@@ -11,36 +12,6 @@ namespace {
 
 /// Prompt rows of one step whose logits are computed together: bounds the logits in memory.
 constexpr std::int64_t kLogitRows = 64;
-
-/// Positions and visible keys of a part, alive for one call of the decoder.
-struct PartRows {
-  std::vector<std::int32_t> positions, last_key, span_begin;
-};
-
-/// Of rows [first, first + count) of a sequence; empty vectors where the decoder's own are right.
-PartRows arranged(const Sequence& s, std::int64_t first, std::int64_t count) {
-  const Arrangement& a = s.prompt.arrangement;
-  PartRows out;
-  if (!a.positions.empty()) {
-    // An answer to score stands behind the prompt that was arranged.
-    const std::int64_t length = std::int64_t(a.positions.size()) / a.axes;
-    for (std::int64_t axis = 0; axis < a.axes; axis++) {
-      for (std::int64_t row = first; row < first + count; row++) {
-        out.positions.push_back(row < length ? a.positions[std::size_t(axis * length + row)]
-                                             : a.next + std::int32_t(row - length));
-      }
-    }
-  }
-  if (a.spans.empty() || first >= a.spans.back().end) return out;
-  auto span = a.spans.begin();
-  for (std::int64_t row = first; row < first + count; row++) {
-    while (span != a.spans.end() && span->end <= row) ++span;
-    const bool inside = span != a.spans.end() && span->begin <= row;
-    out.last_key.push_back(std::int32_t(inside ? span->end : row + 1));
-    if (a.whole_spans) out.span_begin.push_back(inside ? std::int32_t(span->begin) : -1);
-  }
-  return out;
-}
 
 }  // namespace
 
@@ -197,7 +168,8 @@ void Engine::run_batch() {
     rows.reserve(batch.parts.size());  // the parts look into it
     for (const Batch::Part& part : batch.parts) {
       Sequence& s = *part.sequence;
-      const PartRows& r = rows.emplace_back(arranged(s, s.state->length(), part.count));
+      const PartRows& r =
+          rows.emplace_back(part_rows(s.prompt.arrangement, s.state->length(), part.count));
       parts.push_back(
           {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
     }

@@ -105,6 +105,7 @@ NamedTensor pixel_values(const Prepared& picture) {
 }
 
 MediumLayout Family::layout(std::int64_t, std::int64_t, std::size_t) const { no_pictures(); }
+PictureTiles Family::tiles(std::int64_t, std::int64_t, std::size_t) const { no_pictures(); }
 Prepared Family::preprocess(const Context&, const vision::Image&, const MediumLayout&) const {
   no_pictures();
 }

@@ -19,6 +19,7 @@
 #include "language/decoder.h"
 #include "language/tokenizer.h"
 #include "runtime/model.h"
+#include "runtime/picture_tiles.h"
 #include "runtime/speech.h"
 #include "vision/image.h"
 #include "vision/prepared.h"
@@ -109,6 +110,8 @@ class Family {
 
   /// Of a picture of width x height pixels in a prompt of `pictures` pictures.
   virtual MediumLayout layout(std::int64_t width, std::int64_t height, std::size_t pictures) const;
+  /// Likewise, its tiles and the place of each of its tokens: as many as the layout's.
+  virtual PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t pictures) const;
   virtual Prepared preprocess(const Context& ctx, const vision::Image& image,
                               const MediumLayout& layout) const;
   /// What transformers' processor returns for the picture, by its names.

@@ -107,6 +107,19 @@ class Gemma3 : public Family {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const vision::TileLayout cut = processor_.layout(width, height);
+    const std::int64_t side = pooling_.side / pooling_.kernel;
+    PictureTiles out(width, height);
+    out.rows = cut.rows;
+    out.cols = cut.cols;
+    for (const Region& region : processor_.shown(width, height)) {
+      out.add_tile(region, cut.tiles[0], side, side);
+    }
+    out.tiles[0].overview = cut.rows > 0;
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

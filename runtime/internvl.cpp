@@ -49,6 +49,15 @@ class InternVl : public VitFamily {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const vision::TileLayout cut = processor_.layout(width, height);
+    PictureTiles out(width, height);
+    out.add_grid(cut.rows, cut.cols, cut.tiles[0], side());
+    add_tile(out, Region::whole(out.size()), cut.tiles.back());
+    out.tiles.back().overview = cut.rows > 0;
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

@@ -85,6 +85,21 @@ class Lfm2Vl : public Family {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const vision::TileLayout cut = processor_.layout(width, height);
+    const std::int64_t merge = processor_.merge(), parts = cut.rows * cut.cols;
+    PictureTiles out(width, height);
+    const std::int64_t side = processor_.tile() / processor_.patch() / merge;
+    out.add_grid(cut.rows, cut.cols, cut.tiles[0], side);
+    if (std::int64_t(cut.tiles.size()) > parts) {
+      const auto [down, across] = processor_.patches(cut.tiles.back());
+      out.add_tile(Region::whole(out.size()), cut.tiles.back(), (down + merge - 1) / merge,
+                   (across + merge - 1) / merge);
+      out.tiles.back().overview = parts > 0;
+    }
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

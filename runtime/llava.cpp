@@ -24,6 +24,12 @@ class Llava : public VitFamily {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    PictureTiles out(width, height);
+    add_tile(out, processor_.shown(width, height), processor_.layout(width, height).tiles[0]);
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

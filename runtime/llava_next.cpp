@@ -66,6 +66,28 @@ class LlavaAnyres : public VitFamily {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t pictures) const override {
+    const vision::TileLayout cut = processor_.layout(width, height);
+    PictureTiles out(width, height);
+    if (!is_cut(layout(width, height, pictures))) {
+      add_tile(out, processor_.whole_shown(width, height), cut.tiles[0]);
+      out.add_token(-1, {});
+      return out;
+    }
+    const std::vector<Region> regions = processor_.shown(width, height);
+    add_tile(out, regions[0], cut.tiles[0]);
+    out.tiles[0].overview = true;
+    out.rows = cut.rows;
+    out.cols = cut.cols;
+    for (std::size_t i = 1; i < regions.size(); i++) out.add_tile(regions[i], cut.tiles[i]);
+    const vision::AnyresGrid g = grid(width, height);
+    for (std::int64_t y = 0; y < g.out_height; y++) {
+      for (std::int64_t x = 0; x < g.out_width; x++) add_shown(g, regions, y, x, out);
+      out.add_token(-1, {});
+    }
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout& layout) const override {
     return is_cut(layout) ? processor_(ctx, image) : processor_.whole(ctx, image);
@@ -180,6 +202,21 @@ class LlavaAnyres : public VitFamily {
   vision::AnyresGrid grid(std::int64_t width, std::int64_t height) const {
     const vision::TileLayout tiles = processor_.layout(width, height);
     return vision::anyres_grid({height, width}, tiles.rows, tiles.cols, side(), most_tiles_);
+  }
+
+  /// Adds the token (y, x) of the part that shows picture, and with what it shows the tile that
+  /// holds its middle. `regions`: of all tiles, the base first.
+  static void add_shown(const vision::AnyresGrid& g, const std::vector<Region>& regions,
+                        std::int64_t y, std::int64_t x, PictureTiles& out) {
+    const auto side = double(g.side);
+    const double h = double(g.height) / double(g.out_height);  // patches of a token
+    const double w = double(g.width) / double(g.out_width);
+    const double top = double(g.top) + double(y) * h, left = double(g.left) + double(x) * w;
+    const auto row = std::int64_t((top + h / 2) / side), col = std::int64_t((left + w / 2) / side);
+    const std::int64_t tile = 1 + row * g.cols + col;
+    const double cell_row = (top - double(row) * side) / h,
+                 cell_col = (left - double(col) * side) / w;
+    out.add_token(tile, regions[std::size_t(tile)].cell(cell_row, cell_col, side / h, side / w));
   }
 
   /// The part that shows picture, shrunk where it must be, with newlines.

@@ -116,6 +116,13 @@ class Mistral3 : public Family {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const auto [rows, cols] = processor_.layout(width, height);
+    PictureTiles out(width, height);
+    out.add_tile(Region::whole(out.size()), processor_.resized(width, height), rows, cols);
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

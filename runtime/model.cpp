@@ -5,8 +5,10 @@
 #include <random>
 
 #include "runtime/adapters.h"
+#include "runtime/attention.h"
 #include "runtime/engine.h"
 #include "runtime/loader.h"
+#include "runtime/medium_features.h"
 #include "runtime/transcribe.h"
 
 namespace chiasm {
@@ -25,6 +27,7 @@ struct Model::Impl {
     return make_prompt(family(), tokenizer(), request, engine->options().limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
+  Tensor encode(const PlacedMedium& medium, const Poll& interrupted) const;
 };
 
 namespace {
@@ -262,35 +265,26 @@ PictureSizes Model::picture_sizes(const ImageInput& image) const {
   return {medium.width, medium.height, medium.layout.resized_width, medium.layout.resized_height};
 }
 
+PictureTiles Model::tiles(const ImageInput& image, std::size_t pictures) const {
+  const PlacedMedium medium =
+      place(impl_->family(), image, pictures, impl_->engine->options().limits.pictures);
+  return impl_->family().tiles(medium.width, medium.height, pictures);
+}
+
 std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
   const auto& limits = impl_->engine->options().limits.pictures;
   const PlacedMedium medium = place(impl_->family(), image, 1, limits);
   return impl_->family().processor_output(prepare(impl_->family(), impl_->ctx, medium, limits));
 }
 
-namespace {
-
-/// A medium on its own, as the engine encodes it.
-Tensor encode_medium(const Family& family, const Context& ctx, const PlacedMedium& medium,
-                     const PieceRef& whole, std::int64_t patches_per_step) {
-  Tensor features = float_tensor({medium.layout.rows(), family.feature_width()});
-  Arena arena;
-  std::int64_t row = 0;
-  for (std::size_t next = 0; next < medium.layout.pieces.size();) {
-    std::vector<PieceRef> pieces;
-    EncoderLoad load;
-    do {
-      const Piece& piece = medium.layout.pieces[next];
-      load.patches += piece.patches;
-      load.rows += piece.rows;
-      pieces.push_back({whole.medium, std::int64_t(next++), whole.sound});
-    } while (next < medium.layout.pieces.size() &&
-             load.patches + medium.layout.pieces[next].patches <= patches_per_step);
-    family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, load.rows));
-    row += load.rows;
-  }
-  features = family.assemble(ctx, medium, std::move(features));
-  const std::int64_t dim = family.decoder().config().hidden_size;
+/// The columns of a medium's features that go over its rows.
+Tensor Model::Impl::encode(const PlacedMedium& medium, const Poll& interrupted) const {
+  Context own = ctx;
+  if (interrupted) own.interrupted = &interrupted;
+  const EngineOptions& options = engine->options();
+  Tensor features =
+      medium_features(family(), own, medium, options.limits, options.patches_per_step);
+  const std::int64_t dim = family().decoder().config().hidden_size;
   const auto all = features.view<float>();
   if (all.cols() == dim) return features;
   Tensor first = float_tensor({all.rows(), dim});  // without what is for the decoder's layers
@@ -300,16 +294,9 @@ Tensor encode_medium(const Family& family, const Context& ctx, const PlacedMediu
   return first;
 }
 
-}  // namespace
-
 Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
-  const EngineOptions& options = impl_->engine->options();
-  const Family& family = impl_->family();
-  const PlacedMedium medium = place(family, image, 1, options.limits.pictures);
-  const Prepared prepared = prepare(family, impl_->ctx, medium, options.limits.pictures);
-  Context ctx = impl_->ctx;
-  if (interrupted) ctx.interrupted = &interrupted;
-  return encode_medium(family, ctx, medium, {&prepared, 0, nullptr}, options.patches_per_step);
+  return impl_->encode(place(impl_->family(), image, 1, impl_->engine->options().limits.pictures),
+                       interrupted);
 }
 
 std::vector<NamedTensor> Model::preprocess_video(const VideoInput& video) const {
@@ -320,13 +307,7 @@ std::vector<NamedTensor> Model::preprocess_video(const VideoInput& video) const 
 }
 
 Tensor Model::encode_video(const VideoInput& video, const Poll& interrupted) {
-  const EngineOptions& options = impl_->engine->options();
-  const Family& family = impl_->family();
-  Context ctx = impl_->ctx;
-  if (interrupted) ctx.interrupted = &interrupted;
-  const PlacedMedium medium = place(family, video, options.limits);
-  const Prepared prepared = prepare(family, ctx, medium, options.limits.pictures);
-  return encode_medium(family, ctx, medium, {&prepared, 0, nullptr}, options.patches_per_step);
+  return impl_->encode(place(impl_->family(), video, impl_->engine->options().limits), interrupted);
 }
 
 std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const {
@@ -337,13 +318,8 @@ std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const 
 }
 
 Tensor Model::encode_audio(const AudioInput& sound, const Poll& interrupted) {
-  const EngineOptions& options = impl_->engine->options();
-  const Family& family = impl_->family();
-  const PlacedMedium medium = place(family, sound, options.limits.sounds);
-  const auto prepared = prepare_sound(family, impl_->ctx, medium, options.limits.sounds);
-  Context ctx = impl_->ctx;
-  if (interrupted) ctx.interrupted = &interrupted;
-  return encode_medium(family, ctx, medium, {nullptr, 0, &prepared}, options.patches_per_step);
+  return impl_->encode(place(impl_->family(), sound, impl_->engine->options().limits.sounds),
+                       interrupted);
 }
 
 Transcript Model::transcribe(const AudioInput& sound, const TranscribeOptions& options,
@@ -383,6 +359,18 @@ Tensor Model::embed(const Request& request, projector::Pooling pooling, const Po
   projector::pool(pooling, rows.view<float>(), {&count, 1}, out.view<float>());
   projector::unit_rows(out.view<float>());
   return out;
+}
+
+Attention Model::attention(const Request& request, const std::vector<std::int32_t>& answer,
+                           const std::vector<std::int64_t>& layers, const Poll& interrupted) {
+  Prompt prompt = impl_->prompt(request);
+  prompt.append(answer);
+  Context ctx = impl_->ctx;
+  if (interrupted) ctx.interrupted = &interrupted;
+  std::shared_ptr<const Lora> lora;
+  if (!request.options.adapter.empty()) lora = impl_->adapters.find(request.options.adapter);
+  return attend(impl_->family(), ctx, impl_->engine->options(), prompt, std::int64_t(answer.size()),
+                layers, lora.get());
 }
 
 void Model::load_adapter(const std::string& name, const std::filesystem::path& folder) {

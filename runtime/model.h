@@ -13,6 +13,7 @@
 #include "core/profile.h"
 #include "core/tensor.h"
 #include "projector/pooling.h"
+#include "runtime/picture_tiles.h"
 #include "runtime/request.h"
 #include "runtime/transcript.h"
 
@@ -75,6 +76,15 @@ struct PictureSizes {
   std::int64_t resized_width = 0, resized_height = 0;
 };
 
+/// What the tokens of an answer attended to.
+struct Attention {
+  /// [answer tokens, rows of prompt and answer but its last]: of the row that a token was drawn
+  /// from, the softmax weights of all rows up to it, averaged over heads and layers; a row's sum is
+  /// 1.
+  Tensor weights;
+  std::vector<std::vector<std::int32_t>> pictures;  // the rows that each picture takes
+};
+
 /// A loaded adapter.
 struct AdapterInfo {
   std::string name, path;
@@ -131,6 +141,18 @@ class Model {
   /// What the places that a model prints are measured in. Reads the picture's header only.
   /// RequestError for models that read no pictures, MediaError.
   PictureSizes picture_sizes(const ImageInput& image) const;
+
+  /// The tiles that the model sees of a picture, and the place of each of its tokens, where the
+  /// prompt holds `pictures` in all. Reads the header only. RequestError for models that read no
+  /// pictures, MediaError.
+  PictureTiles tiles(const ImageInput& image, std::size_t pictures = 1) const;
+
+  /// What the tokens of `answer`, say a result's, attended to after the request's prompt: a pass of
+  /// its own with float32 keys and values. `layers`: of the decoder, which are averaged; empty: all
+  /// that attend. RequestError for layers that there are not, an empty or too long answer, decoders
+  /// that look at an encoder; DeviceError on a device; MediaError.
+  Attention attention(const Request& request, const std::vector<std::int32_t>& answer,
+                      const std::vector<std::int64_t>& layers = {}, const Poll& interrupted = {});
 
   // For checking and for research.
   std::vector<NamedTensor> preprocess_image(const ImageInput& image) const;

@@ -66,6 +66,14 @@ class PaliGemma : public Family {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    PictureTiles out(width, height);
+    const Region region = processor_.shown(width, height);
+    out.add_tile(region, processor_.layout(width, height).tiles[0]);
+    add_vit_tokens(out, region, encoder_.config().rows(), encoder_.config().side());
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

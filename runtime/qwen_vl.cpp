@@ -141,6 +141,15 @@ class QwenVl : public Family {
     videos_.add_frame(ctx, frame, {layout.grid[1] * token, layout.grid[2] * token}, video);
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const vision::PatchGrid grid = processor_.layout(width, height);
+    const std::int64_t merge = processor_.patch().merge;
+    PictureTiles out(width, height);
+    out.add_tile(Region::whole(out.size()), processor_.resized(width, height), grid.h / merge,
+                 grid.w / merge);
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

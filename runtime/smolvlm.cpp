@@ -106,6 +106,17 @@ class SmolVlm : public Family {
     return out;
   }
 
+  PictureTiles tiles(std::int64_t width, std::int64_t height, std::size_t) const override {
+    const vision::TileGrid grid = processor_.grid_for(width, height);
+    const vision::PictureSize pixels{grid.tile_height, grid.tile_width};
+    const std::int64_t side = side_ / projector_.factor();
+    PictureTiles out(width, height);
+    out.add_grid(grid.rows, grid.cols, pixels, side);
+    out.add_tile(Region::whole(out.size()), pixels, side, side);
+    out.tiles.back().overview = grid.rows > 0;
+    return out;
+  }
+
   Prepared preprocess(const Context& ctx, const vision::Image& image,
                       const MediumLayout&) const override {
     return processor_(ctx, image);

@@ -125,6 +125,12 @@ void VitFamily::describe(ModelInfo& info) const {
   describe_vit(encoder_, tokens_, info);
 }
 
+void VitFamily::add_tile(PictureTiles& tiles, const Region& region,
+                         vision::PictureSize pixels) const {
+  tiles.add_tile(region, pixels);
+  add_vit_tokens(tiles, region, tokens_, side());
+}
+
 MediumLayout VitFamily::layout_of(const vision::TileLayout& tiles) const {
   MediumLayout out;
   for (const vision::PictureSize& tile : tiles.tiles) {

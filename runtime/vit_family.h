@@ -56,6 +56,8 @@ class VitFamily : public Family {
   void finish(const FamilyParts& p) const;
   /// Tokens along one side of a tile.
   std::int64_t side() const { return encoder_.config().side() / options_.joined; }
+  /// Adds a tile that shows `region`, and its tokens.
+  void add_tile(PictureTiles& tiles, const Region& region, vision::PictureSize pixels) const;
   /// Pieces and bytes of a picture of these tiles; as many tokens as they have rows.
   MediumLayout layout_of(const vision::TileLayout& tiles) const;
   /// `count` placeholders.

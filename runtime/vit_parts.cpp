@@ -11,6 +11,17 @@ void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens, ModelI
   info.tokens_per_tile = tokens;
 }
 
+void add_vit_tokens(PictureTiles& tiles, const Region& region, std::int64_t count,
+                    std::int64_t side) {
+  const auto tile = std::int64_t(tiles.tiles.size()) - 1;
+  for (std::int64_t i = side * side; i < count; i++) tiles.add_token(tile, {});
+  for (std::int64_t row = 0; row < side; row++) {
+    for (std::int64_t col = 0; col < side; col++) {
+      tiles.add_token(tile, region.cell(double(row), double(col), double(side), double(side)));
+    }
+  }
+}
+
 std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces) {
   std::vector<vision::VitTile> tiles;
   for (const PieceRef& piece : pieces) tiles.push_back({piece.medium, piece.index});

@@ -14,6 +14,11 @@ namespace chiasm {
 /// The encoder's part of `info`. `tokens`: of one tile.
 void describe_vit(const vision::VitEncoder& encoder, std::int64_t tokens, ModelInfo& info);
 
+/// Adds the `count` tokens of the last tile, which shows `region`: side x side in reading order,
+/// behind class rows, which show no place.
+void add_vit_tokens(PictureTiles& tiles, const Region& region, std::int64_t count,
+                    std::int64_t side);
+
 /// The pieces as the encoder takes them.
 std::vector<vision::VitTile> vit_tiles(std::span<const PieceRef> pieces);
 

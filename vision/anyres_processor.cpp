@@ -88,6 +88,10 @@ PictureSize AnyresProcessor::tile_size(PictureSize piece) const {
   return resize_ ? resized(size_, piece) : piece;
 }
 
+Region AnyresProcessor::tile_shown(PictureSize piece) const {
+  return cut_region(piece, resize_ ? resized(size_, piece) : piece, tile_size(piece));
+}
+
 Tile AnyresProcessor::tile(const Context& ctx, const Image& piece) const {
   const PictureSize from{piece.height, piece.width};
   const PictureSize size = resize_ ? resized(size_, from) : from;
@@ -145,6 +149,33 @@ PreparedPicture AnyresProcessor::whole(const Context& ctx, const Image& image) c
   ctx.poll();
   out.tiles.push_back(tile(ctx, pad(image, border, pixels_.mean_colour())));
   return out;
+}
+
+std::vector<Region> AnyresProcessor::shown(std::int64_t width, std::int64_t height) const {
+  const PictureSize source{height, width};
+  check_source(source);
+  std::vector<Region> out{tile_shown(base_).scaled(double(width) / double(base_.width),
+                                                   double(height) / double(base_.height))};
+  const PictureSize target = best_resolution(source, resolutions_);
+  const PictureSize fitted = fitted_size(source, target);
+  const Border border = centred_border(fitted, target);
+  for (std::int64_t y = 0; y < target.height; y += piece_) {
+    for (std::int64_t x = 0; x < target.width; x += piece_) {
+      out.push_back(
+          tile_shown({std::min(piece_, target.height - y), std::min(piece_, target.width - x)})
+              .moved(double(x - border.left), double(y - border.top))
+              .scaled(double(width) / double(fitted.width),
+                      double(height) / double(fitted.height)));
+    }
+  }
+  return out;
+}
+
+Region AnyresProcessor::whole_shown(std::int64_t width, std::int64_t height) const {
+  const PictureSize source{height, width};
+  const std::int64_t side = std::max(width, height);
+  const Border border = centred_border(source, {side, side});
+  return tile_shown({side, side}).moved(-double(border.left), -double(border.top));
 }
 
 }  // namespace chiasm::vision

@@ -11,6 +11,7 @@
 #include "vision/image.h"
 #include "vision/prepared.h"
 #include "vision/processor_settings.h"
+#include "vision/region.h"
 #include "vision/resize.h"
 
 namespace chiasm::vision {
@@ -37,8 +38,13 @@ class AnyresProcessor {
   /// colour, one tile, not cut.
   PreparedPicture whole(const Context& ctx, const Image& image) const;
 
+  /// The part of such a picture that each tile shows, in pixels of the picture; of `whole`'s tile.
+  std::vector<Region> shown(std::int64_t width, std::int64_t height) const;
+  Region whole_shown(std::int64_t width, std::int64_t height) const;
+
  private:
   PictureSize tile_size(PictureSize piece) const;  // of a piece when it is resized and cut
+  Region tile_shown(PictureSize piece) const;      // of such a piece
   Tile tile(const Context& ctx, const Image& piece) const;
   PreparedPicture empty(const Image& image) const;
 

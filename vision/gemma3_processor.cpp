@@ -20,6 +20,20 @@ std::int64_t parts_of(const PanAndScan& limits, std::int64_t longer, std::int64_
   return std::min((longer + parts - 1) / parts, shorter) < limits.least_part ? 0 : parts;
 }
 
+/// The parts of a picture, from left to right or from top to bottom; the last may be smaller.
+std::vector<Box> part_boxes(const TileLayout& cut, PictureSize source) {
+  std::vector<Box> out;
+  if (cut.rows == 0) return out;
+  const std::int64_t width = (source.width + cut.cols - 1) / cut.cols;
+  const std::int64_t height = (source.height + cut.rows - 1) / cut.rows;
+  for (std::int64_t y = 0; y < source.height; y += height) {
+    for (std::int64_t x = 0; x < source.width; x += width) {
+      out.push_back({x, y, std::min(width, source.width - x), std::min(height, source.height - y)});
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 std::optional<PanAndScan> PanAndScan::from_json(const Json& config) {
@@ -77,14 +91,16 @@ PreparedPicture Gemma3Processor::operator()(const Context& ctx, const Image& ima
         as_tile(resize(ctx, part, size.width, size.height, pixels_.filter, order_)));
   };
   add(image);
-  if (cut.rows == 0) return out;
-  const std::int64_t part_width = (image.width + cut.cols - 1) / cut.cols;
-  const std::int64_t part_height = (image.height + cut.rows - 1) / cut.rows;
-  for (std::int64_t y = 0; y < image.height; y += part_height) {
-    for (std::int64_t x = 0; x < image.width; x += part_width) {  // the last may be smaller
-      add(crop(image, {x, y, std::min(part_width, image.width - x),
-                       std::min(part_height, image.height - y)}));
-    }
+  for (const Box& part : part_boxes(cut, {image.height, image.width})) add(crop(image, part));
+  return out;
+}
+
+std::vector<Region> Gemma3Processor::shown(std::int64_t width, std::int64_t height) const {
+  const PictureSize source{height, width};
+  std::vector<Region> out{Region::whole(source)};
+  for (const Box& part : part_boxes(layout(width, height), source)) {
+    out.push_back(Region{0, 0, double(part.width), double(part.height)}.moved(double(part.left),
+                                                                              double(part.top)));
   }
   return out;
 }

@@ -4,12 +4,14 @@
 /// Gemma3Processor calls it. Gemma Team, 2025, arXiv:2503.19786.
 #include <filesystem>
 #include <optional>
+#include <vector>
 
 #include "core/context.h"
 #include "core/json.h"
 #include "vision/image.h"
 #include "vision/prepared.h"
 #include "vision/processor_settings.h"
+#include "vision/region.h"
 #include "vision/resize.h"
 
 namespace chiasm::vision {
@@ -41,6 +43,9 @@ class Gemma3Processor {
 
   /// The tiles of a picture of this size, without its pixels. `rows` x `cols` are its parts.
   TileLayout layout(std::int64_t width, std::int64_t height) const;
+
+  /// The part of such a picture that each tile shows, in pixels of the picture.
+  std::vector<Region> shown(std::int64_t width, std::int64_t height) const;
 
  private:
   ResizeOrder order_;

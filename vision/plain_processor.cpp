@@ -69,6 +69,13 @@ TileLayout PlainProcessor::layout(std::int64_t width, std::int64_t height) const
   return {{centre_crop_ ? crop_ : resized_from({height, width})}};
 }
 
+Region PlainProcessor::shown(std::int64_t width, std::int64_t height) const {
+  const PictureSize source{height, width}, square = squared(source);
+  const Border border = centred_border(source, square);
+  return cut_region(square, resized_from(source), layout(width, height).tiles[0])
+      .moved(-double(border.left), -double(border.top));
+}
+
 PreparedPicture PlainProcessor::operator()(const Context& ctx, const Image& image) const {
   const PictureSize source{image.height, image.width};
   check_source(source);

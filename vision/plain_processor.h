@@ -10,6 +10,7 @@
 #include "vision/image.h"
 #include "vision/prepared.h"
 #include "vision/processor_settings.h"
+#include "vision/region.h"
 #include "vision/resize.h"
 
 namespace chiasm::vision {
@@ -33,6 +34,9 @@ class PlainProcessor {
 
   /// The one tile of a picture of this size, without its pixels.
   TileLayout layout(std::int64_t width, std::int64_t height) const;
+
+  /// The part of such a picture that the tile shows, in pixels of the picture.
+  Region shown(std::int64_t width, std::int64_t height) const;
 
  private:
   PictureSize squared(PictureSize source) const;  // after LLaVA's padding

@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from chiasm._boxes import Box, Point
     from chiasm._chiasm import __version__
     from chiasm._embedder import Embedder, EmbedderInfo
+    from chiasm._explain import Attention, Explanation, Word
     from chiasm._load import load, load_embedder, load_retriever
     from chiasm._model import Model
     from chiasm._quantize import quantize
     from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
     from chiasm._retriever import Retriever, RetrieverInfo, max_sim
     from chiasm._stream import Stream
+    from chiasm._tiles import Tile, Tiles
     from chiasm._verify import Report, verify
     from chiasm._video import Video
     from chiasm.errors import (
@@ -34,11 +36,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AdapterInfo",
+    "Attention",
     "Box",
     "DeviceError",
     "Embedder",
     "EmbedderInfo",
     "Error",
+    "Explanation",
     "Interrupted",
     "MediaError",
     "Model",
@@ -52,10 +56,13 @@ __all__ = [
     "Retriever",
     "RetrieverInfo",
     "Stream",
+    "Tile",
+    "Tiles",
     "Timings",
     "TokenLogprob",
     "Usage",
     "Video",
+    "Word",
     "__version__",
     "load",
     "load_embedder",
@@ -70,12 +77,14 @@ _HOMES = {
     "_boxes": ["Box", "Point"],
     "_chiasm": ["__version__"],
     "_embedder": ["Embedder", "EmbedderInfo"],
+    "_explain": ["Attention", "Explanation", "Word"],
     "_load": ["load", "load_embedder", "load_retriever"],
     "_model": ["Model"],
     "_quantize": ["quantize"],
     "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
     "_retriever": ["Retriever", "RetrieverInfo", "max_sim"],
     "_stream": ["Stream"],
+    "_tiles": ["Tile", "Tiles"],
     "_verify": ["Report", "verify"],
     "_video": ["Video"],
     "errors": ["DeviceError", "Error", "Interrupted", "MediaError", "ModelError", "RequestError"],

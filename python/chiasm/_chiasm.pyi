@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AdapterInfo', 'AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AdapterInfo', 'AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'PictureTile', 'PictureTiles', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -483,6 +483,56 @@ class Request:
     @property
     def spans(self) -> list[tuple[str, bool]]:
         ...
+class PictureTile:
+    """
+    A part of a picture that the encoder takes whole.
+    """
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """
+        Left, top, right and bottom of what it shows, in pixels of the upright picture.
+        """
+    @property
+    def height(self) -> int:
+        ...
+    @property
+    def overview(self) -> bool:
+        ...
+    @property
+    def tokens(self) -> int:
+        ...
+    @property
+    def width(self) -> int:
+        ...
+class PictureTiles:
+    """
+    The tiles and tokens of a picture.
+    """
+    @property
+    def cols(self) -> int:
+        ...
+    @property
+    def height(self) -> int:
+        ...
+    @property
+    def rows(self) -> int:
+        ...
+    @property
+    def tiles(self) -> list[PictureTile]:
+        ...
+    @property
+    def token_boxes(self) -> numpy.typing.NDArray[numpy.float32]:
+        """
+        float32 [tokens, 4]: what each shows, as a tile's box; of no area where it shows no place.
+        """
+    @property
+    def token_tiles(self) -> numpy.typing.NDArray[numpy.int32]:
+        """
+        int32 [tokens]: the tile of each; -1 where it is of none.
+        """
+    @property
+    def width(self) -> int:
+        ...
 class AdapterInfo:
     """
     A loaded adapter.
@@ -517,6 +567,10 @@ class Model:
     def adapters(self) -> list[AdapterInfo]:
         """
         The adapters that requests may name.
+        """
+    def attention(self, request: Request, answer: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], layers: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex]) -> tuple[numpy.typing.NDArray[numpy.float32], list[list[int]]]:
+        """
+        float32 [answer tokens, rows], averaged over heads and layers (none named: all), and the rows of each picture.
         """
     def choices(self, request: Request, count: typing.SupportsInt | typing.SupportsIndex, on_text: collections.abc.Callable[[int, str], bool] | None = None, cancel: CancelFlag | None = None) -> list[Result]:
         """
@@ -607,6 +661,10 @@ class Model:
     def stats(self) -> EngineStats:
         """
         How busy the engine is, as of its last step.
+        """
+    def tiles(self, image: ImageInput, pictures: typing.SupportsInt | typing.SupportsIndex = 1) -> PictureTiles:
+        """
+        The tiles of one of so many pictures in a prompt. Reads the header only.
         """
     def token_bytes(self) -> list[bytes]:
         """

@@ -17,6 +17,7 @@ from chiasm._options import generate_options, integer, token_ids, transcribe_opt
 from chiasm._pooled import PooledRows
 from chiasm._requests import Messages, Prompt
 from chiasm._results import Plan, Result, plan_of, result_of
+from chiasm._shown import Shown
 from chiasm._stream import Stream
 from chiasm._transcript import Segment, Transcript, segment_of, transcript_of
 from chiasm._video import Video, video_input, video_inputs
@@ -28,7 +29,7 @@ CAPTION = "Describe this image."
 """What is asked where nothing is."""
 
 
-class Model(PooledRows, Adapters):
+class Model(PooledRows, Shown, Adapters):
     """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
     loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.

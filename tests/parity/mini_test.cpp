@@ -71,6 +71,35 @@ TEST(Mini, AnswersAsTransformersDoes) {
   }
 }
 
+TEST(Mini, LooksWhereTransformersDoes) {
+  LoadOptions options;
+  options.dtype = "float32";
+  Model model = Model::load(mini_folder(), options);
+  const Json g = golden();
+  for (std::size_t i = 0; i < g["questions"].size(); i++) {
+    const Json want = g["questions"][i];
+    SCOPED_TRACE(want["question"].str());
+    const Request request = model.turn(want["question"].str(), {picture(want["picture"].str())});
+    const auto answer = want["answer_ids"].integers();
+    const Attention got = model.attention(request, {answer.begin(), answer.end()});
+    ASSERT_EQ(got.pictures.size(), 1u);
+    ASSERT_EQ(want["attention"].size(), answer.size());
+    double error = 0, norm = 0;
+    for (std::size_t t = 0; t < answer.size(); t++) {
+      const float* row = got.weights.view<float>().row(std::int64_t(t));
+      const std::vector<float> theirs = floats(want["attention"][t]);
+      ASSERT_EQ(theirs.size(), got.pictures[0].size());
+      for (std::size_t j = 0; j < theirs.size(); j++) {
+        const double difference = double(row[got.pictures[0][j]]) - double(theirs[j]);
+        error += difference * difference;
+        norm += double(theirs[j]) * double(theirs[j]);
+      }
+    }
+    EXPECT_LE(std::sqrt(error / norm), kBound)
+        << "if the weights are new: python -m tools.mini verify --write-golden";
+  }
+}
+
 /// Every `row_stride`-th number of rows of length 1.
 void expect_rows(const Tensor& got, const Json& want, std::int64_t stride, double bound) {
   const auto view = got.view<float>();

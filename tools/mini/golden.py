@@ -21,6 +21,7 @@ QUESTIONS = (
     ("tests/golden/models/pictures/wide.png", "Describe the picture."),
 )
 TEXTS = ("a photo of a dog", "a red circle and a blue square", 'the text "open"', "")
+ANSWER_TOKENS = 24
 LOGIT_STRIDE, ROW_STRIDE = 997, 8  # the first is odd, so that every place of a row is met
 
 
@@ -59,7 +60,27 @@ def _question(runtime: TransformersBackend, path: str, picture, question: str) -
         "norm": float(np.linalg.norm(logits.astype(np.float64))),
         "logits": _numbers(logits.reshape(-1)[::LOGIT_STRIDE]),
         "answer": runtime.ask([picture], [question])[0],
+        **_attention(runtime, inputs),
     }
+
+
+def _attention(runtime: TransformersBackend, inputs) -> dict:
+    """The greedy answer's tokens, and what each gave to the picture's of its attention: [answer,
+    picture tokens], of the row that it was drawn from, averaged over heads and layers."""
+    length = inputs.input_ids.shape[1]
+    model = runtime.model
+    with torch.no_grad():
+        said = model.generate(**inputs, max_new_tokens=ANSWER_TOKENS, do_sample=False)
+        answer = [i for i in said[0, length:].tolist() if i != runtime.processor.tokenizer.eos_token_id]
+        ids = torch.cat([inputs.input_ids, torch.tensor([answer[:-1]], dtype=torch.long)], dim=1)
+        more = {**inputs, "input_ids": ids, "attention_mask": torch.ones_like(ids)}
+        model.set_attn_implementation("eager")  # the others give no weights
+        layers = model(**more, output_attentions=True).attentions
+        model.set_attn_implementation("sdpa")
+    seen = torch.stack([layer[0].mean(dim=0) for layer in layers]).mean(dim=0)
+    columns = inputs.input_ids[0] == model.config.image_token_id
+    picture = seen[length - 1 :, :length][:, columns].numpy()
+    return {"answer_ids": answer, "attention": [_numbers(row) for row in picture]}
 
 
 def _rows(rows: np.ndarray) -> list[list[float]]:

@@ -9,6 +9,7 @@ import typer
 
 from chiasm.cli import options as o
 from chiasm.cli import retrieval
+from chiasm.cli.explain import explain
 from chiasm.cli.mcp import mcp
 from chiasm.cli.serve import serve
 from chiasm.cli.verify import verify
@@ -481,6 +482,7 @@ def bench(
     )
 
 
+_app.command()(explain)
 _app.command()(serve)
 _app.command()(mcp)
 _app.command()(verify)

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chiasm import _chiasm
-from chiasm.server import chat, completions, embeddings, page, search, speech, status
+from chiasm.server import chat, completions, embeddings, page, search, speech, status, tiles
 from chiasm.server.errors import ApiError, as_api_error
 from chiasm.server.gate import Gate
 from chiasm.server.jobs import ClientGone
@@ -32,7 +32,7 @@ def create_app(models: Models, settings: Settings) -> Any:
     )
     state = State(models, settings)
     app.state.chiasm = state
-    for room in (chat, completions, embeddings, search, speech, status, page):
+    for room in (chat, completions, embeddings, search, speech, tiles, status, page):
         app.include_router(room.router)
     app.add_exception_handler(RequestValidationError, _on_invalid)
     app.add_exception_handler(HTTPException, _on_http)

@@ -184,3 +184,10 @@ class SearchRequest(Strict):
     kinds: list[Literal["picture", "page", "passage", "speech", "frame"]] = []
     answer: bool = False
     max_tokens: Annotated[int, Field(ge=1)] | None = None
+
+
+class TilesRequest(Strict):
+    model: str
+    image: ImageUrl
+    pictures: Annotated[int, Field(ge=1, le=4096)] = 1
+    """How many the prompt holds: LLaVA-OneVision cuts a lone one only."""

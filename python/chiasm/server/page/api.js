@@ -33,6 +33,17 @@ export async function search(request, signal) {
   return response.json();
 }
 
+/** The tiles that a model sees of one of `pictures`: {width, height, caption, tiles, grid}. */
+export async function tiles(model, url, pictures) {
+  const response = await fetch("/v1/tiles", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ model, image: { url }, pictures }),
+  });
+  if (!response.ok) throw await failure(response);
+  return response.json();
+}
+
 /** The text of a sound. */
 export async function transcribe(model, sound, name) {
   const form = new FormData();

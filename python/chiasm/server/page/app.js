@@ -3,6 +3,7 @@ import * as api from "./api.js";
 import * as media from "./media.js";
 import * as search from "./search.js";
 import * as store from "./store.js";
+import * as tiles from "./tiles.js";
 import * as view from "./view.js";
 
 const $ = (id) => document.getElementById(id);
@@ -211,6 +212,11 @@ function setTheme(name) {
   document.documentElement.dataset.theme = name;
 }
 
+function setTiles(on) {
+  $("tiles").ariaPressed = String(on);
+  tiles.show(on, state.model.id);
+}
+
 function grow() {
   const words = $("words");
   words.style.height = "auto";
@@ -236,6 +242,11 @@ $("attach").onclick = () => $("files").click();
 $("files").onchange = (event) => {
   take([...event.target.files]);
   event.target.value = "";
+};
+$("tiles").onclick = () => {
+  const on = $("tiles").ariaPressed !== "true";
+  store.saveTiled(on);
+  setTiles(on);
 };
 $("record").onclick = toggleRecording;
 $("menu").onclick = () => ($("menu").ariaExpanded = String($("side").classList.toggle("open")));
@@ -287,7 +298,8 @@ try {
   state.model = found.find((m) => m.role === "chat") ?? null;
   state.speech = found.find((m) => m.role === "speech") ?? null;
   $("model").textContent = state.model?.id ?? "no chat model";
-  $("attach").hidden = !state.model?.sees;
+  $("attach").hidden = $("tiles").hidden = !state.model?.sees;
+  if (state.model?.sees) setTiles(store.tiled());
   $("record").hidden = !state.speech || !navigator.mediaDevices;
   await search.begin(state.model !== null);
 } catch (error) {

@@ -1,7 +1,7 @@
 // The search tab: what an index holds, found by words or by a picture.
 import * as api from "./api.js";
 import * as media from "./media.js";
-import { element } from "./view.js";
+import { element } from "./element.js";
 
 const $ = (id) => document.getElementById(id);
 const LIMIT = 24;

@@ -3,6 +3,7 @@
 const CHATS = "chiasm.chats";
 const SETTINGS = "chiasm.settings";
 const THEME = "chiasm.theme";
+const TILES = "chiasm.tiles";
 export const DEFAULTS = { system: "", temperature: 0.7, top_p: 1, top_k: "", max_tokens: "", repetition_penalty: "", seed: "" };
 
 function read(key, otherwise) {
@@ -41,3 +42,7 @@ export function theme() {
   return read(THEME, null) ?? system;
 }
 export const saveTheme = (name) => localStorage.setItem(THEME, JSON.stringify(name));
+
+/** Whether tiles are drawn over pictures. */
+export const tiled = () => read(TILES, false) === true;
+export const saveTiled = (on) => localStorage.setItem(TILES, JSON.stringify(on));

@@ -1,12 +1,8 @@
 // What a conversation looks like.
+import { element } from "./element.js";
+import { figure } from "./tiles.js";
 
 const $ = (id) => document.getElementById(id);
-
-export function element(tag, properties = {}, ...children) {
-  const node = Object.assign(document.createElement(tag), properties);
-  node.append(...children);
-  return node;
-}
 
 const number = (value, digits = 1) => value.toLocaleString(undefined, { maximumFractionDigits: digits });
 
@@ -37,8 +33,7 @@ export function show(message) {
   const words = element("div", { className: "words", textContent: message.text });
   const article = element("article", { className: message.role });
   if (message.pictures?.length) {
-    const images = message.pictures.map((p, i) => element("img", { src: p.kept ?? p.url, alt: `Picture ${i + 1}` }));
-    article.append(element("div", { className: "pictures" }, ...images));
+    article.append(element("div", { className: "pictures" }, ...figures(message.pictures)));
   }
   if (message.text || message.role === "assistant") article.append(words);
   log.append(article);
@@ -75,18 +70,16 @@ export function clear() {
   $("welcome").hidden = false;
 }
 
+const figures = (pictures) => pictures.map((p, i) => figure(p, `Picture ${i + 1}`, pictures.length));
+
 /** The pictures of the next message, each with a button to take it away. */
 export function shelf(pictures, remove) {
-  $("shelf").replaceChildren(
-    ...pictures.map((p, i) =>
-      element("div", {},
-        element("img", { src: p.kept ?? p.url, alt: `Picture ${i + 1}` }),
-        Object.assign(element("button", { type: "button", textContent: "×", onclick: () => remove(i) }), {
-          ariaLabel: `Remove picture ${i + 1}`,
-        }),
-      ),
-    ),
-  );
+  const shown = figures(pictures);
+  shown.forEach((figure, i) => {
+    const button = element("button", { type: "button", textContent: "×", onclick: () => remove(i) });
+    figure.firstChild.append(Object.assign(button, { ariaLabel: `Remove picture ${i + 1}` }));
+  });
+  $("shelf").replaceChildren(...shown);
 }
 
 /** Earlier chats. */
