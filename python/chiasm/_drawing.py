@@ -57,20 +57,29 @@ def picture_of(image: Image, longest: int) -> PIL.Image.Image:
     return upright.resize(size, pil.Image.Resampling.LANCZOS)
 
 
-def draw_box(
-    picture: PIL.Image.Image, box: tuple[float, ...], *, thin: bool = False
-) -> None:
-    """A rectangle, or a line where a side is 0, with a dark edge on both sides unless it is thin."""
+def draw_lines(picture: PIL.Image.Image, lines: list[list[float]]) -> None:
+    """Thin lines, each [left, top, right, bottom] in pixels, that let the picture through."""
     draw = pillow().ImageDraw.Draw(picture, "RGBA")
-    right, bottom = picture.width - 1, picture.height - 1
-    left, top, right, bottom = (
-        min(max(round(at), 0), most) for at, most in zip(box, (right, bottom, right, bottom))
-    )
-    if thin:
-        draw.line((left, top, right, bottom), fill=(*_LINE, 120), width=1)
-        return
-    for grow, colour in ((1, _EDGE), (0, _LINE)):
-        draw.rectangle((left, top, right, bottom), outline=colour, width=1 + 2 * grow)
+    for line in lines:
+        draw.line([round(at) for at in line], fill=(*_LINE, 120), width=1)
+
+
+def draw_boxes(picture: PIL.Image.Image, boxes: list[list[float]]) -> None:
+    """Rectangles, each [left, top, right, bottom] in pixels, between dark edges."""
+    draw = pillow().ImageDraw.Draw(picture)
+    for colour, grow in ((_EDGE, 2), (_LINE, 1)):  # all edges first: none lies over a line
+        for left, top, right, bottom in boxes:
+            corners = [(left, top), (right, top), (right, bottom), (left, bottom), (left, top)]
+            draw.line(
+                [(_inside(x, picture.width), _inside(y, picture.height)) for x, y in corners],
+                fill=colour,
+                width=2 * grow,
+                joint="curve",
+            )
+
+
+def _inside(at: float, length: int) -> int:
+    return min(max(round(at), 1), length - 2)
 
 
 def heated(picture: PIL.Image.Image, heat: npt.NDArray[np.float32]) -> PIL.Image.Image:

@@ -89,7 +89,13 @@ class Explanation:
         return heat
 
     def draw(
-        self, image: Image, *, side: int = 192, columns: int = 5, most: int = 40
+        self,
+        image: Image,
+        *,
+        side: int = 192,
+        columns: int = 5,
+        most: int = 40,
+        tokens: bool = False,
     ) -> PIL.Image.Image:
         """A sheet of the picture under the heat map of each word, the first `most` of them; under it
         the word and the part of its attention that went to the picture. Colours go from no
@@ -99,8 +105,13 @@ class Explanation:
             image: The picture that was asked about.
             side: Pixels of the longer side of each.
             columns: How many stand beside each other.
+            most: The most words that are drawn.
+            tokens: One for each token instead of each word.
         """
-        words = self.words[:most]
+        words = self.words
+        if tokens:
+            words = [Word(piece.strip(), i, i + 1) for i, piece in enumerate(self.pieces)]
+        words = words[:most]
         if not words:
             raise RequestError("the answer has no words to draw")
         picture = picture_of(image, side)

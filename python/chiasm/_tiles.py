@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from chiasm._drawing import draw_box, picture_of
+from chiasm._drawing import draw_boxes, draw_lines, picture_of
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -61,7 +61,7 @@ class Tiles:
         """ "12 tiles + overview, 832 tokens"."""
         parts = sum(not tile.overview for tile in self.tiles)
         if self.rows == 0 and parts == 1:
-            seen = f"whole, as {self.tiles[0].width} × {self.tiles[0].height} pixels"
+            seen = f"whole, as {self.tiles[0].width} x {self.tiles[0].height} pixels"
         else:
             seen = _counted(parts, "tile") + " + overview" * (parts < len(self.tiles))
         return f"{seen}, {_counted(self.tokens, 'token')}"
@@ -93,12 +93,9 @@ class Tiles:
         picture = picture_of(image, longest)
         scale = picture.width / self.width
         x, y = self.grid()
-        for at in x[1:-1]:
-            draw_box(picture, (at * scale, y[0] * scale, at * scale, y[-1] * scale), thin=True)
-        for at in y[1:-1]:
-            draw_box(picture, (x[0] * scale, at * scale, x[-1] * scale, at * scale), thin=True)
-        for tile in self.tiles:
-            draw_box(picture, tuple(side * scale for side in tile[:4]))
+        lines = [(at, y[0], at, y[-1]) for at in x[1:-1]] + [(x[0], at, x[-1], at) for at in y[1:-1]]
+        draw_lines(picture, [[side * scale for side in line] for line in lines])
+        draw_boxes(picture, [[side * scale for side in tile[:4]] for tile in self.tiles])
         return picture
 
 

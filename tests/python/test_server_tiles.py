@@ -124,6 +124,10 @@ def test_tiles_on_a_phone_stay_chosen(browser, server):
     page.locator("#shelf svg .box").first.wait_for()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     shot(page, "tiles-phone-shelf")
+    page.tap("#shelf button >> nth=1")  # it lies over the tiles
+    page.wait_for_function("document.querySelectorAll('#shelf img').length === 1")
+    page.set_input_files("#files", str(PICTURES / "tall.png"))
+    page.locator("#shelf img").nth(1).wait_for()
     page.fill("#words", "What are these?")
     page.tap("#send")
     page.wait_for_selector("article.assistant .facts")

@@ -265,6 +265,11 @@ def test_the_command_draws_a_sheet(tmp_path):
     assert all(0 < word["picture"] < 1 for word in told["words"])
     with PIL.open(sheet) as drawn:
         assert drawn.format == "PNG" and drawn.width > 192
+        words = drawn.size
+    one_each = run(picture, "What is in this picture?", "--output", sheet, "--tokens")
+    assert one_each.returncode == 0, one_each.stderr
+    with PIL.open(sheet) as drawn:
+        assert drawn.size >= words
     plain = run(picture, "What is in this picture?")
     assert plain.stdout.splitlines()[0] == told["text"].strip()
 

@@ -30,6 +30,9 @@ def explain(
             help="Draw a heat map for each word into this PNG, JPEG or WebP file.",
         ),
     ] = None,
+    tokens: Annotated[
+        bool, typer.Option("--tokens", help="Draw one for each token instead of each word.")
+    ] = False,
     layers: Annotated[
         str | None,
         typer.Option("--layers", help="Layers of the decoder from 0, as in 4,5; by default all."),
@@ -54,6 +57,7 @@ def explain(
         question,
         _numbers(layers),
         output=output,
+        tokens=tokens,
         json=json,
         max_tokens=max_tokens,
         model=lambda: o.load(
@@ -71,6 +75,7 @@ def _run(
     layers: list[int] | None,
     *,
     output: pathlib.Path | None,
+    tokens: bool,
     json: bool,
     max_tokens: int,
     model: Any,
@@ -83,7 +88,7 @@ def _run(
         picture, question, layers=layers, max_tokens=max_tokens
     )
     if output is not None:
-        drawn = told.draw(picture)
+        drawn = told.draw(picture, tokens=tokens)
         with binary_output(output) as to:
             drawn.save(to, _FORMATS[output.suffix.lower()])
     if json:

@@ -61,7 +61,7 @@ function drawing(seen, name) {
       const { left, top, right, bottom } = tile;
       const box = node("rect", { class: kind, x: left, y: top, width: right - left, height: bottom - top });
       const title = node("title", {});
-      title.textContent = `${tile.overview ? "Overview" : "Tile"}: ${tile.tokens} tokens of ${tile.width} × ${tile.height} pixels`;
+      title.textContent = `${tile.overview ? "Overview" : "Tile"}: ${tile.tokens} tokens of ${tile.width} x ${tile.height} pixels`;
       box.append(title);
       svg.append(box);
     }
