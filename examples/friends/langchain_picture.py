@@ -1,5 +1,5 @@
 """A picture in LangChain, in this process: words as they come, then an answer of a given form:
-pip install "chiasm[langchain,serve]".
+pip install "chiasm[langchain]".
 
     python langchain_picture.py photo.jpg [path/to/model]
 """

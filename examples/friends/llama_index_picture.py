@@ -1,5 +1,5 @@
 """A picture in LlamaIndex, in this process: words as they come, an answer of a given form, and the picture
-found again among others by words: pip install "chiasm[llama-index,serve]".
+found again among others by words: pip install "chiasm[llama-index]".
 
     python llama_index_picture.py photo.jpg other.jpg another.jpg
 """

@@ -1,4 +1,4 @@
-"""A program that sees through Chiasm, by the Model Context Protocol: pip install "chiasm[mcp]".
+"""A program that sees through Chiasm, by the Model Context Protocol: pip install "chiasm[mcp,rag]".
 
 python mcp_client.py holiday/ beach.jpg "How many people are there?"
 python mcp_client.py holiday/ beach.jpg "How many people are there?" my.lance "a red bicycle"
