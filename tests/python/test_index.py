@@ -226,7 +226,7 @@ def test_speech(index, tmp_path):
 def test_one_writer(index, folder, embedder):
     index.add(folder)
     with index._store().writing():
-        with pytest.raises(RequestError, match="another process is indexing"):
+        with pytest.raises(RequestError, match="another process is writing"):
             rag.Index(index.folder, model=embedder).add(folder)
         assert rag.Index(index.folder, model=embedder).search("apples")
     index.add(folder)
@@ -234,8 +234,8 @@ def test_one_writer(index, folder, embedder):
 
 RUN = """
 import sys, chiasm, lancedb
-from chiasm.rag import Index, _indexing
-_indexing._COMMIT_ROWS, _indexing._BATCH = 8, 4
+from chiasm.rag import Index, _indexing, _making
+_indexing._COMMIT_ROWS, _making._BATCH = 8, 4
 index = Index(sys.argv[1], model=chiasm.load_embedder(threads=1))
 print("begun", flush=True)
 index.add(sys.argv[2])

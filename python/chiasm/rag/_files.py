@@ -6,7 +6,9 @@ import dataclasses
 import hashlib
 import os
 import stat
+import time
 from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 from chiasm.errors import MediaError, RequestError
 
@@ -31,6 +33,8 @@ _MOST_BYTES = {
     "sound": 1024 * _MEGABYTE,
     "video": 64 * 1024 * _MEGABYTE,
 }
+_FRESH_NS = 2_000_000_000
+"""A file written so short a time ago could change once more within its clock's step."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -58,6 +62,34 @@ def shown(path: str) -> str:
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
+def format_of(path: str) -> str | None:
+    return FORMATS.get(os.path.splitext(path)[1].lower())
+
+
+def unknown_format(place: str) -> RequestError:
+    known = " ".join(FORMATS)
+    return RequestError(f"{shown(place)}: a format that is not indexed; known are {known}")
+
+
+def trusted_time(found: Found) -> int:
+    """A file's time as it is kept: 0, which fits no file, where it was written a moment ago."""
+    fresh = time.time_ns() - found.mtime_ns < _FRESH_NS
+    return 0 if fresh else found.mtime_ns
+
+
+class Listing(Protocol):
+    """Files that there are in the places that were named."""
+
+    @property
+    def others(self) -> int:
+        """Files of formats that are not indexed; counted once all is listed."""
+
+    def __iter__(self) -> Iterator[Found]: ...
+
+    def covers(self, path: str) -> bool:
+        """Whether a file of this path would have been listed, if it existed."""
+
+
 class Walk:
     """The files under folders (or files that are named), each once, in the order of their names."""
 
@@ -79,9 +111,8 @@ class Walk:
                     yield found
 
     def covers(self, path: str) -> bool:
-        """Whether this walk came by `path`, if it exists."""
-        return any(_within(path, root) for root in self.roots) and not any(
-            _within(path, folder) for folder in self.blind
+        return any(within(path, root) for root in self.roots) and not any(
+            within(path, folder) for folder in self.blind
         )
 
     def _folder(self, folder: str) -> Iterator[Found]:
@@ -103,7 +134,7 @@ class Walk:
                 yield from self._file(entry.path)
 
     def _file(self, path: str) -> Iterator[Found]:
-        format = FORMATS.get(os.path.splitext(path)[1].lower())
+        format = format_of(path)
         if format is None:
             self.others += 1
             return
@@ -118,14 +149,19 @@ class Walk:
 
 def read_whole(found: Found) -> bytes:
     """A file's bytes; MediaError when it cannot be read or is over the limit of its format."""
-    most = _MOST_BYTES[found.format]
     try:
         with open(found.path, "rb") as file:
-            data = file.read(most + 1)
+            return read_within(file, found.format)
     except OSError as e:
         raise MediaError(f"cannot be read: {e.strerror}") from e
+
+
+def read_within(file: Any, format: str) -> bytes:
+    """An open file's bytes; MediaError when they are over the limit of the format."""
+    most = _MOST_BYTES[format]
+    data: bytes = file.read(most + 1)
     if len(data) > most:
-        raise MediaError(f"over the limit of {most // _MEGABYTE} MB for a {found.format}")
+        raise MediaError(f"over the limit of {most // _MEGABYTE} MB for a {format}")
     return data
 
 
@@ -149,11 +185,10 @@ def _root(place: str) -> str:
     path = os.path.abspath(os.path.expanduser(place))
     if not os.path.exists(path):
         raise RequestError(f"{shown(place)}: no such file or folder")
-    if os.path.isfile(path) and os.path.splitext(path)[1].lower() not in FORMATS:
-        known = " ".join(FORMATS)
-        raise RequestError(f"{shown(place)}: a format that is not indexed; known are {known}")
+    if os.path.isfile(path) and format_of(path) is None:
+        raise unknown_format(place)
     return path
 
 
-def _within(path: str, root: str) -> bool:
+def within(path: str, root: str) -> bool:
     return path == root or path.startswith(root.rstrip(os.sep) + os.sep)

@@ -14,9 +14,10 @@ from chiasm._media import Image
 from chiasm._options import integer, utf8
 from chiasm._progress import listener
 from chiasm.errors import RequestError
-from chiasm.rag._files import shown
+from chiasm.rag._files import Listing, Walk, shown
 from chiasm.rag._hits import Hit, Ranking, fused, hit_of
 from chiasm.rag._indexing import Indexing, Problem, Report
+from chiasm.rag._making import Make, Making
 from chiasm.rag._schema import KINDS, path_of
 from chiasm.rag._settings import Settings, read_settings, write_settings
 from chiasm.rag._spaces import Spaces, fingerprint, model_name
@@ -119,21 +120,29 @@ class Index:
         if not places:
             raise RequestError("nothing to index: name files or folders")
         count = os.cpu_count() or 1 if workers is None else integer("workers", workers, 1, 256)
-        spaces = self._spaces()
-        self._keep_settings(spaces)
+        named = [os.fsdecode(place) for place in places]
+        return self._add(
+            lambda complain: Walk(named, complain),
+            Making(self._spaces(), captioner=captioner, speech=speech, workers=count),
+            hears=speech is not None,
+            on_problem=on_problem,
+            progress=progress,
+            approximate_above=approximate_above,
+        )
+
+    def _add(
+        self,
+        listing_of: Callable[[Callable[[str, str], None]], Listing],
+        make: Make,
+        *,
+        progress: bool | Callable[[float], None],
+        **settings: Any,
+    ) -> Report:
+        """A run of `Indexing` that writes here."""
+        self._keep_settings(self._spaces())
         store = self._store()
         with store.writing(), listener(progress, "indexing") as hear:
-            indexing = Indexing(
-                store,
-                spaces,
-                captioner=captioner,
-                speech=speech,
-                workers=count,
-                on_problem=on_problem,
-                progress=hear,
-                approximate_above=approximate_above,
-            )
-            return indexing.run([os.fsdecode(place) for place in places])
+            return Indexing(store, make, progress=hear, **settings).run(listing_of)
 
     def search(
         self,

@@ -1,38 +1,23 @@
-"""One run of indexing: what is new or changed is read, embedded, captioned and written."""
+"""One run of indexing: what is new or changed is made and written."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import time
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import Any
 
-from chiasm.errors import Error
-from chiasm.rag._files import Found, Walk, shown
+from chiasm.rag._files import Found, Listing, shown, trusted_time
 from chiasm.rag._interrupt import unbroken
-from chiasm.rag._items import Item
-from chiasm.rag._reading import Done, Reading
-from chiasm.rag._readers import read_pdf, read_picture, read_sound, read_text
+from chiasm.rag._making import Made, Make
 from chiasm.rag._schema import rows_of
-from chiasm.rag._spaces import Spaces
 from chiasm.rag._store import Known, Store
-from chiasm.rag._video import read_video
 
-if TYPE_CHECKING:
-    from chiasm._model import Model
-
-_BATCH = 32
-"""Items embedded together: enough that threads share the work, few enough to hold."""
 _COMMIT_ROWS = 512
 _COMMIT_SECONDS = 5.0
 """Lost at most when the process dies; each commit takes some 20 ms and leaves a file to compact."""
-_PATIENCE = 0.02
-"""Seconds to wait for a batch to fill."""
-_FRESH_NS = 2_000_000_000
-"""A file written so short a time ago could change once more within its clock's step."""
-_CAPTION_TOKENS = 48
-_CAPTIONED = ("picture", "frame")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,69 +48,55 @@ class Report:
         return dataclasses.asdict(self)
 
 
-@dataclasses.dataclass
-class _File:
-    items: list[Item] = dataclasses.field(default_factory=list)
-    waiting: int = 0
-    """Items without their vectors."""
-    done: Done | None = None
-    problem: str | None = None
-
-
 class Indexing:
     """A run over folders. The caller holds the writer's lock."""
 
     def __init__(
         self,
         store: Store,
-        spaces: Spaces,
+        make: Make,
         *,
-        captioner: Model | None,
-        speech: Model | None,
-        workers: int,
+        hears: bool,
         on_problem: Callable[[Problem], None] | None,
         progress: Callable[[float], None] | None,
         approximate_above: int,
     ):
-        self._store, self._spaces = store, spaces
-        self._captioner, self._speech = captioner, speech
-        self._workers = workers
+        self._store, self._make = store, make
+        self._hears = hears
         self._on_problem, self._progress = on_problem, progress
         self._approximate_above = approximate_above
         self._report = Report()
         self._known: dict[str, Known] = {}
-        self._files: dict[str, _File] = {}
-        self._pending: list[tuple[Found, Item]] = []
+        self._there: set[str] = set()
         self._rows: list[dict[str, Any]] = []
         self._replaced: list[str] = []
         self._times: dict[str, int] = {}
         self._committed = time.monotonic()
 
-    def run(self, places: list[str]) -> Report:
+    def run(self, listing_of: Callable[[Callable[[str, str], None]], Listing]) -> Report:
+        """`listing_of` makes the listing, which tells its problems to the function it is given."""
         begun = time.monotonic()
-        walk = Walk(places, self._complain)
-        found = list(walk)
+        listing = listing_of(self._complain)
+        found = list(listing)
+        self._there = {file.key for file in found}
         self._known = self._store.files()
         todo = [file for file in found if not self._settled(file)]
-        reading = Reading(todo, self._known, self._read, self._workers)
         try:
-            self._consume(reading, len(todo))
+            self._consume(todo)
         except KeyboardInterrupt:
             self._commit()  # whole files: none of the work done is lost
             raise
-        finally:
-            reading.stop()
         self._commit()
         self._store.touch(self._times)
-        self._forget(walk, {file.key for file in found})
+        self._forget(listing)
         self._store.finish(self._approximate_above)
-        self._report.others = walk.others
+        self._report.others = listing.others
         self._report.seconds = time.monotonic() - begun
         return self._report
 
     def _settled(self, file: Found) -> bool:
         """Whether there is nothing to read: the table has it, or nothing here reads its format."""
-        if file.format == "sound" and self._speech is None:
+        if file.format == "sound" and not self._hears:
             self._complain(file.path, "sound is indexed by its words: name a speech model")
             return True
         known = self._known.get(file.key)
@@ -133,100 +104,38 @@ class Indexing:
         self._report.unchanged += same
         return same
 
-    def _read(self, found: Found, data: bytes | None) -> Iterator[Item]:
-        if data is None:
-            return read_video(found.path)
-        if found.format == "sound":
-            return read_sound(data, self._speech)
-        return {"picture": read_picture, "pdf": read_pdf, "text": read_text}[found.format](data)
-
-    def _consume(self, reading: Reading, total: int) -> None:
+    def _consume(self, todo: list[Found]) -> None:
         done = 0
-        while not (reading.finished and not self._pending):
-            event = None
-            if not reading.finished:
-                event = reading.next(_PATIENCE if self._pending else 0.5)
-            if isinstance(event, Done):
-                done += 1
-                self._end(event)
-                if self._progress is not None:
-                    self._progress(done / total)
-            elif event is not None:
-                self._begin(*event)
-            if self._pending and (event is None or len(self._pending) >= _BATCH):
-                self._embed(reading)
-            late = time.monotonic() - self._committed > _COMMIT_SECONDS
-            if len(self._rows) >= _COMMIT_ROWS or (late and self._rows):
-                self._commit()
+        with contextlib.closing(self._make(todo, self._known)) as files:  # type: ignore[type-var]
+            for made in files:
+                if made is not None:
+                    done += 1
+                    self._settle(made)
+                    if self._progress is not None:
+                        self._progress(done / len(todo))
+                late = time.monotonic() - self._committed > _COMMIT_SECONDS
+                if len(self._rows) >= _COMMIT_ROWS or (late and self._rows):
+                    self._commit()
 
-    def _begin(self, found: Found, item: Item) -> None:
-        file = self._files.setdefault(found.key, _File())
-        file.items.append(item)
-        file.waiting += 1
-        self._pending.append((found, item))
-
-    def _embed(self, reading: Reading) -> None:
-        batch, self._pending = self._pending, []
-        looked_at = [(f, i) for f, i in batch if i.pixels is not None]
-        read = [(f, i) for f, i in batch if i.pixels is None]
-        vectors = self._spaces.of_pictures([i.pixels for _, i in looked_at if i.pixels is not None])
-        for (found, item), vector in zip(looked_at, vectors):
-            if isinstance(vector, Error):
-                self._files[found.key].problem = str(vector)
-            else:
-                item.image_vector = vector
-        for (found, item), vector in zip(read, self._spaces.of_passages([i.text for _, i in read])):
-            if isinstance(vector, Error):
-                self._files[found.key].problem = str(vector)
-            else:
-                item.text_vector = vector
-        self._caption([i for _, i in looked_at if i.image_vector is not None])
-        for found, item in batch:
-            reading.released(item.held)
-            item.released()
-            self._files[found.key].waiting -= 1
-        for key in {found.key for found, _ in batch}:
-            self._settle(key)
-
-    def _caption(self, items: list[Item]) -> None:
-        wanted = [i for i in items if i.kind in _CAPTIONED and i.pixels is not None]
-        if self._captioner is None or not wanted:
-            return
-        answers = self._captioner.answers(
-            [i.pixels for i in wanted if i.pixels is not None], max_tokens=_CAPTION_TOKENS
-        )
-        for item, answer in zip(wanted, answers):
-            item.caption = " ".join(answer.text.split())
-
-    def _end(self, done: Done) -> None:
-        key = done.found.key
+    def _settle(self, made: Made) -> None:
+        """Turns a file into rows."""
+        done, found = made.done, made.done.found
+        key = found.key
         if done.same:
             self._report.unchanged += 1
-            self._times[key] = _time(done.found)
+            self._times[key] = trusted_time(found)
             return
-        self._files.setdefault(key, _File()).done = done
-        self._settle(key)
-
-    def _settle(self, key: str) -> None:
-        """Turns a file that is read and embedded into rows."""
-        file = self._files[key]
-        if file.done is None or file.waiting:
-            return
-        del self._files[key]
-        found = file.done.found
-        problem = file.done.problem or file.problem
-        if problem is not None:
-            self._complain(found.path, problem)
+        if made.problem is not None:
+            self._complain(found.path, made.problem)
             if key in self._known:  # what was there is gone from the file as well
                 self._replaced.append(key)
             return
-        if file.done.copy_of is not None:
-            rows = self._store.copy(
-                file.done.copy_of, found.path, found.size, _time(found)
-            )
-            moved = not os.path.lexists(self._known[file.done.copy_of].path)
+        if done.copy_of is not None:
+            rows = self._store.copy(done.copy_of, found.path, found.size, trusted_time(found))
+            source = self._known[done.copy_of].path
+            moved = done.copy_of not in self._there and not os.path.lexists(source)
         else:
-            rows = rows_of(found, file.done.hash, _time(found), file.items)
+            rows = rows_of(found, done.hash, trusted_time(found), made.items)
             moved = False
         if key in self._known:
             self._replaced.append(key)
@@ -244,13 +153,13 @@ class Indexing:
             self._rows, self._replaced = [], []
         self._committed = time.monotonic()
 
-    def _forget(self, walk: Walk, there: set[str]) -> None:
-        """Drops files that a walk would have come by, and did not. Those that were moved are no
+    def _forget(self, listing: Listing) -> None:
+        """Drops files that the listing would have come by, and did not. Those that were moved are no
         loss to report."""
         gone = [
             key
             for key, known in self._known.items()
-            if key not in there and walk.covers(known.path)
+            if key not in self._there and listing.covers(known.path)
         ]
         self._store.remove(gone)
         self._report.removed = max(len(gone) - self._report.moved, 0)
@@ -261,7 +170,3 @@ class Indexing:
         if self._on_problem is not None:
             self._on_problem(problem)
 
-
-def _time(found: Found) -> int:
-    fresh = time.time_ns() - found.mtime_ns < _FRESH_NS
-    return 0 if fresh else found.mtime_ns

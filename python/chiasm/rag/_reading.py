@@ -42,13 +42,19 @@ class Reading:
     of several files come mixed. What waits is bounded in number and in bytes."""
 
     def __init__(
-        self, files: list[Found], known: Mapping[str, Known], read: Reader, workers: int
+        self,
+        files: list[Found],
+        known: Mapping[str, Known],
+        read: Reader,
+        workers: int,
+        fetch: Callable[[Found], bytes] = read_whole,
     ):
         self._files = iter(files)
         self._next_file = threading.Lock()
         self._known = known
         self._by_hash = {file.hash: key for key, file in known.items()}
         self._read = read
+        self._fetch = fetch
         self._events: queue.Queue[Event | Exception] = queue.Queue(_MOST_ITEMS)
         self._left = len(files)
         self._stopped = threading.Event()
@@ -98,7 +104,7 @@ class Reading:
     def _one(self, found: Found) -> Done:
         hash = ""
         try:
-            data = None if found.format in _LARGE else read_whole(found)
+            data = None if found.format in _LARGE else self._fetch(found)
             hash = hash_of_file(found.path) if data is None else content_hash(data)
             known = self._known.get(found.key)
             if known is not None and known.hash == hash:

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import tempfile
+from typing import Any
 
 from chiasm.errors import RequestError
 from chiasm.rag._files import SETTINGS_FILE
@@ -49,12 +50,16 @@ def read_settings(folder: pathlib.Path) -> Settings | None:
 
 
 def write_settings(folder: pathlib.Path, settings: Settings) -> None:
-    """Whole or not at all."""
+    keep(folder, dataclasses.asdict(settings))
+
+
+def keep(folder: pathlib.Path, settings: dict[str, Any]) -> None:
+    """Writes the file of settings, whole or not at all."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle, temporary = tempfile.mkstemp(prefix=f".{SETTINGS_FILE}.", dir=folder)
         with open(handle, "w", encoding="utf-8") as out:
-            json.dump(dataclasses.asdict(settings), out, indent=1)
+            json.dump(settings, out, indent=1)
             out.flush()
             os.fsync(out.fileno())
         os.replace(temporary, folder / SETTINGS_FILE)

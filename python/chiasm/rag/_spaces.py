@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from chiasm._media import Image
 from chiasm.errors import Error, MediaError, RequestError
 from chiasm.rag._items import Pixels
 
+T = TypeVar("T")
 Vector = npt.NDArray[np.float32]
 _ENDS = 1 << 16
 _QUERY, _PASSAGE = ("query",), ("passage", "document")
@@ -51,11 +52,11 @@ class Spaces:
         if not self.pictures.info.patches_per_picture:
             problem = MediaError(f"{self.pictures.info.path} embeds no pictures")
             return [problem] * len(pictures)
-        return _each(self.pictures.embed_image, list(pictures))
+        return each(self.pictures.embed_image, list(pictures))
 
     def of_passages(self, texts: Sequence[str]) -> list[Vector | Error]:
         prompt = _prompt(self.texts, _PASSAGE)
-        return _each(lambda some: _embedded(self.texts, some, prompt), list(texts))
+        return each(lambda some: _embedded(self.texts, some, prompt), list(texts))
 
     def of_question(self, words: str) -> dict[str, Vector]:
         """The vector to look for in each column."""
@@ -80,8 +81,12 @@ def is_bundled_head(embedder: Embedder) -> bool:
 
 
 def fingerprint(embedder: Embedder) -> str:
+    return fingerprint_of(embedder.info.path)
+
+
+def fingerprint_of(path: str | os.PathLike[str]) -> str:
     """Tells models apart: the configuration, and sizes, begins and ends of the weight files."""
-    folder = pathlib.Path(embedder.info.path)
+    folder = pathlib.Path(path)
     digest = hashlib.blake2b(digest_size=16)
     files = [folder] if folder.is_file() else sorted(folder.glob("*.safetensors"))
     for file in [*files, folder / "config.json"]:
@@ -123,13 +128,14 @@ def _embedded(embedder: Embedder, texts: list[str], prompt: dict[str, Any]) -> A
     return (mean / max(float(np.linalg.norm(mean)), 1e-12))[None].astype(np.float32)
 
 
-def _each(embed: Callable[[list[Any]], Any], inputs: list[Any]) -> list[Vector | Error]:
-    """All in one batch; one by one where that fails, so that a bad one is alone in failing."""
+def each(run: Callable[[list[Any]], Iterable[T]], inputs: list[Any]) -> list[T | Error]:
+    """All in one batch; in halves where that fails, so that a bad one is alone in failing."""
     if not inputs:
         return []
     try:
-        return list(embed(inputs))
+        return list(run(inputs))
     except Error as e:
         if len(inputs) == 1:
             return [e]
-    return [row for one in inputs for row in _each(embed, [one])]
+    half = len(inputs) // 2
+    return each(run, inputs[:half]) + each(run, inputs[half:])

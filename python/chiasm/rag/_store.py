@@ -40,9 +40,8 @@ class Store:
     """The table in a folder. `sizes` as for `table_schema`."""
 
     def __init__(self, folder: pathlib.Path, sizes: dict[str, int]):
-        lancedb = _lancedb()
         self.folder = folder
-        self._db = lancedb.connect(str(folder))
+        self._db = opened(folder)
         self.table = self._db.create_table(TABLE, schema=table_schema(sizes), exist_ok=True)
         self._vectors = [name for name in VECTORS if name in sizes]
 
@@ -51,14 +50,8 @@ class Store:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Inside, no other process writes. The lock goes with the process, however that ends."""
-        with open(self.folder / "writer.lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise RequestError(
-                    f"{self.folder}: another process is indexing into it; wait for that one"
-                ) from None
+        """Inside, no other process writes."""
+        with one_writer(self.folder):
             self.table.checkout_latest()
             yield
 
@@ -130,9 +123,7 @@ class Store:
                 partitions = max(int(count**0.5), 1)
                 config = IvfSq(distance_type="cosine", num_partitions=partitions)
                 self.table.create_index(name, config=config)
-        self.table.optimize(
-            cleanup_older_than=datetime.timedelta(hours=1), delete_unverified=True
-        )
+        compact(self.table)
 
     def indices(self) -> list[str]:
         return sorted(column for index in self.table.list_indices() for column in index.columns)
@@ -195,13 +186,32 @@ class Store:
         return rows
 
 
-def _lancedb() -> Any:
+@contextlib.contextmanager
+def one_writer(folder: pathlib.Path) -> Iterator[None]:
+    """Inside, no other process writes. The lock goes with the process, however that ends."""
+    with open(folder / "writer.lock", "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RequestError(
+                f"{folder}: another process is writing into it; wait for that one"
+            ) from None
+        yield
+
+
+def compact(table: Any) -> None:
+    """Brings a table and its indices into order. What it replaces stays for an hour, for readers."""
+    table.optimize(cleanup_older_than=datetime.timedelta(hours=1), delete_unverified=True)
+
+
+def opened(folder: pathlib.Path) -> Any:
+    """The LanceDB in a folder."""
     os.environ.setdefault("LANCE_LOG", "error")  # its warnings are of its own working, line by line
     try:
         import lancedb
     except ImportError as e:
         raise RequestError('an index needs LanceDB: pip install "chiasm[rag]"') from e
-    return lancedb
+    return lancedb.connect(str(folder))
 
 
 def _of_files(files: Sequence[str]) -> str:
