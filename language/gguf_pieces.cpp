@@ -2,9 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdint>
-#include <string>
-#include <unordered_map>
 #include <vector>
 
 #include "core/error.h"
@@ -16,45 +13,6 @@ namespace {
 using nlohmann::json;
 
 constexpr std::string_view kSpace = "\u2581";
-/// Longer pieces have no merges: sentencepiece's own limit is 16 characters, and added words are
-/// found before.
-constexpr std::size_t kMaxPiece = 512;
-
-struct Merge {
-  double score;
-  std::string_view left, right;
-};
-
-bool begins_character(char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; }
-
-json merges(std::span<const std::string_view> tokens, std::span<const std::int64_t> types,
-            std::span<const double> scores) {
-  const auto joins = [&](std::size_t id) {
-    return types[id] == kNormal || types[id] == kUserDefined;
-  };
-  std::unordered_map<std::string_view, std::size_t> pieces;
-  for (std::size_t id = 0; id < tokens.size(); id++) {
-    if (joins(id)) pieces.emplace(tokens[id], id);
-  }
-  std::vector<Merge> all;
-  for (std::size_t id = 0; id < tokens.size(); id++) {
-    const std::string_view piece = tokens[id];
-    if (!joins(id) || piece.size() > kMaxPiece) continue;
-    for (std::size_t cut = 1; cut < piece.size(); cut++) {
-      if (!begins_character(piece[cut])) continue;
-      const std::string_view left = piece.substr(0, cut), right = piece.substr(cut);
-      if (pieces.contains(left) && pieces.contains(right)) all.push_back({scores[id], left, right});
-    }
-  }
-  std::ranges::stable_sort(all, [](const Merge& a, const Merge& b) {
-    if (a.score != b.score) return a.score > b.score;
-    if (a.left.size() != b.left.size()) return a.left.size() > b.left.size();
-    return a.right.size() > b.right.size();
-  });
-  json out = json::array();
-  for (const Merge& m : all) out.push_back(json::array({m.left, m.right}));
-  return out;
-}
 
 }  // namespace
 
@@ -82,7 +40,7 @@ json piece_parts(const GgufContents& gguf, std::span<const std::string_view> tok
     decoders.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
   }
   json model{{"type", "BPE"},         {"vocab", vocab},
-             {"fuse_unk", true},      {"merges", merges(tokens, types, scores)},
+             {"fuse_unk", true},      {"merges", piece_merges(tokens, types, scores)},
              {"byte_fallback", true}, {"unk_token", nullptr}};
   const auto unknown = std::ranges::find(types, std::int64_t(kUnknown));
   if (unknown != types.end()) model["unk_token"] = tokens[std::size_t(unknown - types.begin())];

@@ -5,11 +5,9 @@
 
 #include "core/gguf.h"
 #include "core/json.h"
+#include "language/piece_merges.h"
 
 namespace chiasm::language {
-
-/// Kinds of tokens, tokenizer.ggml.token_type.
-enum GgufToken : std::int64_t { kNormal = 1, kUnknown = 2, kControl = 3, kUserDefined = 4 };
 
 /// The parts of a tokenizer.json that such a vocabulary decides: normalizer, decoder and model. The
 /// merges are those of two pieces that make a third, the best scores first, as transformers'

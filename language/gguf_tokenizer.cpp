@@ -1,5 +1,6 @@
 #include "language/gguf_tokenizer.h"
 
+#include <algorithm>
 #include <array>
 
 #include "core/error.h"
@@ -131,15 +132,20 @@ json byte_level_parts(const GgufContents& gguf, const PreTokenizer& pre, const j
             {"merges", merges(gguf.at("tokenizer.ggml.merges"))}}}};
 }
 
-/// The tables as a tokenizer.json.
-json tokenizer_json(const GgufContents& gguf, std::span<const std::string_view> tokens) {
-  std::vector<std::int64_t> types(tokens.size(), kNormal);
-  if (const GgufValue* value = gguf.find("tokenizer.ggml.token_type")) {
-    types = value->integers();
-    if (types.size() != tokens.size()) {
-      fail<ModelError>(value->where(), ": ", types.size(), " types for ", tokens.size(), " tokens");
-    }
+/// The kind of each token.
+std::vector<std::int64_t> token_types(const GgufContents& gguf, std::size_t count) {
+  const GgufValue* const value = gguf.find("tokenizer.ggml.token_type");
+  if (value == nullptr) return std::vector<std::int64_t>(count, kNormal);
+  std::vector<std::int64_t> types = value->integers();
+  if (types.size() != count) {
+    fail<ModelError>(value->where(), ": ", types.size(), " types for ", count, " tokens");
   }
+  return types;
+}
+
+/// The tables as a tokenizer.json.
+json tokenizer_json(const GgufContents& gguf, std::span<const std::string_view> tokens,
+                    std::span<const std::int64_t> types) {
   json vocab = json::object(), added = json::array();
   for (std::size_t id = 0; id < tokens.size(); id++) {
     const std::string text(tokens[id]);
@@ -174,9 +180,14 @@ json tokenizer_json(const GgufContents& gguf, std::span<const std::string_view> 
 
 }  // namespace
 
-Tokenizer tokenizer_from_gguf(const GgufContents& gguf) {
+Tokenizer tokenizer_from_gguf(const GgufContents& gguf, const std::optional<TokenName>& renamed) {
   try {
-    const auto tokens = gguf.at("tokenizer.ggml.tokens").strings();
+    auto tokens = gguf.at("tokenizer.ggml.tokens").strings();
+    auto types = token_types(gguf, tokens.size());
+    if (renamed) {
+      tokens.at(std::size_t(renamed->id)) = renamed->text;
+      types.at(std::size_t(renamed->id)) = kControl;
+    }
     json config = json::object();
     for (const char* name : {"bos", "eos"}) {
       const auto id =
@@ -185,13 +196,42 @@ Tokenizer tokenizer_from_gguf(const GgufContents& gguf) {
     }
     // Through text, so that the checks of a tokenizer.json's bytes hold here too.
     const std::string where = gguf.file + ": tokenizer";
-    return Tokenizer::from_json(Json::parse(tokenizer_json(gguf, tokens).dump(), where),
+    return Tokenizer::from_json(Json::parse(tokenizer_json(gguf, tokens, types).dump(), where),
                                 Json::parse(config.dump(), where));
   } catch (const FormatError& e) {
     throw ModelError(e.what());
   } catch (const json::exception& e) {  // bytes that are no UTF-8
     throw ModelError(gguf.file + ": tokenizer: " + e.what());
   }
+}
+
+std::int32_t gguf_token(const GgufContents& gguf, std::string_view text) {
+  const GgufValue& value = gguf.at("tokenizer.ggml.tokens");
+  const auto tokens = value.strings();
+  const auto at = std::ranges::find(tokens, text);
+  if (at == tokens.end()) fail<ModelError>(value.where(), ": has no token ", text);
+  return std::int32_t(at - tokens.begin());
+}
+
+TokenName picture_token(const GgufContents& gguf, std::string_view text) {
+  constexpr std::array<std::string_view, 4> kReserved = {"<unused", "<|reserved_special_token_",
+                                                         "<reserved_special_token_", "[PAD"};
+  const GgufValue& value = gguf.at("tokenizer.ggml.tokens");
+  const auto tokens = value.strings();
+  const auto found = [&](std::size_t id) { return TokenName{std::int32_t(id), std::string(text)}; };
+  const auto at = std::ranges::find(tokens, text);
+  if (at != tokens.end()) return found(std::size_t(at - tokens.begin()));
+  const auto types = token_types(gguf, tokens.size());
+  for (std::size_t id = 0; id < tokens.size(); id++) {
+    const auto begins = [&](std::string_view how) { return tokens[id].starts_with(how); };
+    if (types[id] != kNormal && std::ranges::any_of(kReserved, begins)) return found(id);
+  }
+  const auto unknown = std::ranges::find(types, std::int64_t(kUnknown));
+  if (unknown != types.end() && std::ranges::count(types, std::int64_t(kByte)) == 256) {
+    return found(std::size_t(unknown - types.begin()));
+  }
+  fail<ModelError>(value.where(), ": has neither ", text,
+                   " nor a reserved token that may stand for a picture's rows");
 }
 
 }  // namespace chiasm::language

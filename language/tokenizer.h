@@ -25,10 +25,10 @@ struct TextSpan {
 /// threads, and copies share their tables.
 class Tokenizer {
  public:
-  /// Reads `folder`/tokenizer.json (of an older BERT: vocab.txt) and, where present, the names of
-  /// the begin and end tokens in tokenizer_config.json; add_bos_token there means nothing beside a
-  /// tokenizer.json, as in transformers 5. ModelError names what is missing, inconsistent or not
-  /// supported.
+  /// Reads `folder`/tokenizer.json (or tekken.json, vocab.txt, a SentencePiece model) and,
+  /// where present, the names of the begin and end tokens in tokenizer_config.json; add_bos_token
+  /// there means nothing beside a tokenizer.json, as in transformers 5. ModelError names what is
+  /// missing, inconsistent or not supported.
   static Tokenizer load(const std::filesystem::path& folder);
   /// The same from a parsed tokenizer.json and, unless null, tokenizer_config.json.
   static Tokenizer from_json(const Json& tokenizer_json);

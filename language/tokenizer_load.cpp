@@ -1,6 +1,7 @@
-/// Reading tokenizer.json and tokenizer_config.json, or tekken.json.
+/// Reading tokenizer.json and tokenizer_config.json, or the files of models that have none.
 #include "core/error.h"
 #include "language/bert_vocabulary.h"
+#include "language/sentencepiece_tokenizer.h"
 #include "language/tekken.h"
 #include "language/tokenizer_parts.h"
 
@@ -85,6 +86,23 @@ std::optional<std::int32_t> named_token(const Tokenizer& tokenizer, const Json& 
   return tokenizer.find(value.is_object() ? value["content"].str() : value.str());
 }
 
+constexpr std::size_t kMaxPieces = std::size_t(64) << 20;  // bytes; published ones have 5 MB
+
+/// tokenizer.json, or what an older file amounts to.
+Json tokenizer_json(const std::filesystem::path& folder, const Json& config) {
+  std::error_code code;
+  const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, code); };
+  if (has("tokenizer.json")) return Json::load(folder / "tokenizer.json");
+  if (has("vocab.txt")) return bert_tokenizer_json(folder / "vocab.txt", config);
+  for (const char* name : {"tokenizer.model", "spiece.model", "sentencepiece.bpe.model"}) {
+    if (!has(name)) continue;
+    const std::string bytes = read_file(folder / name, kMaxPieces);
+    return sentencepiece_tokenizer_json(parse_sentencepiece(std::as_bytes(std::span(bytes)), name),
+                                        config, name);
+  }
+  return Json::load(folder / "tokenizer.json");  // says that it is missing
+}
+
 /// Errors of the JSON readers are errors of the model to whoever loads one.
 template <class Work>
 auto as_model_error(Work&& work) {
@@ -131,16 +149,12 @@ Tokenizer Tokenizer::load(const std::filesystem::path& folder) {
   return as_model_error([&] {
     std::error_code code;
     const auto has = [&](const char* name) { return std::filesystem::exists(folder / name, code); };
-    const bool described = has("tokenizer.json");
-    if (!described && has("tekken.json")) {
+    if (!has("tokenizer.json") && has("tekken.json")) {
       return tokenizer_from_tekken(Json::load(folder / "tekken.json"));
     }
     const char* const settings = "tokenizer_config.json";
     const Json config = has(settings) ? Json::load(folder / settings) : Json::parse("{}", settings);
-    const bool words_alone = !described && has("vocab.txt");
-    const Json json = words_alone ? bert_tokenizer_json(folder / "vocab.txt", config)
-                                  : Json::load(folder / "tokenizer.json");
-    return from_json(json, config);
+    return from_json(tokenizer_json(folder, config), config);
   });
 }
 

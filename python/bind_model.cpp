@@ -20,14 +20,15 @@ using Floats = py::array_t<float>;
 
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
                             const std::string& dtype, const std::string& quantize,
-                            const std::string& kv_cache, int threads, std::int64_t max_context,
-                            std::int64_t max_image_pixels, double max_audio_seconds,
-                            const Progress& progress) {
+                            const std::string& kv_cache, const std::string& mmproj, int threads,
+                            std::int64_t max_context, std::int64_t max_image_pixels,
+                            double max_audio_seconds, const Progress& progress) {
   LoadOptions o;
   o.device = device;
   o.dtype = dtype;
   o.quantize = quantize;
   o.kv_cache = kv_cache;
+  o.mmproj = mmproj;
   o.threads = threads;
   o.max_context = max_context;
   o.max_image_pixels = max_image_pixels;
@@ -107,11 +108,11 @@ void bind_model(py::module_& m) {
   model
       .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
                   py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
-                  py::arg("threads") = 0, py::arg("max_context") = 0,
+                  py::arg("mmproj") = "", py::arg("threads") = 0, py::arg("max_context") = 0,
                   py::arg("max_image_pixels") = d.max_image_pixels,
                   py::arg("max_audio_seconds") = d.max_audio_seconds,
                   py::arg("progress") = py::none(),
-                  "Loads a Hugging Face folder. `progress` hears the fraction read.")
+                  "Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.")
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
            py::arg("cancel") = py::none(),
            "Runs a request. `on_text` hears each piece; False from it ends the answer.")

@@ -2,6 +2,7 @@
 #include <string>
 
 #include "runtime/family.h"
+#include "vision/processor_settings.h"
 
 namespace chiasm {
 
@@ -51,6 +52,10 @@ std::vector<std::string> supported_families() {
   std::vector<std::string> names;
   for (const Entry& entry : kFamilies) names.emplace_back(entry.model_type);
   return names;
+}
+
+Json FamilyParts::image_settings() const {
+  return given_settings ? *given_settings : vision::image_processor_settings(folder);
 }
 
 std::unique_ptr<Family> make_family(const FamilyParts& parts) {

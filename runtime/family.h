@@ -187,6 +187,11 @@ struct FamilyParts {
   Weights weights;
   WeightFormats formats;
   const language::Tokenizer& tokenizer;
+  // The image processor's, where no folder's file holds them (GGUF).
+  std::optional<Json> given_settings = std::nullopt;
+
+  /// The image processor's settings. ModelError when the folder has none.
+  Json image_settings() const;
 };
 
 /// `pixel_values` [tiles, 3, height, width] of a picture whose tiles are of one size.

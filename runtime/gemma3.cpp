@@ -44,10 +44,11 @@ class Gemma3 : public Family {
  public:
   explicit Gemma3(const FamilyParts& p)
       : Gemma3(p, language::DecoderConfig::from_json(p.config["text_config"], "gemma3_text"),
-               TextScopes::find(p.weights)) {}
+               TextScopes::find(p.weights), p.image_settings()) {}
 
-  Gemma3(const FamilyParts& p, const language::DecoderConfig& text, const TextScopes& scopes)
-      : processor_(vision::Gemma3Processor::load(p.folder)),
+  Gemma3(const FamilyParts& p, const language::DecoderConfig& text, const TextScopes& scopes,
+         const Json& settings)
+      : processor_(settings, vision::PanAndScan::from_json(settings)),
         encoder_(p.ctx,
                  vision::VitConfig::from_json(p.config["vision_config"], "siglip_vision_model"),
                  find_tower(p.weights), p.formats.vision, p.formats.plain),
@@ -64,7 +65,8 @@ class Gemma3 : public Family {
     norm_ = {projector,
              "mm_soft_emb_norm",
              blocks.hidden_size,
-             {kernels::NormKind::rms, blocks.norm.eps, 1.0f}};
+             {kernels::NormKind::rms, blocks.norm.eps,
+              float(p.config.number("norm_offset", 1))}};  // GGUF files hold 1 + w
     projection_ = kernels::LinearLayer::from_transposed(
         p.ctx, projector, "mm_input_projection_weight", blocks.hidden_size, text.hidden_size,
         p.formats.vision);

@@ -5,28 +5,12 @@
 #include "core/error.h"
 #include "core/weights.h"
 #include "runtime/gguf_architecture.h"
+#include "runtime/gguf_keys.h"
 #include "runtime/gguf_model.h"
 
 namespace chiasm {
 
 namespace {
-
-/// The values of one architecture's keys.
-class Keys {
- public:
-  Keys(const GgufContents& gguf, std::string_view architecture)
-      : gguf_(gguf), prefix_(std::string(architecture) + ".") {}
-
-  bool has(std::string_view key) const { return gguf_.find(prefix_ + std::string(key)) != nullptr; }
-  const GgufValue& at(std::string_view key) const { return gguf_.at(prefix_ + std::string(key)); }
-  double number(std::string_view key, double otherwise) const {
-    return has(key) ? at(key).number() : otherwise;
-  }
-
- private:
-  const GgufContents& gguf_;
-  std::string prefix_;
-};
 
 /// How one length of a folder's config is called in the file.
 struct Length {
@@ -40,7 +24,7 @@ constexpr std::array kLengths = {
     Length{"context_length", "max_position_embeddings"},
 };
 
-std::int64_t head_dim(const Keys& keys) {
+std::int64_t head_dim(const GgufKeys& keys) {
   if (!keys.has("attention.key_length")) {
     const std::int64_t heads = keys.at("attention.head_count").integer();
     if (heads < 1) fail<ModelError>(keys.at("attention.head_count").where(), ": ", heads, " heads");
@@ -73,7 +57,7 @@ nlohmann::json frequency_factors(const GgufContents& gguf, std::string_view tens
 }
 
 /// How yarn stretches, where the file says so.
-void add_yarn(const Keys& keys, nlohmann::json& rope) {
+void add_yarn(const GgufKeys& keys, nlohmann::json& rope) {
   rope["rope_type"] = "yarn";
   for (const auto& [gguf, here] : {Length{"rope.scaling.yarn_beta_fast", "beta_fast"},
                                    Length{"rope.scaling.yarn_beta_slow", "beta_slow"}}) {
@@ -82,7 +66,7 @@ void add_yarn(const Keys& keys, nlohmann::json& rope) {
 }
 
 /// Phi-3's divisors for short and for long texts.
-void add_long_factors(const GgufContents& gguf, const Keys& keys, nlohmann::json& rope) {
+void add_long_factors(const GgufContents& gguf, const GgufKeys& keys, nlohmann::json& rope) {
   rope["rope_type"] = "longrope";
   rope["long_factor"] = frequency_factors(gguf, "rope_factors_long.weight");
   rope["short_factor"] = frequency_factors(gguf, "rope_factors_short.weight");
@@ -92,7 +76,7 @@ void add_long_factors(const GgufContents& gguf, const Keys& keys, nlohmann::json
 }
 
 /// transformers' `rope_parameters` of layers with full attention.
-nlohmann::json rope(const GgufContents& gguf, const Keys& keys) {
+nlohmann::json rope(const GgufContents& gguf, const GgufKeys& keys) {
   nlohmann::json out{{"rope_theta", keys.number("rope.freq_base", 10000)},
                      {"rope_type", "default"}};
   if (keys.has("rope.dimension_count")) {
@@ -127,7 +111,7 @@ nlohmann::json rope(const GgufContents& gguf, const Keys& keys) {
 }
 
 /// GPT-2's config, in its own names. Its files hold matrices as [out, in], unlike its folders.
-void add_gpt2(const Keys& keys, nlohmann::json& config) {
+void add_gpt2(const GgufKeys& keys, nlohmann::json& config) {
   for (const auto& [gguf, here] :
        {Length{"hidden_size", "n_embd"}, Length{"intermediate_size", "n_inner"},
         Length{"num_hidden_layers", "n_layer"}, Length{"num_attention_heads", "n_head"},
@@ -139,7 +123,7 @@ void add_gpt2(const Keys& keys, nlohmann::json& config) {
 }
 
 /// Which layers slide: every one but each sixth, or as the file says; none without a window.
-void add_pattern(const Keys& keys, nlohmann::json& config) {
+void add_pattern(const GgufKeys& keys, nlohmann::json& config) {
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
   if (!keys.has("attention.sliding_window")) {
     config["sliding_window_pattern"] = 1;
@@ -157,7 +141,7 @@ void add_pattern(const Keys& keys, nlohmann::json& config) {
 /// What the Gemmas have beside the common numbers. Their files hold 1 + w for each norm. The scale
 /// of attention is not in them: only the 27B models, which are known by their number of layers,
 /// take it from the width of a row (llama.cpp's gemma2.cpp and gemma3.cpp).
-void add_gemma(const Keys& keys, std::string_view architecture, nlohmann::json& config) {
+void add_gemma(const GgufKeys& keys, std::string_view architecture, nlohmann::json& config) {
   config["norm_offset"] = 0;
   if (architecture == "gemma") return;
   const std::int64_t largest = architecture == "gemma2" ? 46 : 62;
@@ -213,7 +197,7 @@ nlohmann::json end_tokens(const GgufContents& gguf) {
 
 Json gguf_config(const GgufContents& gguf) {
   const GgufArchitecture& architecture = gguf_architecture(gguf);
-  const Keys keys(gguf, architecture.name);
+  const GgufKeys keys(gguf, architecture.name);
   nlohmann::json config{{"model_type", architecture.model_type},
                         {"tie_word_embeddings", !gguf.tensors.contains("output.weight")}};
   for (const Length& length : kLengths) config[length.here] = keys.at(length.gguf).integer();

@@ -110,10 +110,15 @@ const GgufArchitecture& gguf_architecture(const GgufContents& gguf) {
     if (a.name == name.str()) return a;
     known.append(known.empty() ? "" : ", ").append(a.name);
   }
+  if (name.str() == "clip") {
+    fail<ModelError>(name.where(),
+                     ": is a projector's file (\"clip\"); load the language model that it ",
+                     "belongs to, and name this file with mmproj");
+  }
   fail<ModelError>(name.where(), ": \"", name.str(), "\" is not supported; supported are ", known);
 }
 
-Checkpoint gguf_checkpoint(MappedFile file, const GgufContents& gguf) {
+std::map<std::string, TensorEntry, std::less<>> gguf_tensors(const GgufContents& gguf) {
   const GgufArchitecture& architecture = gguf_architecture(gguf);
   const std::string prefix = std::string(architecture.name) + ".attention.";
   const std::int64_t heads = gguf.at(prefix + "head_count").integer();
@@ -141,7 +146,7 @@ Checkpoint gguf_checkpoint(MappedFile file, const GgufContents& gguf) {
     }
     moved.interleaved = entry.shape[0] / count;
   }
-  return Checkpoint::of(std::move(file), gguf.file, std::move(tensors));
+  return tensors;
 }
 
 }  // namespace chiasm

@@ -13,7 +13,7 @@ namespace chiasm {
 Json gguf_config(const GgufContents& gguf);
 
 /// The tensors by the names that family files ask for. llama's and smollm3's q and k are marked as
-/// interleaved. ModelError for a name that is not known. Takes the map that `gguf` points into.
-Checkpoint gguf_checkpoint(MappedFile file, const GgufContents& gguf);
+/// interleaved. ModelError for a name that is not known.
+std::map<std::string, TensorEntry, std::less<>> gguf_tensors(const GgufContents& gguf);
 
 }  // namespace chiasm

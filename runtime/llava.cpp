@@ -13,8 +13,7 @@ namespace {
 class Llava : public VitFamily {
  public:
   explicit Llava(const FamilyParts& p)
-      : VitFamily(p, {.name = "llava"}),
-        processor_(vision::PlainProcessor::load(p.folder, vision::PlainKind::llava)) {
+      : VitFamily(p, {.name = "llava"}), processor_(p.image_settings(), vision::PlainKind::llava) {
     finish(p);
   }
 

@@ -11,6 +11,7 @@
 #include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
+#include "runtime/gguf_pair.h"
 #include "runtime/weight_quantization.h"
 
 namespace chiasm {
@@ -138,6 +139,9 @@ struct Source {
   WeightFormats formats;
   std::string quantize, packed_layout, chat_template;
   bool widened = false;  // some weights are kept in blocks that become float32 on their way
+  // Of two GGUF files: the second, and its image processor's settings.
+  MappedFile projector = {};
+  std::optional<Json> image_settings = std::nullopt;
 };
 
 /// No embedder runs on a device yet: "auto" is the CPU, and a device that is asked for by name is
@@ -219,34 +223,57 @@ Source open_folder(const std::filesystem::path& folder, const LoadOptions& optio
           !quantized.empty()};
 }
 
-/// Quantized tensors stay in the file's own blocks; `plain` is for the others.
+kernels::WeightFormat plain_format(DType dtype) {
+  return dtype == DType::bf16  ? kernels::WeightFormat::bf16
+         : dtype == DType::f32 ? kernels::WeightFormat::f32
+                               : kernels::WeightFormat::f16;
+}
+
+bool has_widened(const GgufContents& gguf) {
+  return std::ranges::any_of(gguf.tensors, [](const auto& tensor) {
+    return tensor.second.blocks && kernels::is_widened(kernels::format_of(*tensor.second.blocks));
+  });
+}
+
+/// Quantized tensors stay in the file's own blocks; the formats are for the others.
 Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) {
   if (options.dtype != "auto" || !options.quantize.empty()) {
     fail<RequestError>(
         "a GGUF file keeps its own number formats; leave dtype at \"auto\" and "
         "quantize empty");
   }
-  MappedFile file(path);
+  const auto projector = find_projector(path, options.mmproj);
+  MappedFile file(path), second;
   const GgufContents gguf = parse_gguf(file.bytes(), path.filename().string());
   const Json config = gguf_config(gguf);
-  const TensorEntry& embedding = gguf.tensors.at("token_embd.weight");
-  const kernels::WeightFormat plain = embedding.dtype == DType::bf16  ? kernels::WeightFormat::bf16
-                                      : embedding.dtype == DType::f32 ? kernels::WeightFormat::f32
-                                                                      : kernels::WeightFormat::f16;
-  const bool widened = std::ranges::any_of(gguf.tensors, [](const auto& tensor) {
-    return tensor.second.blocks && kernels::is_widened(kernels::format_of(*tensor.second.blocks));
-  });
-  language::Tokenizer tokenizer = language::tokenizer_from_gguf(gguf);
+  WeightFormats formats =
+      weight_formats(options, plain_format(gguf.tensors.at("token_embd.weight").dtype));
+  bool widened = has_widened(gguf);
+  std::string source = gguf.file;
+  std::optional<GgufPair> pair;
+  if (projector) {
+    second = MappedFile(*projector);
+    const GgufContents other = parse_gguf(second.bytes(), projector->filename().string());
+    pair = gguf_pair(other, gguf, config);
+    formats.vision = plain_format(pair->encoder_dtype);
+    widened = widened || has_widened(other);
+    source += " with " + other.file;
+  }
   const GgufValue* chat = gguf.find("tokenizer.chat_template");
   const std::string chat_template(chat != nullptr ? chat->str() : std::string_view());
-  return {config,
-          gguf_checkpoint(std::move(file), gguf),
+  language::Tokenizer tokenizer = pair ? language::tokenizer_from_gguf(gguf, pair->picture)
+                                       : language::tokenizer_from_gguf(gguf);
+  return {pair ? pair->config : config,
+          Checkpoint::of(std::move(file), std::move(source),
+                         pair ? std::move(pair->tensors) : gguf_tensors(gguf)),
           std::move(tokenizer),
-          weight_formats(options, plain),
+          formats,
           "gguf",
           {},
           chat_template,
-          widened};
+          widened,
+          std::move(second),
+          pair ? std::optional(pair->settings) : std::nullopt};
 }
 
 std::string token_text(const language::Tokenizer& tokenizer, std::optional<std::int32_t> id) {
@@ -342,6 +369,9 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
   if (options.device != "auto") named = choose_device(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
+  if (!gguf && !options.mmproj.empty()) {
+    fail<RequestError>("mmproj is for a .gguf file; ", path.string(), " is a folder");
+  }
   check_threads(options);
   return as_model_error(path.string(), [&] {
     LoadedModel model;
@@ -351,7 +381,10 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     model.tokenizer = std::make_unique<language::Tokenizer>(std::move(source.tokenizer));
     const Context ctx = model.context();
     const Weights weights(*model.checkpoint, options.progress, packed);
-    model.family = make({ctx, path, source.config, weights, source.formats, *model.tokenizer});
+    model.family = make({ctx, path, source.config, weights, source.formats, *model.tokenizer,
+                         source.image_settings});
+    model.projector = std::move(source.projector);
+    model.projector.release(0, model.projector.bytes().size());  // all of it is packed
     model.tensors_read = weights.names_read();
     model.products = weights.products();
 

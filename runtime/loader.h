@@ -28,6 +28,7 @@ struct LoadedModel {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Device> device;          // null: the CPU
   std::unique_ptr<Checkpoint> checkpoint;  // matrices of a packed file lie in it
+  MappedFile projector;                    // the second of two GGUF files
   std::unique_ptr<language::Tokenizer> tokenizer;
   std::unique_ptr<Family> family;
   EngineOptions engine_options;

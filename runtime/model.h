@@ -25,6 +25,9 @@ struct LoadOptions {
   // "" (none); int8: all large matrices in 8 bits; int4: the decoder's MLPs in 4 bits, the rest,
   // which suffers more from few bits, in 8. dtype then says what norms and the like are kept in.
   std::string quantize;
+  // Of a .gguf file: the file of its vision encoder and projector; "": the one beside it, if there
+  // is one; "none": words alone.
+  std::string mmproj;
   std::string kv_cache = "auto";  // auto (float32 under float32, else bfloat16), float32, bfloat16
   int threads = 0;                // 0: every CPU this process may use
   std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
@@ -95,8 +98,9 @@ struct AdapterInfo {
 /// Thread-safe: calls from several threads join one loop and share its batches. Move-only.
 class Model {
  public:
-  /// Loads a Hugging Face model folder, or a GGUF file of a language model (gguf_model.h); its
-  /// blocks are kept as they are. ModelError says what is missing or does not fit.
+  /// Loads a Hugging Face model folder, or a GGUF file of a language model (gguf_model.h), with the
+  /// projector beside it (gguf_pair.h); their blocks are kept as they are. ModelError says what is
+  /// missing or does not fit.
   static Model load(const std::filesystem::path& path, const LoadOptions& options = {});
   ~Model();
   Model(Model&&) noexcept;

@@ -43,7 +43,7 @@ class SmolVlm : public Family {
   explicit SmolVlm(const FamilyParts& p)
       : name_(p.config["model_type"].str()),
         tied_(p.config.boolean("tie_word_embeddings", false)),
-        processor_(vision::Idefics3Processor::load(p.folder)),
+        processor_(p.image_settings()),
         encoder_(p.ctx, smolvlm_vision_config(p.config), p.weights.scope("model.vision_model"),
                  p.formats.vision, p.formats.plain),
         decoder_(p.ctx, language::DecoderConfig::from_json(p.config["text_config"]),

@@ -28,6 +28,7 @@ def load(
     max_context: int | None = None,
     kv_cache: str = "auto",
     lora: Any = None,
+    mmproj: str | os.PathLike[str] | None = None,
     max_image_pixels: int | None = None,
     max_audio_seconds: float | None = None,
     revision: str | None = None,
@@ -38,8 +39,9 @@ def load(
     """Loads a model.
 
     Args:
-        name_or_path: A Hugging Face model folder, or a hub id ("owner/name") that is fetched into
-            the hub's cache (HF_HOME; HF_ENDPOINT names another hub). None: the bundled model.
+        name_or_path: A Hugging Face model folder, a .gguf file, or a hub id ("owner/name") that is
+            fetched into the hub's cache (HF_HOME; HF_ENDPOINT names another hub). None: the bundled
+            model.
         device: "auto" (a CUDA device where one can be used, else the CPU), "cpu", "cuda" or
             "cuda:N".
         dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
@@ -51,6 +53,8 @@ def load(
         kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
         lora: A PEFT LoRA folder, which all requests then go through (`model.adapter`), or folders by
             name, from which each request chooses (`adapter=`); see `Model.load_adapter`.
+        mmproj: Of a .gguf file: the file of its vision encoder and projector. None: the one beside
+            it with "mmproj" in its name, if there is one; "none": words alone.
         max_image_pixels: A larger picture is refused before it is decoded; None: 178,956,970, as
             Pillow does.
         max_audio_seconds: Likewise for sounds; None: the runtime's limit.
@@ -69,6 +73,8 @@ def load(
         "kv_cache": utf8("kv_cache", kv_cache),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
+    if mmproj is not None:
+        settings["mmproj"] = utf8("mmproj", os.fspath(mmproj))
     if max_image_pixels is not None:
         settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
     if max_audio_seconds is not None:

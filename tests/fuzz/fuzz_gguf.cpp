@@ -1,5 +1,6 @@
 /// Any bytes: parse_gguf returns values and tensors that lie inside them, or throws FormatError.
-/// What it returns becomes a config, a tokenizer and matrices, or an Error.
+/// What it returns becomes a config, a tokenizer and matrices, or the projector of a language model
+/// whose rows are of two numbers, or an Error.
 #include <cstdint>
 #include <cstdlib>
 #include <vector>
@@ -11,6 +12,12 @@
 #include "language/decoder_config.h"
 #include "language/gguf_tokenizer.h"
 #include "runtime/gguf_model.h"
+#include "runtime/gguf_pair.h"
+#include "runtime/smolvlm.h"
+#include "tests/support/gguf_bytes.h"
+#include "vision/idefics3_processor.h"
+#include "vision/plain_processor.h"
+#include "vision/vit.h"
 
 namespace {
 
@@ -31,6 +38,42 @@ void attempt_model(const Read& read) {
   }
 }
 
+/// A language model of so many keys as a pair asks for.
+chiasm::GgufContents words(const std::string& architecture) {
+  static std::string bytes;
+  chiasm::testing::GgufBytes b;
+  b.header(1, 8).value("general.architecture", architecture);
+  for (const char* key : {"embedding_length", "feed_forward_length", "block_count",
+                          "attention.head_count", "context_length"}) {
+    b.value(architecture + "." + key, 2u);
+  }
+  b.value(architecture + ".attention.layer_norm_rms_epsilon", 1e-5f);
+  b.strings("tokenizer.ggml.tokens",
+            {"<image>", "<image_soft_token>", "<start_of_image>", "<end_of_image>"});
+  b.tensor("token_embd.weight", {2, 4}, 0, 0).data(std::string(32, 'x'));
+  bytes = b.bytes;
+  return chiasm::parse_gguf(std::as_bytes(std::span(bytes)), "words");
+}
+
+/// As a projector, as far as its family would read the pair.
+void use_as_projector(const chiasm::GgufContents& gguf) {
+  for (const char* architecture : {"llama", "gemma3"}) {
+    attempt_model([&] {
+      const chiasm::GgufContents text = words(architecture);
+      const auto pair = chiasm::gguf_pair(gguf, text, chiasm::gguf_config(text));
+      attempt_model([&] {
+        chiasm::vision::VitConfig::from_json(pair.config["vision_config"], "siglip_vision_model");
+      });
+      attempt_model([&] { chiasm::smolvlm_vision_config(pair.config); });
+      attempt_model([&] { chiasm::vision::Idefics3Processor(pair.settings).grid_for(100, 30); });
+      attempt_model([&] {
+        chiasm::vision::PlainProcessor(pair.settings, chiasm::vision::PlainKind::llava)
+            .layout(100, 30);
+      });
+    });
+  }
+}
+
 void use(const chiasm::GgufContents& gguf) {
   static chiasm::ThreadPool pool(1);
   chiasm::Context ctx;
@@ -38,7 +81,8 @@ void use(const chiasm::GgufContents& gguf) {
   ctx.isa = chiasm::Isa::portable;
   attempt_model([&] { chiasm::language::DecoderConfig::from_json(chiasm::gguf_config(gguf)); });
   attempt_model([&] { chiasm::language::tokenizer_from_gguf(gguf).encode("a b\n\xc3\xa9"); });
-  attempt_model([&] { chiasm::gguf_checkpoint({}, gguf); });
+  attempt_model([&] { chiasm::gguf_tensors(gguf); });
+  use_as_projector(gguf);
   for (const auto& tensor : gguf.tensors) {
     const chiasm::TensorEntry& entry = tensor.second;
     if (!entry.blocks || entry.shape.rank() != 2) continue;

@@ -1,8 +1,10 @@
 #pragma once
 /// The texts and hashes of tests/reference/make_tokenizer_golden.py, made again in C++.
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <span>
 #include <string>
@@ -108,6 +110,20 @@ inline language::Tokenizer golden_tokenizer(const std::string& name) {
   const Json json =
       name == "smollm2" ? smollm2_json() : Json::load(tokenizer_golden(name + ".json"));
   return loaded.emplace(name, language::Tokenizer::from_json(json)).first->second;
+}
+
+/// The blocks of `count` items whose hash is not the golden one; `bytes(i)` is what item i gave.
+inline std::string differing(const nlohmann::json& golden, std::size_t count, std::size_t block,
+                             const std::function<std::string(std::size_t)>& bytes) {
+  std::string out;
+  for (std::size_t first = 0; first < count; first += block) {
+    std::string all;
+    for (std::size_t i = first; i < std::min(first + block, count); i++) all += bytes(i);
+    char hash[17];
+    std::snprintf(hash, sizeof hash, "%016llx", static_cast<unsigned long long>(fnv(all)));
+    if (golden[first / block] != hash) out += " " + std::to_string(first);
+  }
+  return out;
 }
 
 }  // namespace chiasm::test

@@ -65,6 +65,7 @@ def caption(
     stop: o.Stop = None,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
+    mmproj: o.Mmproj = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -85,7 +86,7 @@ def caption(
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
         load=o.load_settings(
-            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
+            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
         ),
         settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
@@ -128,6 +129,7 @@ def ask(
     stop: o.Stop = None,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
+    mmproj: o.Mmproj = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -150,7 +152,7 @@ def ask(
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
         load=o.load_settings(
-            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
+            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
         ),
         settings=o.generate_settings(
             max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
@@ -176,6 +178,7 @@ def chat(
     stop: o.Stop = None,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
+    mmproj: o.Mmproj = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -187,13 +190,11 @@ def chat(
     """Talk with a model; /help lists what it understands besides words."""
     from chiasm.cli import chat as talk
 
+    load = o.load_settings(
+        device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
+    )
     talk.run(
-        o.load(
-            model,
-            **o.load_settings(
-                device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter
-            ),
-        ),
+        o.load(model, **load),
         image or [],
         system=system,
         json=json,

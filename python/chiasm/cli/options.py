@@ -58,6 +58,13 @@ AdapterName = Annotated[
     typer.Option("--adapter", help="The --lora to answer with, by name; else the first."),
 ]
 
+Mmproj = Annotated[
+    str | None,
+    typer.Option(
+        "--mmproj", help="Of a .gguf model: its projector's file, or none; else the one beside it."
+    ),
+]
+
 Videos = Annotated[
     list[str] | None,
     typer.Option("--video", help="A video file, or a folder of its frames; may be repeated."),
@@ -124,6 +131,7 @@ def load_settings(
     offline: bool,
     lora: list[str] | None = None,
     adapter: str | None = None,
+    mmproj: str | None = None,
 ) -> dict[str, Any]:
     """What `load` takes of the options, by name."""
     return locals()

@@ -75,6 +75,7 @@ def serve(
         typer.Option("--grace", min=0.0, help="Seconds that running requests get on a stop."),
     ] = 30.0,
     lora: o.Lora = None,
+    mmproj: o.Mmproj = None,
     quantize: Annotated[str | None, typer.Option("--quantize", help="int8 or int4.")] = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
@@ -120,6 +121,7 @@ def serve(
         max_context=max_context,
         revision=revision,
         lora=o.adapters(lora),
+        mmproj=mmproj,
         **shared,
         **limits,
     )
