@@ -34,10 +34,16 @@ constexpr Problem kProblems[] = {
     {"vit", 1, 1024, 1024, 12, 12, 64, false, DType::f32},
     {"vit", 4, 1024, 1024, 12, 12, 64, false, DType::f32},
     {"prefill", 1, 1088, 1088, 9, 3, 64, true, DType::bf16},
+    {"prefill", 1, 1088, 1088, 9, 3, 64, true, DType::i8},
     {"decode", 1, 1, 1088, 9, 3, 64, true, DType::bf16},
+    {"decode", 1, 1, 1088, 9, 3, 64, true, DType::i8},
     {"decode", 1, 1, 1088, 9, 3, 64, true, DType::f32},
     {"decode", 8, 1, 1088, 9, 3, 64, true, DType::bf16},
+    {"decode", 8, 1, 1088, 9, 3, 64, true, DType::i8},
     {"decode", 1, 1, 8192, 32, 8, 128, true, DType::bf16},
+    {"decode", 1, 1, 8192, 32, 8, 128, true, DType::i8},
+    {"decode", 1, 1, 65536, 32, 8, 128, true, DType::bf16},
+    {"decode", 1, 1, 65536, 32, 8, 128, true, DType::i8},
 };
 
 ThreadPool& pool() {
@@ -88,7 +94,8 @@ void lay_out(const Context& ctx, const Problem& p, Data& d) {
     d.kv.v = v;
     return;
   }
-  const auto bytes = std::size_t(p.sequences * pages * kPageTokens * kv_width) * size_of(p.pages);
+  const std::size_t bytes = std::size_t(p.sequences * pages) *
+                            chiasm::kernels::page_bytes(p.kv_heads, p.head_dim, p.pages);
   d.k_pages.resize(bytes);
   d.v_pages.resize(bytes);
   chiasm::kernels::write_pages(ctx, k, p.kv_heads, p.head_dim, slots, d.k_pages.data(), p.pages);
@@ -121,8 +128,8 @@ void run(benchmark::State& state, const Problem& p, Isa isa, bool bf16_products)
   for (const std::int32_t last : d.last) pairs += double(last);
   const double rate = double(state.iterations()) / elapsed.count();
   const double flops = 4 * pairs * double(width) * rate;
-  const double bytes =
-      2.0 * double(p.sequences * p.keys * p.kv_heads * p.head_dim) * double(size_of(p.pages));
+  const double bytes = 2.0 * double(p.sequences * p.keys) / double(kPageTokens) *
+                       double(chiasm::kernels::page_bytes(p.kv_heads, p.head_dim, p.pages));
   state.counters["GFLOP/s"] = flops / 1e9;
   state.counters["%peak"] = flops / *peak * 100;
   state.counters["GB/s"] = bytes * rate / 1e9;

@@ -15,6 +15,7 @@ namespace chiasm::kernels {
 namespace {
 
 static_assert(cpu::kKeyBlock == kPageTokens, "a block of keys is a page");
+static_assert(cpu::kScaledDims == kPageGroup, "groups are those of pages");
 
 // Below this many products a second thread costs more than it brings.
 constexpr std::int64_t kMinThreadedProducts = 64 * 1024;
@@ -36,9 +37,7 @@ void check_shape(const AttentionShape& s) {
 void check_keys(const AttentionShape& shape, const KeyValues& kv) {
   if (kv.paged()) {
     if (kv.v_pages == nullptr) fail<ShapeError>("pages of keys without pages of values");
-    if (kv.page_dtype != DType::f32 && kv.page_dtype != DType::bf16) {
-      fail<ShapeError>("pages of ", name(kv.page_dtype), ", expected float32 or bfloat16");
-    }
+    page_bytes(shape.kv_heads, shape.head_dim, kv.page_dtype);
     return;
   }
   kv.k.expect({kv.k.rows(), shape.kv_heads * shape.head_dim});
@@ -63,6 +62,11 @@ void check_sequence(const KeyValues& kv, const AttentionSequence& s, std::int64_
       fail<ShapeError>("row ", r, " sees keys [", first, ", ", last, ") of ", s.key_count);
     }
   }
+}
+
+cpu::RowFormat row_format(const KeyValues& kv) {
+  if (!kv.paged() || kv.page_dtype == DType::f32) return cpu::RowFormat::f32;
+  return kv.page_dtype == DType::bf16 ? cpu::RowFormat::bf16 : cpu::RowFormat::i8;
 }
 
 // Tiles of at most `most` pairs in one KV head of a sequence.
@@ -121,10 +125,12 @@ Work measure(const AttentionShape& shape, std::span<const AttentionSequence> seq
 // The kernel of a call, with the memory of the thread it runs on.
 class TileKernel {
  public:
-  TileKernel(const Context& ctx, const AttentionShape& shape) {
+  TileKernel(const Context& ctx, const AttentionShape& shape, const cpu::AttentionArgs& args)
+      : bf16_(shape.bf16_products) {
     const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
-    bf16_ = shape.bf16_products;
-    run_ = bf16_ ? ops.attention_bf16 : ops.attention;
+    run_ = !bf16_                              ? ops.attention
+           : args.format == cpu::RowFormat::i8 ? ops.attention_int8
+                                               : ops.attention_bf16;
   }
 
   void operator()(const cpu::AttentionArgs& args, cpu::AttentionTile tile) const {
@@ -157,7 +163,7 @@ void run_in_parts(const Context& ctx, const AttentionShape& shape, const cpu::At
   const auto floats = std::size_t(work.tiles * tile_floats);
   if (memory.size() < floats) memory.resize(floats);
   float* const partial = memory.data();
-  const TileKernel kernel(ctx, shape);
+  const TileKernel kernel(ctx, shape, args);
   const auto tile_of = [&](std::int64_t index) {
     cpu::AttentionTile tile = find_tile(shape, sequences, work.tile_pairs, index);
     tile.partial = partial + index * tile_floats;
@@ -187,7 +193,7 @@ void run(const Context& ctx, const AttentionShape& shape, const cpu::AttentionAr
   if (threaded && work.parts > 1 && work.tiles < 4 * threads && work.most_pairs <= kMaxSplitPairs) {
     return run_in_parts(ctx, shape, args, sequences, work);
   }
-  const TileKernel kernel(ctx, shape);
+  const TileKernel kernel(ctx, shape, args);
   ctx.pool->parallel_for(work.tiles, threaded ? 1 : work.tiles,
                          [&](std::int64_t begin, std::int64_t end) {
                            for (std::int64_t i = begin; i < end; i++) {
@@ -221,6 +227,7 @@ void attention(const Context& ctx, const AttentionShape& asked, TensorView<const
                  [&] { check_sequence(kv, sequences[i], rows, first_key, last_key); });
     }
     if (ctx.device != nullptr) {
+      if (kv.paged() && kv.page_dtype == DType::i8) on_device::refuse(ctx, "int8 attention");
       return on_device::attention(*ctx.device, asked, q, kv, sequences, first_key, last_key, out);
     }
     if (ctx.isa == Isa::reference) {
@@ -244,39 +251,8 @@ void attention(const Context& ctx, const AttentionShape& asked, TensorView<const
                                   kv.k.row_stride(),
                                   kv.v.row_stride(),
                                   kv.paged(),
-                                  kv.page_dtype == DType::bf16};
+                                  row_format(kv)};
     run(ctx, shape, args, sequences);
-  });
-}
-
-void write_pages(const Context& ctx, TensorView<const float> x, std::int64_t kv_heads,
-                 std::int64_t head_dim, std::span<const std::int64_t> slot, std::byte* pages,
-                 DType page_dtype) {
-  const Timed timed(ctx.profile, "write_pages");
-  in_context("write_pages", [&] {
-    x.expect({std::int64_t(slot.size()), kv_heads * head_dim});
-    if (page_dtype != DType::f32 && page_dtype != DType::bf16) {
-      fail<ShapeError>("pages of ", name(page_dtype), ", expected float32 or bfloat16");
-    }
-    if (ctx.device != nullptr) {
-      return on_device::write_pages(*ctx.device, x, kv_heads, head_dim, slot, pages, page_dtype);
-    }
-    const std::int64_t grain = cpu::rows_per_piece(x.cols());
-    ctx.pool->parallel_for(x.rows(), grain, [&](std::int64_t begin, std::int64_t end) {
-      for (std::int64_t i = begin; i < end; i++) {
-        const std::int64_t page = slot[std::size_t(i)] / kPageTokens;
-        const std::int64_t key = slot[std::size_t(i)] % kPageTokens;
-        for (std::int64_t h = 0; h < kv_heads; h++) {
-          const float* from = x.row(i) + h * head_dim;
-          const std::int64_t at = ((page * kv_heads + h) * kPageTokens + key) * head_dim;
-          if (page_dtype == DType::f32) {
-            std::copy_n(from, head_dim, reinterpret_cast<float*>(pages) + at);
-          } else {
-            std::transform(from, from + head_dim, reinterpret_cast<bf16*>(pages) + at, to_bf16);
-          }
-        }
-      }
-    });
   });
 }
 

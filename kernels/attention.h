@@ -1,5 +1,6 @@
 #pragma once
 /// One attention for eyes, ears and language: packed variable-length sequences.
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -10,6 +11,13 @@ namespace chiasm::kernels {
 
 /// Keys a page of the KV cache holds.
 inline constexpr std::int64_t kPageTokens = 64;
+
+/// Dimensions of a key or value that share a scale in int8. As llama.cpp's q8_0.
+inline constexpr std::int64_t kPageGroup = 32;
+
+/// Bytes of the keys, or of the values, of one page in one layer. ShapeError for formats that pages
+/// do not have.
+std::size_t page_bytes(std::int64_t kv_heads, std::int64_t head_dim, DType page_dtype);
 
 /// One sequence of a packed batch.
 struct AttentionSequence {
@@ -25,7 +33,9 @@ struct AttentionSequence {
 struct KeyValues {
   // Contiguous: [keys of all sequences, kv_heads * head_dim] float32, any row stride.
   TensorView<const float> k, v;
-  // Paged: base of one layer, [page][kv_head][kPageTokens][head_dim], float32 or bfloat16.
+  // Paged: base of one layer, [page][kv_head][kPageTokens][head_dim], float32 or bfloat16; or int8,
+  // where the scales of a page's KV head stand behind its rows: bfloat16, [group][kPageTokens],
+  // each for kPageGroup dimensions of a row, a number being int8 * scale.
   const std::byte* k_pages = nullptr;
   const std::byte* v_pages = nullptr;
   DType page_dtype = DType::f32;
@@ -37,7 +47,8 @@ struct AttentionShape {
   float scale = 1;
   float softcap = 0;  // logits become softcap * tanh(logits / softcap) where > 0
   // Where the CPU multiplies bfloat16 (AVX-512 BF16): q, k, v and the softmax weights are narrowed
-  // to it before they are multiplied; sums and softmax stay float32. Elsewhere it changes nothing.
+  // to it before they are multiplied; sums and softmax stay float32. With int8 pages q is rounded
+  // to int8 instead, in groups as keys are. Elsewhere it changes nothing.
   bool bf16_products = false;
 };
 
@@ -48,7 +59,8 @@ struct AttentionShape {
 /// q, out: [rows, heads * head_dim] float32 (any row stride). first_key, last_key: [rows].
 /// Keys are visited in blocks that begin at multiples of kPageTokens of the absolute key index, so
 /// a row's arithmetic depends on nothing but its own sequence (bit for bit).
-/// Throws ShapeError on disagreement. Source: Dao et al., 2022, arXiv:2205.14135 (online softmax).
+/// Throws ShapeError on disagreement, DeviceError for int8 pages on a device. Source: Dao et al.,
+/// 2022, arXiv:2205.14135 (online softmax).
 void attention(const Context& ctx, const AttentionShape& shape, TensorView<const float> q,
                const KeyValues& kv, std::span<const AttentionSequence> sequences,
                std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
@@ -56,7 +68,8 @@ void attention(const Context& ctx, const AttentionShape& shape, TensorView<const
 
 /// Writes rows of new keys or values into a layer's pages: row i goes to key `slot[i] % 64` of page
 /// `slot[i] / 64`. x: [rows, kv_heads * head_dim]; pages as in KeyValues. Rows narrow to the page
-/// dtype.
+/// dtype; in int8 a group's scale is its largest magnitude over 127, rounded up to bfloat16, and
+/// NaN where that is not finite. DeviceError for int8 on a device.
 void write_pages(const Context& ctx, TensorView<const float> x, std::int64_t kv_heads,
                  std::int64_t head_dim, std::span<const std::int64_t> slot, std::byte* pages,
                  DType page_dtype);

@@ -73,7 +73,7 @@ void SelfAttention::forward(const Context& ctx, const KvPages& pages, const Deco
   kv.k_pages = keys;
   kv.v_pages = values;
   kernels::AttentionShape shape = shape_;
-  shape.bf16_products = shape_.bf16_products && kv.page_dtype == DType::bf16;
+  shape.bf16_products = shape_.bf16_products && kv.page_dtype != DType::f32;
   kernels::attention(ctx, shape, q, kv, batch.sequences, reach.first_key, batch.last_key, mixed);
   join(ctx, out_, out_norm_, mixed, arena, x);
 }

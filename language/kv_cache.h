@@ -13,18 +13,18 @@ namespace chiasm::language {
 /// Shape of a decoder's keys and values.
 struct KvShape {
   std::int64_t layers = 0, kv_heads = 0, head_dim = 0;
-  DType dtype = DType::f32;  // f32 or bf16
+  DType dtype = DType::f32;  // f32, bf16 or i8
   /// Numbers that a sequence keeps besides, however long it is.
   std::int64_t fixed = 0;
 
   std::size_t page_bytes() const {  // keys or values of one page in one layer
-    return std::size_t(kv_heads * kernels::kPageTokens * head_dim) * size_of(dtype);
+    return kernels::page_bytes(kv_heads, head_dim, dtype);
   }
   /// What a sequence keeps besides.
   std::size_t fixed_bytes() const { return std::size_t(fixed) * sizeof(float); }
   /// Keys and values of one token in all layers.
   std::size_t token_bytes() const {
-    return std::size_t(2 * layers * kv_heads * head_dim) * size_of(dtype);
+    return std::size_t(2 * layers) * page_bytes() / std::size_t(kernels::kPageTokens);
   }
 };
 

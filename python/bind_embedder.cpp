@@ -77,6 +77,16 @@ void bind_embedder(py::module_& m) {
           },
           py::arg("images"), "float32 [images, size], rows of length 1.")
       .def(
+          "count_tokens",
+          [](const Embedder& self, const std::vector<std::string>& texts,
+             const std::optional<std::string>& prompt, bool truncate) {
+            const TextOptions options{prompt, truncate};
+            py::gil_scoped_release unlock;
+            return self.count_tokens(texts, options);
+          },
+          py::arg("texts"), py::kw_only(), py::arg("prompt") = py::none(),
+          py::arg("truncate") = false, "Tokens of each text as embed_texts would read it.")
+      .def(
           "set_tap", [](Embedder& self, const PythonTap& tap) { self.set_tap(tap_of(tap)); },
           py::arg("tap"),
           "Has `tap(stage, values)` hear intermediates of later calls, float32 [rows, columns]; "

@@ -124,6 +124,13 @@ Tensor Embedder::embed_images(const std::vector<ImageInput>& images,
   return out;
 }
 
+std::vector<std::int64_t> Embedder::count_tokens(const std::vector<std::string>& texts,
+                                                 const TextOptions& options) const {
+  std::vector<std::int64_t> counts;
+  for (const auto& ids : impl_->tokens(texts, options)) counts.push_back(std::int64_t(ids.size()));
+  return counts;
+}
+
 void Embedder::set_tap(Tap tap) { impl_->tap = std::move(tap); }
 
 const EmbedderInfo& Embedder::info() const { return impl_->loaded.info; }

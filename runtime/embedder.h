@@ -75,6 +75,12 @@ class Embedder {
   /// Likewise for pictures. MediaError names the one that cannot be read.
   Tensor embed_images(const std::vector<ImageInput>& images, const Poll& interrupted = {}) const;
 
+  /// Tokens of each text as it would be embedded: with the prompt and what the model puts around
+  /// it, without padding, after truncation. RequestError as embed_texts. A picture's are
+  /// EmbedderInfo::patches_per_picture.
+  std::vector<std::int64_t> count_tokens(const std::vector<std::string>& texts,
+                                         const TextOptions& options = {}) const;
+
   const EmbedderInfo& info() const;
   /// Calls `tap(stage, values)` with intermediates of every later call; empty: none. For checking:
   /// while nothing else runs.

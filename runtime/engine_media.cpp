@@ -123,8 +123,10 @@ void Engine::count_encoded(const Context& ctx, const EncoderPart& part) {
   medium.rows_done += part.rows;
   if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
   if (family_.decoder().has_cross()) {
+    // Of fixed length, and all of it is read again for every token: not kept in int8.
+    const DType dtype = options_.kv_dtype == DType::i8 ? DType::bf16 : options_.kv_dtype;
     part.sequence->cross = std::make_shared<const language::CrossMemory>(
-        family_.decoder().remember(ctx, medium.features.view<float>(), options_.kv_dtype, arena_));
+        family_.decoder().remember(ctx, medium.features.view<float>(), dtype, arena_));
     medium.features = {};
   } else {
     auto rows =

@@ -91,11 +91,12 @@ std::string_view name(kernels::WeightFormat format) {
 DType kv_dtype(const LoadOptions& options, kernels::WeightFormat format) {
   if (options.kv_cache == "float32") return DType::f32;
   if (options.kv_cache == "bfloat16") return DType::bf16;
+  if (options.kv_cache == "int8") return DType::i8;
   if (options.kv_cache == "auto") {
     return format == kernels::WeightFormat::f32 ? DType::f32 : DType::bf16;
   }
   fail<RequestError>("kv_cache \"", options.kv_cache,
-                     "\" is not known; use auto, float32 or bfloat16");
+                     "\" is not known; use auto, float32, bfloat16 or int8");
 }
 
 void check_threads(const LoadOptions& options) {
@@ -152,7 +153,8 @@ void check_embedders_device(const std::string& device) {
 }
 
 /// What keeps a model from running on a device; empty where nothing does.
-std::string unfit_for_device(const Family& family, const Source& source) {
+std::string unfit_for_device(const LoadOptions& options, const Family& family,
+                             const Source& source) {
   const auto& decoder = family.decoder();
   if (!family.runs_on_device()) return "this family does not run on a device yet";
   if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
@@ -162,6 +164,7 @@ std::string unfit_for_device(const Family& family, const Source& source) {
   if (source.quantize == "int8" || source.quantize == "int4" || source.widened) {
     return "quantized weights do not run on a device yet";
   }
+  if (options.kv_cache == "int8") return "a KV cache of int8 does not run on a device yet";
   return {};
 }
 
@@ -169,7 +172,7 @@ std::string unfit_for_device(const Family& family, const Source& source) {
 /// there, where the model can run on it, else the CPU.
 std::unique_ptr<Device> device_for(std::unique_ptr<Device> named, const LoadOptions& options,
                                    const Family& family, const Source& source) {
-  const std::string why = unfit_for_device(family, source);
+  const std::string why = unfit_for_device(options, family, source);
   if (options.device == "auto") return why.empty() ? choose_device("auto") : nullptr;
   if (named != nullptr && !why.empty()) {
     fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");

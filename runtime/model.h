@@ -28,9 +28,10 @@ struct LoadOptions {
   // Of a .gguf file: the file of its vision encoder and projector; "": the one beside it, if there
   // is one; "none": words alone.
   std::string mmproj;
-  std::string kv_cache = "auto";  // auto (float32 under float32, else bfloat16), float32, bfloat16
-  int threads = 0;                // 0: every CPU this process may use
-  std::int64_t max_context = 0;   // tokens a sequence may hold; 0: what config.json says
+  // auto (float32 under float32, else bfloat16), float32, bfloat16, int8 (half of bfloat16's bytes)
+  std::string kv_cache = "auto";
+  int threads = 0;               // 0: every CPU this process may use
+  std::int64_t max_context = 0;  // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;
   std::int64_t max_video_frames = vision::VideoLimits().max_taken;
   double max_audio_seconds = audio::SoundLimits().max_seconds;

@@ -16,6 +16,7 @@ struct NormArgs {
 };
 
 inline constexpr int kKeyBlock = 64;      // keys scored at a time; blocks begin at its multiples
+inline constexpr int kScaledDims = 32;    // dimensions of an int8 row that share a scale
 inline constexpr int kPartKeys = 512;     // keys summed up on their own, then joined to the total
 inline constexpr int kMaxHeadDim = 256;   // what the scratch memory of a tile holds
 inline constexpr int kPairsTogether = 6;  // (row, head) pairs multiplied at once
@@ -26,6 +27,21 @@ inline constexpr int kMaxBf16TilePairs = 1024;
 inline constexpr int kBf16TileFloats = 256 * kMaxHeadDim;
 inline constexpr int kBf16ScratchBytes = 896 * 1024;
 
+/// How keys and values lie in memory.
+enum class RowFormat : std::uint8_t { f32, bf16, i8 };
+
+/// Scales of an int8 row.
+static constexpr std::int64_t scales_of_row(std::int64_t head_dim) {
+  return (head_dim + kScaledDims - 1) / kScaledDims;
+}
+
+/// Bytes of the keys, or values, of one KV head in a page; those of int8 with their scales.
+static constexpr std::int64_t page_head_bytes(RowFormat format, std::int64_t head_dim) {
+  if (format == RowFormat::f32) return kKeyBlock * head_dim * 4;
+  if (format == RowFormat::bf16) return kKeyBlock * head_dim * 2;
+  return kKeyBlock * (head_dim + 2 * scales_of_row(head_dim));
+}
+
 struct AttentionArgs {
   const float* q;
   std::int64_t q_stride;
@@ -35,11 +51,13 @@ struct AttentionArgs {
   const std::int32_t* last_key;
   std::int64_t heads, kv_heads, head_dim;
   float scale, softcap;
-  // Contiguous rows, float32; or pages [page][kv_head][kKeyBlock][head_dim], float32 or bfloat16.
+  // Contiguous rows, float32; or pages [page][kv_head][kKeyBlock][head_dim], where int8 ones have
+  // the scales of the KV head's rows behind them: bfloat16, [scales_of_row][kKeyBlock].
   const void* k;
   const void* v;
   std::int64_t k_stride, v_stride;
-  bool paged, bf16;
+  bool paged;
+  RowFormat format;
 };
 
 /// A piece of work: some (row, head) pairs of one sequence that read the same KV head. Pair i is

@@ -41,19 +41,24 @@ struct KeyRange {
 struct BlockRows {
   const void* data;
   std::int64_t stride;
-  bool bf16;
+  RowFormat format;
+  const std::uint16_t* scales = nullptr;  // of int8: bfloat16, [group of kScaledDims][key]
 };
 
 inline BlockRows block_rows(const AttentionArgs& a, const AttentionTile& t, const void* base,
                             std::int64_t stride, std::int64_t block) {
   if (!a.paged) {
     const std::int64_t row = t.k_begin + block * kKeyBlock;
-    return {static_cast<const float*>(base) + row * stride + t.kv_head * a.head_dim, stride, false};
+    const float* from = static_cast<const float*>(base) + row * stride + t.kv_head * a.head_dim;
+    return {from, stride, RowFormat::f32};
   }
-  const std::int64_t at =
-      (t.pages[block] * a.kv_heads + t.kv_head) * std::int64_t(kKeyBlock) * a.head_dim;
-  if (a.bf16) return {static_cast<const std::uint16_t*>(base) + at, a.head_dim, true};
-  return {static_cast<const float*>(base) + at, a.head_dim, false};
+  const std::int64_t index = t.pages[block] * a.kv_heads + t.kv_head;
+  const char* from = static_cast<const char*>(base) + index * page_head_bytes(a.format, a.head_dim);
+  BlockRows rows{from, a.head_dim, a.format};
+  if (a.format == RowFormat::i8) {
+    rows.scales = reinterpret_cast<const std::uint16_t*>(from + kKeyBlock * a.head_dim);
+  }
+  return rows;
 }
 
 template <class V>
@@ -61,25 +66,55 @@ int padded_dim(const AttentionArgs& a) {
   return int((a.head_dim + V::kLanes - 1) / V::kLanes * V::kLanes);
 }
 
+template <class V>
+V widen(const float* p) {
+  return V::load(p);
+}
+template <class V>
+V widen(const std::uint16_t* p) {
+  return V::load_bf16(p);
+}
+template <class V>
+V widen(const std::int8_t* p) {
+  return V::load_int8(p);
+}
+
+/// The scale of dimension `at` of an int8 row.
+inline float scale_of(const BlockRows& rows, int key, int at) {
+  const std::uint32_t bits = std::uint32_t(rows.scales[at / kScaledDims * kKeyBlock + key]) << 16;
+  float scale;
+  __builtin_memcpy(&scale, &bits, sizeof scale);
+  return scale;
+}
+
+template <class V, class T>
+void widen_rows(const BlockRows& rows, int dim, int padded, KeyRange range, float* out) {
+  static_assert(kScaledDims % V::kLanes == 0, "a vector has one scale");
+  for (int key = range.begin; key < range.end; key++) {
+    const T* from = static_cast<const T*>(rows.data) + key * rows.stride;
+    const auto put = [&](int at, V x) __attribute__((always_inline)) {
+      if constexpr (sizeof(T) == 1) x = x * V::set(scale_of(rows, key, at));  // exact
+      x.store(out + key * padded + at);
+    };
+    int i = 0;
+    for (; i + V::kLanes <= dim; i += V::kLanes) put(i, widen<V>(from + i));
+    if (i == dim) continue;
+    T last[V::kLanes] = {};
+    for (int j = i; j < dim; j++) last[j - i] = from[j];
+    put(i, widen<V>(last));
+  }
+}
+
 /// Rows [range.begin, range.end) of a block as float32, [key][padded dim] with zeros behind.
 template <class V>
 void widen_rows(const BlockRows& rows, int dim, int padded, KeyRange range, float* out) {
-  for (int key = range.begin; key < range.end; key++) {
-    float* to = out + key * padded;
-    int i = 0;
-    if (rows.bf16) {
-      const auto* from = static_cast<const std::uint16_t*>(rows.data) + key * rows.stride;
-      for (; i + V::kLanes <= dim; i += V::kLanes) V::load_bf16(from + i).store(to + i);
-      if (i < dim) {
-        std::uint16_t last[V::kLanes] = {};
-        for (int j = i; j < dim; j++) last[j - i] = from[j];
-        V::load_bf16(last).store(to + i);
-      }
-    } else {
-      const float* from = static_cast<const float*>(rows.data) + key * rows.stride;
-      for (; i + V::kLanes <= dim; i += V::kLanes) V::load(from + i).store(to + i);
-      if (i < dim) V::load_first(from + i, dim - i).store(to + i);
-    }
+  switch (rows.format) {
+    case RowFormat::f32:
+      return widen_rows<V, float>(rows, dim, padded, range, out);
+    case RowFormat::bf16:
+      return widen_rows<V, std::uint16_t>(rows, dim, padded, range, out);
+    case RowFormat::i8:
+      return widen_rows<V, std::int8_t>(rows, dim, padded, range, out);
   }
 }
 
@@ -94,7 +129,7 @@ struct PaddedRows {
 template <class V>
 PaddedRows pad_keys(const AttentionArgs& a, const BlockRows& rows, KeyRange range, float* buffer) {
   const int dim = int(a.head_dim), padded = padded_dim<V>(a);
-  if (!rows.bf16 && padded == dim && range.full()) {
+  if (rows.format == RowFormat::f32 && padded == dim && range.full()) {
     return {static_cast<const float*>(rows.data), rows.stride};
   }
   for (int i = 0; i < range.begin * padded; i += V::kLanes) V::zero().store(buffer + i);
@@ -112,7 +147,7 @@ PaddedRows pad_values(const AttentionArgs& a, const BlockRows& rows, KeyRange ra
   const int dim = int(a.head_dim), padded = padded_dim<V>(a);
   // Rows of a wide matrix are copied although they need not: many of them fall on the same lines
   // of the first-level cache.
-  if (a.paged && !rows.bf16 && padded == dim) {
+  if (a.paged && rows.format == RowFormat::f32 && padded == dim) {
     return {static_cast<const float*>(rows.data), rows.stride};
   }
   widen_rows<V>(rows, dim, padded, range, buffer);

@@ -24,6 +24,8 @@ struct CpuOps {
   /// The same with products of bfloat16 pairs, for CPUs with AVX-512 BF16 (has_avx512_bf16); null
   /// where a path has none.
   void (*attention_bf16)(const AttentionArgs& args, const AttentionTile& tile);
+  /// The same over pages of int8, with products of int8 for the scores.
+  void (*attention_int8)(const AttentionArgs& args, const AttentionTile& tile);
   /// Joins parts [0, parts) of tile.partial, of which those that the rows see were attended, into
   /// rows of `out`: the same bits as attending all parts at once.
   void (*join_attention)(const AttentionArgs& args, const AttentionTile& tile, int parts);
@@ -36,6 +38,7 @@ struct CpuOps {
 };
 
 void attention_avx512_bf16(const AttentionArgs& args, const AttentionTile& tile);
+void attention_avx512_int8(const AttentionArgs& args, const AttentionTile& tile);
 
 // Where the compiler cannot build a path, ops_unavailable.cpp has a version that throws.
 const CpuOps& ops_portable();

@@ -17,6 +17,7 @@ constexpr CpuOps kOps = {
     rotate_half_pairs<V>,
     attention_tile<V>,
     nullptr,
+    nullptr,
     join_attention_tile<V>,
     argmax_all<V>,
     exp_over<V>,

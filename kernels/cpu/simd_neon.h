@@ -28,6 +28,12 @@ struct VecNeon {
   static VecNeon load_bf16(const std::uint16_t* p) {
     return {vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(p), 16))};
   }
+  static VecNeon load_int8(const std::int8_t* p) {
+    std::int32_t four;
+    __builtin_memcpy(&four, p, sizeof four);
+    const int16x8_t wide = vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four)));
+    return {vcvtq_f32_s32(vmovl_s16(vget_low_s16(wide)))};
+  }
   void store(float* p) const { vst1q_f32(p, v); }
   void store_first(float* p, int n) const {
     float lanes[kLanes];

@@ -35,6 +35,9 @@ struct VecPortable {
     const Int4 wide = {p[0], p[1], p[2], p[3]};
     return {reinterpret_cast<Float4>(wide << 16)};
   }
+  static VecPortable load_int8(const std::int8_t* p) {
+    return {Float4{float(p[0]), float(p[1]), float(p[2]), float(p[3])}};
+  }
   void store(float* p) const { __builtin_memcpy(p, &v, sizeof v); }
   void store_first(float* p, int n) const {
     for (int i = 0; i < n; i++) p[i] = v[i];

@@ -14,10 +14,19 @@ double element(const AttentionShape& shape, const KeyValues& kv, const Attention
                std::int64_t key, std::int64_t i) {
   if (!kv.paged()) return double(rows.row(s.k_begin + key)[kv_head * shape.head_dim + i]);
   const std::int64_t page = s.pages[key / kPageTokens];
-  const std::int64_t at =
-      ((page * shape.kv_heads + kv_head) * kPageTokens + key % kPageTokens) * shape.head_dim + i;
-  if (kv.page_dtype == DType::f32) return double(reinterpret_cast<const float*>(pages)[at]);
-  return double(to_float(reinterpret_cast<const bf16*>(pages)[at]));
+  const std::int64_t dim = shape.head_dim, place = key % kPageTokens, at = place * dim + i;
+  const std::int64_t index = page * shape.kv_heads + kv_head,
+                     rows_before = index * kPageTokens * dim;
+  if (kv.page_dtype == DType::f32) {
+    return double(reinterpret_cast<const float*>(pages)[rows_before + at]);
+  }
+  if (kv.page_dtype == DType::bf16) {
+    return double(to_float(reinterpret_cast<const bf16*>(pages)[rows_before + at]));
+  }
+  const std::byte* head = pages + std::size_t(index) * page_bytes(1, dim, kv.page_dtype);
+  const auto* scales = reinterpret_cast<const bf16*>(head + kPageTokens * dim);
+  return double(reinterpret_cast<const std::int8_t*>(head)[at]) *
+         double(to_float(scales[i / kPageGroup * kPageTokens + place]));
 }
 
 }  // namespace

@@ -745,6 +745,10 @@ class Embedder:
         """
         Loads a Hugging Face folder. `progress` hears the fraction read.
         """
+    def count_tokens(self, texts: collections.abc.Sequence[str], *, prompt: str | None = None, truncate: bool = False) -> list[int]:
+        """
+        Tokens of each text as embed_texts would read it.
+        """
     def embed_images(self, images: collections.abc.Sequence[ImageInput]) -> numpy.typing.NDArray[numpy.float32]:
         """
         float32 [images, size], rows of length 1.

@@ -86,17 +86,22 @@ class Embedder:
             RequestError: A text is too long or no text, the model has no such prompt, or it embeds no
                 texts.
         """
-        options = {
-            "prompt": None if prompt is None else utf8("prompt", prompt),
-            "truncate": bool(truncate),
-        }
-        if isinstance(text, str):
-            one: FloatArray = self._native.embed_texts([utf8("text", text)], **options)[0]  # type: ignore[arg-type]
-            return one
-        if not isinstance(text, Iterable) or isinstance(text, (bytes, bytearray)):
-            raise RequestError(f"text is of type {type(text).__name__}, expected a str or several")
-        texts = [utf8(f"text {i + 1}", t) for i, t in enumerate(text)]
-        return self._native.embed_texts(texts, **options)  # type: ignore[arg-type]
+        rows: FloatArray = self._native.embed_texts(
+            _texts(text), prompt=_prompt(prompt), truncate=bool(truncate)
+        )
+        return rows[0] if isinstance(text, str) else rows
+
+    def count_tokens(
+        self, text: str | Iterable[str], *, prompt: str | None = None, truncate: bool = False
+    ) -> list[int]:
+        """Tokens of each text as `embed_text` would read it: with the prompt and what the model puts
+        around it, without padding. A picture takes `info.patches_per_picture`.
+
+        Args and errors: those of `embed_text`.
+        """
+        return self._native.count_tokens(
+            _texts(text), prompt=_prompt(prompt), truncate=bool(truncate)
+        )
 
     def embed_image(self, image: Image | Iterable[Image]) -> FloatArray:
         """float32 `[size]` of one picture, `[pictures, size]` of several. A picture is a path, the
@@ -110,6 +115,18 @@ class Embedder:
             one: FloatArray = self._native.embed_images([_media.image_input(image)])[0]
             return one
         return self._native.embed_images(_media.image_inputs(_listed(image)))
+
+
+def _texts(text: Any) -> list[str]:
+    if isinstance(text, str):
+        return [utf8("text", text)]
+    if not isinstance(text, Iterable) or isinstance(text, (bytes, bytearray)):
+        raise RequestError(f"text is of type {type(text).__name__}, expected a str or several")
+    return [utf8(f"text {i + 1}", t) for i, t in enumerate(text)]
+
+
+def _prompt(prompt: str | None) -> str | None:
+    return None if prompt is None else utf8("prompt", prompt)
 
 
 def _listed(images: Any) -> list[Image]:

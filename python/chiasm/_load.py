@@ -50,7 +50,8 @@ def load(
             bits, the rest, which suffers more from few bits, in 8.
         threads: CPU threads; None: all that this process may use.
         max_context: Tokens that a request may hold; None: what the model was made for.
-        kv_cache: Number format of keys and values: "auto", "float32" or "bfloat16".
+        kv_cache: Number format of keys and values: "auto" ("float32" for float32 weights, else
+            "bfloat16"), "float32", "bfloat16", or "int8": half of bfloat16's bytes, for long contexts.
         lora: A PEFT LoRA folder, which all requests then go through (`model.adapter`), or folders by
             name, from which each request chooses (`adapter=`); see `Model.load_adapter`.
         mmproj: Of a .gguf file: the file of its vision encoder and projector. None: the one beside

@@ -142,7 +142,10 @@ INSTANTIATE_TEST_SUITE_P(
         Setting{"mistral3_rows", "bfloat16"}, Setting{"gpt2_depth", "bfloat16", "int4"},
         Setting{"phi3_longrope", "bfloat16"}, Setting{"smollm3_nope", "float32"},
         Setting{"mamba2_groups", "bfloat16"}, Setting{"mamba2_tied", "float32"},
-        Setting{"lfm2_mixed", "bfloat16", "int4"}),
+        Setting{"lfm2_mixed", "bfloat16", "int4"}, Setting{"smolvlm_2x2", "bfloat16", "", "int8"},
+        Setting{"gemma3_local", "bfloat16", "", "int8"},
+        Setting{"llama31_old", "float32", "", "int8"},
+        Setting{"lfm2_mixed", "bfloat16", "int4", "int8"}),
     ::testing::PrintToStringParamName());
 
 }  // namespace

@@ -18,12 +18,14 @@
 namespace chiasm::testing {
 namespace {
 
-Model load(const std::string& folder, const std::string& device, const std::string& dtype) {
+Model load(const std::string& folder, const std::string& device, const std::string& dtype,
+           const std::string& kv_cache = "auto") {
   const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
   const PluginVariable plugin(card != nullptr ? card : CHIASM_EMULATED_PLUGIN);
   LoadOptions options;
   options.device = device;
   options.dtype = dtype;
+  options.kv_cache = kv_cache;
   options.threads = 2;
   return Model::load(golden_root() / "models" / folder, options);
 }
@@ -86,6 +88,9 @@ TEST(DeviceChoice, ModelsThatDoNotRunThereStayOnTheCpu) {
                                   {"short convolutions", "cpu"}));
   EXPECT_TRUE(
       throws<DeviceError>([] { load("llava_clip", "cuda", "float32"); }, {"family", "cpu"}));
+  EXPECT_EQ(load("llama_gqa", "auto", "float32", "int8").info().device, "cpu");
+  EXPECT_TRUE(throws<DeviceError>([] { load("llama_gqa", "cuda", "float32", "int8"); },
+                                  {"KV cache of int8", "cpu"}));
 }
 
 }  // namespace

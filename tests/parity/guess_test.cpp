@@ -72,7 +72,8 @@ INSTANTIATE_TEST_SUITE_P(Small, Guesses,
                                            Setting{"smolvlm_2x2", "bfloat16"},
                                            Setting{"qwen2_5_vl_windows", "bfloat16"},
                                            Setting{"gemma2_caps", "bfloat16", "int4"},
-                                           Setting{"qwen3_heads", "bfloat16", "int8"}),
+                                           Setting{"qwen3_heads", "bfloat16", "int8"},
+                                           Setting{"llama31_old", "bfloat16", "", "int8"}),
                          ::testing::PrintToStringParamName());
 
 }  // namespace

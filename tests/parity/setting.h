@@ -8,18 +8,20 @@
 namespace chiasm::testing {
 
 struct Setting {
-  std::string folder, dtype, quantize = "";
+  std::string folder, dtype, quantize = "", kv_cache = "auto";
 
   LoadOptions options(int threads) const {
     LoadOptions o;
     o.dtype = dtype;
     o.quantize = quantize;
+    o.kv_cache = kv_cache;
     o.threads = threads;
     return o;
   }
 
   friend std::ostream& operator<<(std::ostream& out, const Setting& s) {
-    return out << s.folder << "_" << s.dtype << s.quantize;
+    out << s.folder << "_" << s.dtype << s.quantize;
+    return s.kv_cache == "auto" ? out : out << "_kv_" << s.kv_cache;
   }
 };
 

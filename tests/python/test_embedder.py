@@ -62,6 +62,21 @@ def test_one_is_a_row_of_several(embedder):
     assert embedder.embed_text([]).shape == embedder.embed_image([]).shape == (0, len(row))
 
 
+def test_tokens_are_counted(embedder):
+    model = chiasm.load(dtype="float32")  # the same tokenizer; a beginning and an end come around
+    texts = ["a dog", "", "A ship in the harbour of <image> Bergen."]
+    counts = [len(model.tokenize(text, add_special_tokens=False)) + 2 for text in texts]
+    assert embedder.count_tokens(texts[:2]) == counts[:2]
+    assert embedder.count_tokens(texts[2])[0] > counts[2]  # words are no placeholders
+    assert embedder.count_tokens([]) == []
+    endless = "word " * 2000
+    assert embedder.count_tokens(endless, truncate=True) == [embedder.info.max_tokens]
+    with pytest.raises(RequestError, match="text 1 has"):
+        embedder.count_tokens(endless)
+    with pytest.raises(RequestError, match="prompt"):
+        embedder.count_tokens("a", prompt="query")
+
+
 def test_calls_from_several_threads(embedder):
     texts = [f"a picture of {i} things" for i in range(40)]
     alone = embedder.embed_text(texts)

@@ -266,12 +266,28 @@ def test_info(model, text_model):
 
 
 @pytest.mark.parametrize("dtype", ["auto", "float32", "bfloat16", "float16"])
-@pytest.mark.parametrize("kv_cache", ["auto", "float32", "bfloat16"])
+@pytest.mark.parametrize("kv_cache", ["auto", "float32", "bfloat16", "int8"])
 def test_number_formats(dtype, kv_cache, picture):
     model = chiasm.load(MODELS / "smolvlm_2x2", dtype=dtype, kv_cache=kv_cache, threads=1)
     assert model.info.threads == 1 and model.info.device
     assert model.info.dtype == ("bfloat16" if dtype == "auto" else dtype)
     assert model.generate("<image>a", images=[picture], max_tokens=3).usage.completion_tokens > 0
+
+
+def test_keys_and_values_in_int8():
+    wide, narrow = (chiasm.load(kv_cache=kv, max_context=512) for kv in ("bfloat16", "int8"))
+    assert narrow.info.kv_dtype == "int8"
+    words = "a small brown dog runs over green grass " * 20
+    plans = [model.plan(words, max_tokens=60) for model in (wide, narrow)]
+    assert plans[1].kv_bytes == plans[0].kv_bytes * 17 // 32  # and two bytes for each 32 numbers
+    alone = narrow.generate(words, max_tokens=60, logprobs=2)
+    crowd = [words[: 40 * i] + "x" for i in range(1, 6)]
+    together = narrow.generate_all([*crowd, words], max_tokens=60, logprobs=2)[-1]
+    assert together.token_ids == alone.token_ids and together.logprobs == alone.logprobs
+    ids = narrow.tokenize(words)
+    near, far = (model.logits(ids) for model in (narrow, wide))
+    error = np.linalg.norm(near - far) / np.linalg.norm(far)
+    assert 0 < error < 2e-2
 
 
 def test_loading_tells_its_progress():

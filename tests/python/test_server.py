@@ -172,6 +172,9 @@ def test_embeddings_of_words_and_pictures(client, embedder):
     vectors = np.array([d["embedding"] for d in mixed["data"]])
     assert np.allclose(vectors[[0, 2]], embedder.embed_text(["a dog", "a ship"]))
     assert np.allclose(vectors[1], embedder.embed_image(WIDE))
+    words = sum(embedder.count_tokens(["a dog", "a ship"]))
+    assert got.usage.prompt_tokens == got.usage.total_tokens == words > 4
+    assert mixed["usage"]["prompt_tokens"] == words + embedder.info.patches_per_picture
     with pytest.raises(openai.BadRequestError, match="dimensions"):
         client.embeddings.create(model="search", input="a", dimensions=3)
 

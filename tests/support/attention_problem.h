@@ -94,7 +94,8 @@ inline void fill_pages(Problem& p, DType dtype) {
     }
   }
   p.page_dtype = dtype;
-  const std::size_t bytes = std::size_t(pages * kPageTokens * p.kv_width()) * size_of(dtype);
+  const std::size_t bytes =
+      std::size_t(pages) * page_bytes(p.shape.kv_heads, p.shape.head_dim, dtype);
   p.k_pages.assign(bytes, std::byte(0xff));  // NaN where nothing is written
   p.v_pages.assign(bytes, std::byte(0xff));
   const Context ctx = context(Isa::portable);

@@ -66,7 +66,7 @@ TEST(Attention, FewRowsWithManyKeysAreTheSameWhenThreadsShareTheKeys) {
   for (const AttentionShape& shape :
        {shape_of(3, 1, 64), shape_of(4, 2, 20), shape_of(1, 1, 256)}) {
     Problem p = make(shape, {causal(1, 1100), window(2, 1300, 700), ragged(3, 1600, 12)});
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
       fill_pages(p, dtype);
       const auto s = sequences(p);
       const auto want = run(context(Isa::reference), p, paged(p), s);
@@ -100,17 +100,19 @@ TEST(Attention, ManyRowsOverSeveralPartsOfKeysMatchThoseRowsAlone) {
 }
 
 // Few rows may read pages as they lie where many rows share a packed copy.
-TEST(Attention, RowsOverBfloat16PagesAreTheSameAloneAndInACrowd) {
-  for (const AttentionShape& shape :
-       {shape_of(9, 3, 64), shape_of(2, 1, 32), shape_of(6, 1, 96), shape_of(8, 2, 128)}) {
+TEST(Attention, RowsOverNarrowPagesAreTheSameAloneAndInACrowd) {
+  for (const AttentionShape& shape : {shape_of(9, 3, 64), shape_of(2, 1, 32), shape_of(6, 1, 96),
+                                      shape_of(8, 2, 128), shape_of(3, 1, 20, 4)}) {
     Problem p = make(shape, {causal(33, 600), window(20, 1201, 301), ragged(5, 700, 3)});
-    fill_pages(p, DType::bf16);
-    const auto s = sequences(p);
-    for (const Path& path : usable_paths()) {
-      p.shape.bf16_products = path.bf16_products;
-      const auto all = run(context(path.isa, 2), p, paged(p), s);
-      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 1), p, paged(p)), all)) << path.title();
-      EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 2), p, paged(p)), all)) << path.title();
+    for (const DType dtype : {DType::bf16, DType::i8}) {
+      fill_pages(p, dtype);
+      const auto s = sequences(p);
+      for (const Path& path : usable_paths()) {
+        p.shape.bf16_products = path.bf16_products;
+        const auto all = run(context(path.isa, 2), p, paged(p), s);
+        EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 1), p, paged(p)), all)) << path.title();
+        EXPECT_TRUE(bit_equal(row_by_row(context(path.isa, 2), p, paged(p)), all)) << path.title();
+      }
     }
   }
 }

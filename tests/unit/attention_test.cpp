@@ -20,11 +20,11 @@ TEST(Attention, MatchesReferenceOnEveryPath) {
                                    shape_of(2, 2, 256), shape_of(4, 2, 80), shape_of(2, 1, 33, 5)};
   for (const AttentionShape& shape : shapes) {
     Problem p = make(shape, mixture());
-    for (const DType dtype : {DType::f32, DType::bf16}) {
+    for (const DType dtype : {DType::f32, DType::bf16, DType::i8}) {
       fill_pages(p, dtype);
       const auto s = sequences(p);
       const auto want = run(context(Isa::reference), p, paged(p), s);
-      const double limit = bound(p);
+      const double limit = bound(p);  // numbers of int8 pages are exact in float32
       for (const Isa isa : supported_isas()) {
         EXPECT_TRUE(all_close(run(context(isa), p, paged(p), s), want, 0, limit))
             << name(isa) << ", head size " << shape.head_dim << ", pages of " << name(dtype);
@@ -78,6 +78,65 @@ TEST(Attention, Bfloat16ProductsMatchTheReferenceOnRoundedInputs) {
         EXPECT_TRUE(all_close(run(ctx, p, contiguous(p), s), want, 0, limit)) << shape.head_dim;
       }
     }
+  }
+}
+
+// Numbers that int8 rounds to themselves: whole multiples of a power of two, of which each group's
+// largest is 127 of it.
+void round_to_int8(std::vector<float>& x, std::int64_t dim) {
+  for (std::size_t row = 0; row < x.size(); row += std::size_t(dim)) {
+    for (std::int64_t at = 0; at < dim; at += kPageGroup) {
+      const std::size_t begin = row + std::size_t(at),
+                        end = begin + std::size_t(std::min(kPageGroup, dim - at));
+      const float step = std::ldexp(1.0f, -5 + int(begin % 3));
+      for (std::size_t i = begin; i < end; i++) {
+        x[i] = std::clamp(std::round(x[i] / step), -127.0f, 127.0f) * step;
+      }
+      x[begin + row % (end - begin)] = 127 * step;
+    }
+  }
+}
+
+// The reference reads the same pages and gets queries on int8's grid, so the products of scores are
+// exact. What is left are the same roundings as with products of bfloat16: weights are narrowed
+// once they have their values' scales, and their total is not, so out moves by 2^-9 of the largest
+// |v|.
+TEST(Attention, Int8ProductsMatchTheReferenceOnQueriesOfItsGrid) {
+  if (!has_bf16_products()) GTEST_SKIP() << "no AVX-512 BF16";
+  const AttentionShape shapes[] = {shape_of(3, 1, 64),  shape_of(3, 3, 20),   shape_of(1, 1, 1),
+                                   shape_of(2, 1, 72),  shape_of(8, 1, 17),   shape_of(1, 1, 256),
+                                   shape_of(2, 1, 128), shape_of(2, 1, 33, 5)};
+  float sign = 1;
+  for (AttentionShape shape : shapes) {
+    shape.bf16_products = true;
+    shape.scale *= sign / 8;  // the largest of each group makes scores large
+    sign = -sign;
+    Problem p = make(shape, long_and_short());
+    round_to_int8(p.q, shape.head_dim);
+    fill_pages(p, DType::i8);
+    const auto s = sequences(p);
+    const auto want = run(context(Isa::reference), p, paged(p), s);
+    EXPECT_TRUE(all_close(run(context(Isa::avx512), p, paged(p), s), want, 0, bf16_bound(p)))
+        << shape.head_dim;
+  }
+}
+
+// A number of int8 pages is off by half a step at most, and a step is 1/127 of the largest in its
+// group, rounded up by 2^-7.
+TEST(Attention, Int8PagesAreNearTheirNumbers) {
+  Problem p = make(shape_of(2, 2, 48), {full(1, 200)});
+  p.shape.scale = 0;  // all keys weigh the same: out is the mean value
+  const auto want = run(context(Isa::reference), p, contiguous(p), sequences(p));
+  fill_pages(p, DType::i8);
+  double largest_v = 0;
+  for (const float v : p.v) largest_v = std::max(largest_v, std::fabs(double(v)));
+  const double step = largest_v / 127 * (1 + 0x1p-7);
+  for (const Path& path : usable_paths()) {
+    p.shape.bf16_products = path.bf16_products;
+    const double narrowed = path.bf16_products ? 0x1p-9 * largest_v : 0;
+    EXPECT_TRUE(all_close(run(context(path.isa), p, paged(p), sequences(p)), want, 0,
+                          step / 2 + narrowed + 1e-6))
+        << path.title();
   }
 }
 
@@ -175,6 +234,45 @@ TEST(Attention, SaysWhatIsWrong) {
                                    b.q.resize(900);
                                  }),
                                  {"head size 300"}));
+}
+
+TEST(WritePages, RoundsGroupsToInt8) {
+  constexpr std::int64_t kDim = 40, kHeads = 2;
+  auto x = random_floats(3 * kDim * kHeads, 10, 0, 3);
+  std::fill_n(x.begin() + kDim, 32, 0.0f);  // a group of zeros,
+  x[2 * kDim + 1] = 1e-44f;                 // numbers too small for a scale of their own,
+  std::fill_n(x.begin() + 2 * kDim + 2, 30, 0.0f);
+  x[std::size_t(2 * kDim)] = 0;
+  x[5 * kDim + 35] = std::numeric_limits<float>::infinity();  // and one without a number
+  std::vector<std::byte> pages(2 * page_bytes(kHeads, kDim, DType::i8));
+  ASSERT_EQ(page_bytes(1, kDim, DType::i8), 64u * (40 + 2 * 2));
+  const std::vector<std::int64_t> slot = {64, 0, 127};
+  write_pages(context(Isa::portable), view(x, {3, kDim * kHeads}), kHeads, kDim, slot, pages.data(),
+              DType::i8);
+  for (std::int64_t i = 0; i < 3 * kHeads; i++) {
+    const std::int64_t at = slot[std::size_t(i / kHeads)], page = at / 64, key = at % 64;
+    const std::byte* head =
+        pages.data() + std::size_t(page * kHeads + i % kHeads) * page_bytes(1, kDim, DType::i8);
+    const auto* numbers = reinterpret_cast<const std::int8_t*>(head) + key * kDim;
+    const auto* scales = reinterpret_cast<const bf16*>(head + 64 * kDim) + key;
+    for (const std::int64_t begin : {std::int64_t(0), kPageGroup}) {
+      const float* row = x.data() + i * kDim;
+      const std::int64_t end = std::min(kDim, begin + kPageGroup);
+      float most = 0;
+      for (std::int64_t j = begin; j < end; j++) most = std::max(most, std::fabs(row[j]));
+      const float scale = to_float(scales[begin / kPageGroup * 64]);
+      if (!std::isfinite(most)) {
+        EXPECT_TRUE(std::isnan(scale));
+        continue;
+      }
+      EXPECT_GE(scale, most / 127) << i;
+      EXPECT_LE(scale, std::max(most / 127 * (1 + 0x1p-7f), 1e-38f)) << i;
+      for (std::int64_t j = begin; j < end; j++) {
+        EXPECT_LE(std::fabs(float(numbers[j]) * scale - row[j]), scale * 0.5001f + 1e-37f)
+            << i << ", " << j;
+      }
+    }
+  }
 }
 
 TEST(WritePages, RoundsToBfloat16AndRefusesOtherFormats) {

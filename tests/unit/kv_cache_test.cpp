@@ -23,6 +23,14 @@ float stamped(const KvPages& pages, std::int32_t page, std::int64_t layer) {
   return keys[kShape.page_bytes() / sizeof(float) - 1];
 }
 
+TEST(KvShape, CountsTheScalesOfInt8) {
+  constexpr KvShape kNarrow{.layers = 2, .kv_heads = 3, .head_dim = 40, .dtype = DType::i8};
+  EXPECT_EQ(kNarrow.page_bytes(), 3u * 64 * (40 + 2 * 2));  // two groups, a bfloat16 scale each
+  EXPECT_EQ(kNarrow.token_bytes(), 2u * 2 * 3 * 44);
+  constexpr KvShape kHalf{.layers = 2, .kv_heads = 3, .head_dim = 40, .dtype = DType::f16};
+  EXPECT_THROW(kHalf.page_bytes(), ShapeError);
+}
+
 TEST(KvPages, CountsAndRefuses) {
   KvPages pages(kShape, 2);
   const std::int32_t a = pages.acquire();

@@ -19,7 +19,7 @@ ModelName = Annotated[
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 DType = Annotated[str, typer.Option("--dtype", help="Weights: auto, float32, bfloat16 or float16.")]
 KvCache = Annotated[
-    str, typer.Option("--kv-cache", help="Keys and values: auto, float32 or bfloat16.")
+    str, typer.Option("--kv-cache", help="Keys and values: auto, float32, bfloat16 or int8.")
 ]
 Threads = Annotated[
     int | None,

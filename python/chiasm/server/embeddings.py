@@ -39,6 +39,7 @@ async def embeddings(body: schema.EmbeddingRequest, request: Request) -> Respons
     job = await state.jobs.run(
         lambda receive, flag: embed(embedder, inputs, state.settings), gone(request)
     )
+    vectors, tokens = job.done.result()
     as_text = body.encoding_format == "base64"
     data = [
         {
@@ -46,10 +47,9 @@ async def embeddings(body: schema.EmbeddingRequest, request: Request) -> Respons
             "index": i,
             "embedding": _base64(vector) if as_text else vector.tolist(),
         }
-        for i, vector in enumerate(job.done.result())
+        for i, vector in enumerate(vectors)
     ]
-    # The runtime's embedders count no tokens.
-    usage = {"prompt_tokens": 0, "total_tokens": 0}
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
     return JSONResponse({"object": "list", "data": data, "model": body.model, "usage": usage})
 
 
@@ -57,8 +57,8 @@ def embed(
     embedder: Embedder,
     inputs: list[Union[str, schema.TextPart, schema.ImagePart]],
     settings: Settings,
-) -> FloatArray:
-    """float32 [inputs, size], in order."""
+) -> tuple[FloatArray, int]:
+    """float32 [inputs, size], in order, and how many tokens were read: a picture's are its patches."""
     texts: dict[int, str] = {}
     pictures: dict[int, bytes] = {}
     for i, item in enumerate(inputs):
@@ -71,11 +71,14 @@ def embed(
         else:
             texts[i] = item if isinstance(item, str) else item.text
     out: FloatArray = np.empty((len(inputs), embedder.info.size), np.float32)
+    tokens = len(pictures) * embedder.info.patches_per_picture
     if texts:
-        out[list(texts)] = embedder.embed_text(list(texts.values()))
+        words = list(texts.values())
+        out[list(texts)] = embedder.embed_text(words)
+        tokens += sum(embedder.count_tokens(words))
     if pictures:
         out[list(pictures)] = embedder.embed_image(list(pictures.values()))
-    return out
+    return out, tokens
 
 
 def _base64(vector: Any) -> str:
