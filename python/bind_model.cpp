@@ -106,13 +106,13 @@ void bind_model(py::module_& m) {
 
   py::class_<Model> model(m, "Model", "A loaded model. Thread-safe.");
   model
-      .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
-                  py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
-                  py::arg("mmproj") = "", py::arg("threads") = 0, py::arg("max_context") = 0,
-                  py::arg("max_image_pixels") = d.max_image_pixels,
-                  py::arg("max_audio_seconds") = d.max_audio_seconds,
-                  py::arg("progress") = py::none(),
-                  "Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.")
+      .def_static(
+          "load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
+          py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
+          py::arg("mmproj") = "", py::arg("threads") = 0, py::arg("max_context") = 0,
+          py::arg("max_image_pixels") = d.max_image_pixels,
+          py::arg("max_audio_seconds") = d.max_audio_seconds, py::arg("progress") = py::none(),
+          "Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.")
       .def("generate", &generate, py::arg("request"), py::arg("on_text") = py::none(),
            py::arg("cancel") = py::none(),
            "Runs a request. `on_text` hears each piece; False from it ends the answer.")
