@@ -60,6 +60,7 @@ void bind_data(py::module_& m) {
       .def_readonly("audio_tokens", &Usage::audio_tokens)
       .def_readonly("cached_tokens", &Usage::cached_tokens)
       .def_readonly("guessed_tokens", &Usage::guessed_tokens)
+      .def_readonly("rejected_tokens", &Usage::rejected_tokens)
       .def_readonly("completion_tokens", &Usage::completion_tokens);
 
   py::class_<Timings>(m, "Timings", "Seconds of a request's stages.")
@@ -80,7 +81,9 @@ void bind_data(py::module_& m) {
       .def_property_readonly("finish_reason", text_of(&Result::finish_reason))
       .def_readonly("usage", &Result::usage)
       .def_readonly("timings", &Result::timings)
-      .def_readonly("logprobs", &Result::logprobs);
+      .def_readonly("logprobs", &Result::logprobs)
+      .def_readonly("score", &Result::score)
+      .def_readonly("others", &Result::others);
 
   py::class_<Plan>(m, "Plan", "Lengths and bytes of a request, told before it runs.")
       .def_readonly("tokens", &Plan::tokens)
@@ -94,6 +97,7 @@ void bind_data(py::module_& m) {
       .def_readonly("fixed_bytes", &Plan::fixed_bytes)
       .def_readonly("kv_bytes", &Plan::kv_bytes)
       .def_readonly("activation_bytes", &Plan::activation_bytes)
+      .def_readonly("draft_bytes", &Plan::draft_bytes)
       .def_readonly("peak_bytes", &Plan::peak_bytes);
 
   py::class_<EngineStats>(m, "EngineStats", "How busy an engine is.")
@@ -117,6 +121,7 @@ void bind_data(py::module_& m) {
       .def_property_readonly("eos_token", text_of(&ModelInfo::eos_token))
       .def_property_readonly("isa", text_of(&ModelInfo::isa))
       .def_property_readonly("device", text_of(&ModelInfo::device))
+      .def_property_readonly("draft", text_of(&ModelInfo::draft))
       .def_property_readonly("image_token", text_of(&ModelInfo::image_token))
       .def_property_readonly("audio_token", text_of(&ModelInfo::audio_token))
       .def_property_readonly("video_token", text_of(&ModelInfo::video_token))

@@ -48,6 +48,14 @@ auto as_request_error(const Call& call) {
   }
 }
 
+/// transformers' early_stopping: True, False or "never".
+EarlyStopping early_stopping_of(const std::string& name) {
+  if (name == "True") return EarlyStopping::at_once;
+  if (name == "False") return EarlyStopping::likely;
+  if (name == "never") return EarlyStopping::never;
+  fail<RequestError>("early_stopping is ", name, ", expected True, False or \"never\"");
+}
+
 TokenMask mask_of(PythonMask python) {
   return [python = std::move(python)](std::span<const std::int32_t> tokens,
                                       std::span<std::uint32_t> allowed) {
@@ -64,7 +72,10 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
                         int logprobs, std::vector<std::pair<std::int32_t, float>> logit_bias,
                         double presence_penalty, double frequency_penalty,
                         const Constraint& constraint, std::string adapter, std::int64_t priority,
-                        bool ignore_eos, bool slide, std::int64_t lookup) {
+                        bool ignore_eos, bool slide, std::int64_t lookup,
+                        std::optional<std::int64_t> draft_tokens, std::int64_t num_beams,
+                        double length_penalty, const std::string& early_stopping,
+                        std::int64_t answers) {
   GenerateOptions o;
   o.max_tokens = max_tokens;
   o.temperature = temperature;
@@ -86,6 +97,11 @@ GenerateOptions options(std::int64_t max_tokens, double temperature, std::int64_
   o.ignore_eos = ignore_eos;
   o.slide = slide;
   o.lookup = lookup;
+  o.draft_tokens = draft_tokens;
+  o.num_beams = num_beams;
+  o.length_penalty = length_penalty;
+  o.early_stopping = early_stopping_of(early_stopping);
+  o.answers = answers;
   return o;
 }
 
@@ -137,7 +153,9 @@ void bind_request(py::module_& m) {
            py::arg("frequency_penalty") = d.frequency_penalty, py::arg("constraint") = py::none(),
            py::arg("adapter") = d.adapter, py::arg("priority") = d.priority,
            py::arg("ignore_eos") = d.ignore_eos, py::arg("slide") = d.slide,
-           py::arg("lookup") = d.lookup)
+           py::arg("lookup") = d.lookup, py::arg("draft_tokens") = py::none(),
+           py::arg("num_beams") = d.num_beams, py::arg("length_penalty") = d.length_penalty,
+           py::arg("early_stopping") = "False", py::arg("answers") = d.answers)
       .def_readwrite("max_tokens", &GenerateOptions::max_tokens);
 
   py::class_<Request>(m, "Request", "A prompt as spans (text, trusted) or as token ids.")

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/draft.h"
+
 namespace chiasm {
 
 namespace {
@@ -31,13 +33,20 @@ std::vector<std::uint64_t> prefix_keys(const Sequence& s) {
 
 Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
                EngineOptions options)
+    : Engine(family, tokenizer, ctx, std::move(options), nullptr) {}
+
+Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
+               EngineOptions options, std::unique_ptr<Draft> draft)
     : family_(family),
       tokenizer_(tokenizer),
       ctx_(ctx),
       options_(std::move(options)),
       pages_(make_pages(family.decoder().kv_shape(options_.kv_dtype), options_.kv_pages, ctx)),
       prefixes_(options_.remembered_prefixes),
-      encoded_(options_.encoder_cache_bytes) {}
+      encoded_(options_.encoder_cache_bytes),
+      draft_(std::move(draft)) {}
+
+Engine::~Engine() = default;
 
 EngineStats Engine::stats() const {
   const std::scoped_lock lock(mutex_);
@@ -82,10 +91,21 @@ void Engine::check(const Sequence& sequence) const {
         "; shorten the prompt, lower max_tokens, let the context slide or load with a larger "
         "max_context");
   }
-  // One page more: the last shared page of a reused prefix is copied before it is written.
-  const auto answers = std::int64_t(1 + sequence.followers.size());
-  if ((pages_for(longest) + 1) * answers > options_.kv_pages) {
-    fail<RequestError>("the request needs ", pages_for(longest) * kernels::kPageTokens * answers,
+  const GenerateOptions& o = sequence.options;
+  if (draft_ == nullptr && o.draft_tokens.value_or(0) > 0) {
+    fail<RequestError>("draft_tokens is ", *o.draft_tokens,
+                       ", but the model was loaded without a draft; load it with one, or leave "
+                       "draft_tokens out");
+  }
+  const auto& rope = family_.decoder().config().rope;
+  if (sequence.options.num_beams > 1 &&
+      rope.is_long(sequence.prompt_length()) != rope.is_long(longest)) {
+    fail<RequestError>("num_beams: the answer may reach where the model turns its rows otherwise (",
+                       rope.short_length, " tokens), which a beam search cannot cross; lower ",
+                       "max_tokens to ", rope.short_length - sequence.prompt_length());
+  }
+  if (most_pages(sequence) > options_.kv_pages) {
+    fail<RequestError>("the request needs ", most_pages(sequence) * kernels::kPageTokens,
                        " tokens of KV cache, the model has ",
                        options_.kv_pages * kernels::kPageTokens);
   }
@@ -213,14 +233,19 @@ void Engine::admit() {
   }
 }
 
+/// Pages that a sequence may come to need with all that branch off it, which share those that its
+/// prompt fills. For each one more: the last shared page is copied before it is written.
+std::int64_t Engine::most_pages(const Sequence& s) const {
+  const std::int64_t one = pages_for(s.longest(options_.max_context)) + 1;
+  const std::int64_t shared = s.prompt_length() / kernels::kPageTokens;
+  return one + (s.branches() - 1) * (one - shared);
+}
+
 /// Whether the pages that `sequence` may come to need are there besides those promised to others.
 bool Engine::fits(const Sequence& sequence) const {
-  const auto answers = [](const Sequence& s) { return std::int64_t(1 + s.followers.size()); };
-  const std::int64_t most = options_.max_context;
-  std::int64_t promised = (pages_for(sequence.longest(most)) + 1) * answers(sequence);
+  std::int64_t promised = most_pages(sequence);
   for (const auto& other : running_) {
-    promised += (pages_for(other->longest(most)) + 1) * answers(*other) -
-                std::int64_t(other->state->pages().size());
+    promised += most_pages(*other) - std::int64_t(other->state->pages().size());
   }
   return promised <= pages_.available();
 }
@@ -241,6 +266,9 @@ void Engine::start(Sequence& s) {
   s.result.usage.audio_tokens = s.prompt.sound_tokens;
   s.result.usage.cached_tokens = s.prefilled;
   list_media(s);
+  if (s.options.num_beams > 1) {
+    s.beams = std::make_shared<Beams>(Beams{BeamSearch(s.options), &s, {&s}, 0, {}});
+  }
   if (s.options.repetition_penalty != 1) {
     s.seen = s.prompt.ids;
     std::sort(s.seen.begin(), s.seen.end());
@@ -291,11 +319,27 @@ void Engine::show(Sequence& s, const std::string& text) {
 
 void Engine::finish(Sequence& s, std::string reason) {
   if (s.done) return;
-  if (s.stream) show(s, s.stream->flush());
+  if (s.beams) {
+    s.result.text = text_of(s.tokens, s.options.stop);
+  } else if (s.stream) {
+    show(s, s.stream->flush());
+  }
   s.result.finish_reason = std::move(reason);
   s.result.usage.completion_tokens = std::int64_t(s.tokens.size());
   s.result.token_ids = s.tokens;
-  if (s.state && s.state->length() > 0 && !family_.decoder().has_cross()) {
+  retire(s);
+}
+
+/// Ends a sequence whose result is told: what it holds is given up or remembered.
+void Engine::retire(Sequence& s) {
+  if (s.drafted) draft_->end(s);
+  const bool leads = !s.beams || s.beams->leader == &s;
+  if (s.beams && leads) {
+    for (Sequence* beam : std::exchange(s.beams->running, {})) {
+      if (beam != &s) retire(*beam);
+    }
+  }
+  if (leads && s.state && s.state->length() > 0 && !family_.decoder().has_cross()) {
     std::vector<std::uint64_t> keys = prefix_keys(s);
     keys.resize(std::size_t(s.state->length()));
     prefixes_.put(std::move(keys), std::move(*s.state));
@@ -310,8 +354,12 @@ void Engine::finish(Sequence& s, std::string reason) {
 }
 
 void Engine::abandon(Sequence& s, std::exception_ptr error) {
+  s.drafted.reset();
   s.state.reset();
   for (const auto& follower : std::exchange(s.followers, {})) abandon(*follower, error);
+  if (s.beams) {
+    for (Sequence* beam : std::exchange(s.beams->running, {})) abandon(*beam, error);
+  }
   const std::scoped_lock lock(mutex_);
   if (!s.done) s.error = std::move(error);
   s.done = true;

@@ -14,6 +14,8 @@
 
 namespace chiasm {
 
+class Draft;
+
 struct EngineOptions {
   std::int64_t max_context = 2048;  // tokens a sequence may hold
   std::int64_t kv_pages = 1024;     // capacity of the KV cache
@@ -29,6 +31,7 @@ struct EngineOptions {
   std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
   AllLimits limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
+  std::int64_t draft_tokens = 0;  // guessed by the draft model for requests that do not say
 };
 
 /// What one call of the encoder takes.
@@ -42,6 +45,12 @@ class Engine {
  public:
   Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
          EngineOptions options);
+  /// `draft` guesses ahead; null: none.
+  Engine(const Family& family, const language::Tokenizer& tokenizer, const Context& ctx,
+         EngineOptions options, std::unique_ptr<Draft> draft);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
 
   /// Queues sequences, all or none. RequestError when one of them can never be served.
   void submit(std::span<const std::shared_ptr<Sequence>> sequences);
@@ -57,6 +66,8 @@ class Engine {
   /// As it stood after the last step.
   EngineStats stats() const;
   /// Scratch bytes of a step that makes such a call, then one of the decoder with so many rows.
+  /// What the draft model takes for a sequence, its weights included; 0 without one.
+  std::int64_t draft_bytes(const Sequence& sequence) const;
   std::size_t step_bytes(const EncoderLoad& load, std::int64_t rows) const;
   /// What an adapter adds to that for a prompt: rows between its two products, and gates that wait
   /// for them.
@@ -78,6 +89,7 @@ class Engine {
   void drop_cancelled(List& list);
   void admit();
   bool fits(const Sequence& sequence) const;
+  std::int64_t most_pages(const Sequence& sequence) const;
   void start(Sequence& sequence);
   void list_media(Sequence& sequence);
   bool outgrows(const Sequence& sequence) const;
@@ -93,7 +105,9 @@ class Engine {
   static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
   std::vector<std::int64_t> share_rows() const;
   Batch gather() const;
-  void guess() const;
+  void guess();
+  std::int64_t drafted_tokens(const Sequence& sequence) const;
+  std::optional<std::int32_t> next_guess(const Sequence& sequence, std::span<float> logits) const;
   static bool counts(const Sequence& sequence, std::int64_t row);
   static void check_guess(Sequence& sequence);
   static std::int64_t settle_guesses(Sequence& sequence, std::int64_t count);
@@ -103,10 +117,23 @@ class Engine {
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);
   void shape(Sequence& sequence, std::span<float> logits) const;
+  void penalize(const GenerateOptions& options, std::span<const std::int32_t> tokens,
+                std::span<const std::int32_t> seen, std::span<float> logits) const;
   void branch(Sequence& leader, std::span<const float> logits);
+  bool is_end(const Sequence& sequence, std::int32_t token) const;
   void accept(Sequence& sequence, std::int32_t token);
+  void propose(Sequence& sequence, std::span<float> logits);
+  void advance_searches();
+  void advance(Sequence& leader);
+  std::string ending(const Sequence& beam, std::int32_t token) const;
+  void go_on(Sequence& leader, const std::vector<BeamCandidate>& chosen);
+  void add_beam(Sequence& leader);
+  void tell_answers(Sequence& leader);
+  std::string text_of(std::span<const std::int32_t> tokens,
+                      const std::vector<std::string>& stop) const;
   void show(Sequence& sequence, const std::string& text);
   void finish(Sequence& sequence, std::string reason);
+  void retire(Sequence& sequence);
   void abandon(Sequence& sequence, std::exception_ptr error);
 
   const Family& family_;
@@ -118,6 +145,7 @@ class Engine {
   language::KvPages pages_;
   PrefixCache prefixes_;  // after pages_: gives its pages back first
   EncoderCache encoded_;
+  std::unique_ptr<Draft> draft_;
   Arena arena_;
   List waiting_, running_;
 

@@ -195,6 +195,7 @@ void Engine::run_batch() {
     });
     if (s.ends_here() && s.prefilled == s.prompt_length()) finish(s, "length");
   }
+  advance_searches();
   for (const auto& s : running_) {
     if (!s->done && !s->result.finish_reason.empty()) finish(*s, s->result.finish_reason);
   }
@@ -236,6 +237,8 @@ void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
       const std::span<float> values(logits.row(i), std::size_t(logits.cols()));
       if (row.sequence->on_logits) {
         row.sequence->on_logits(row.prompt_row, values);
+      } else if (row.sequence->beams) {
+        propose(*row.sequence, values);
       } else if (counts(*row.sequence, row.prompt_row)) {
         branch(*row.sequence, values);
         choose_or_abandon(*row.sequence, values);
@@ -286,9 +289,7 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   std::vector<float> raw;
   if (log_sum) raw.assign(logits.begin(), logits.end());
   shape(s, logits);
-  const kernels::SampleOptions sampling{float(o.temperature), std::int32_t(o.top_k), o.top_p,
-                                        float(o.min_p), s.seed};
-  const std::int32_t token = kernels::sample(ctx_, logits, sampling, s.tokens.size());
+  const std::int32_t token = kernels::sample(ctx_, logits, s.sampling(), s.tokens.size());
   if (log_sum) {
     report.id = token;
     report.text = tokenizer_.decode({&token, 1}, false);
@@ -298,19 +299,28 @@ void Engine::choose(Sequence& s, std::span<float> logits) {
   accept(s, token);
 }
 
-/// From the model's logits to those that a token is drawn from.
-void Engine::shape(Sequence& s, std::span<float> logits) const {
-  const GenerateOptions& o = s.options;
+/// What of a request's settings and the model's own changes the logits of the token after `tokens`.
+/// `seen`: distinct ids of prompt and answer, where there is a repetition penalty.
+void Engine::penalize(const GenerateOptions& o, std::span<const std::int32_t> tokens,
+                      std::span<const std::int32_t> seen, std::span<float> logits) const {
   if (o.repetition_penalty != 1) {
-    kernels::penalize_repetition(logits, s.seen, float(o.repetition_penalty));
+    kernels::penalize_repetition(logits, seen, float(o.repetition_penalty));
   }
-  kernels::penalize_counts(logits, s.tokens, float(o.presence_penalty), float(o.frequency_penalty));
+  kernels::penalize_counts(logits, tokens, float(o.presence_penalty), float(o.frequency_penalty));
   kernels::add_bias(logits, o.logit_bias);
   constexpr float kNever = -std::numeric_limits<float>::infinity();
-  for (const std::int32_t id : options_.suppressed) logits[std::size_t(id)] = kNever;
-  if (s.tokens.empty()) {
-    for (const std::int32_t id : options_.suppressed_first) logits[std::size_t(id)] = kNever;
-  }
+  const auto rule_out = [&](const std::vector<std::int32_t>& ids) {
+    for (const std::int32_t id : ids) {
+      if (std::size_t(id) < logits.size()) logits[std::size_t(id)] = kNever;
+    }
+  };
+  rule_out(options_.suppressed);
+  if (tokens.empty()) rule_out(options_.suppressed_first);
+}
+
+/// From the model's logits to those that a token is drawn from.
+void Engine::shape(Sequence& s, std::span<float> logits) const {
+  penalize(s.options, s.tokens, s.seen, logits);
   if (s.adjust) s.adjust(s.tokens, logits);
   if (s.mask) {
     std::vector<std::uint32_t> allowed((logits.size() + 31) / 32);
@@ -322,18 +332,19 @@ void Engine::shape(Sequence& s, std::span<float> logits) const {
   }
 }
 
+/// Whether a token ends an answer instead of being one of its own.
+bool Engine::is_end(const Sequence& s, std::int32_t token) const {
+  return !s.options.ignore_eos &&
+         std::ranges::find(options_.end_tokens, token) != options_.end_tokens.end();
+}
+
 void Engine::accept(Sequence& s, std::int32_t token) {
-  const auto& ends = options_.end_tokens;
-  if (!s.options.ignore_eos && std::ranges::find(ends, token) != ends.end()) {
+  if (is_end(s, token)) {
     if (!s.result.logprobs.empty()) s.result.logprobs.pop_back();  // one entry per token returned
     s.result.finish_reason = "stop";
     return;
   }
-  s.tokens.push_back(token);
-  if (s.options.repetition_penalty != 1) {
-    const auto at = std::ranges::lower_bound(s.seen, token);
-    if (at == s.seen.end() || *at != token) s.seen.insert(at, token);
-  }
+  s.say(token);
   show(s, s.stream->push(token));
   if (s.stream->stopped()) {
     s.result.finish_reason = "stop";

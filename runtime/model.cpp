@@ -1,12 +1,13 @@
 #include "runtime/model.h"
 
 #include <algorithm>
-#include <cmath>
 #include <random>
 
 #include "runtime/adapters.h"
 #include "runtime/attention.h"
+#include "runtime/draft.h"
 #include "runtime/engine.h"
+#include "runtime/generate_options.h"
 #include "runtime/loader.h"
 #include "runtime/medium_features.h"
 #include "runtime/transcribe.h"
@@ -28,37 +29,11 @@ struct Model::Impl {
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
   Tensor encode(const PlacedMedium& medium, const Poll& interrupted) const;
+  std::unique_ptr<Draft> load_draft(const LoadOptions& options);
+  Result search(const Request& request, bool in_pieces, const Poll& interrupted) const;
 };
 
 namespace {
-
-void check_options(const GenerateOptions& o, std::int64_t vocab_size) {
-  const auto check = [](bool good, const char* name, auto value, const char* range) {
-    if (!good) fail<RequestError>(name, " is ", value, ", expected ", range);
-  };
-  check(o.max_tokens >= 1, "max_tokens", o.max_tokens, "at least 1");
-  check(o.temperature >= 0 && std::isfinite(o.temperature), "temperature", o.temperature,
-        "a finite number of at least 0");
-  check(o.top_k >= 0, "top_k", o.top_k, "at least 0 (0: all)");
-  check(o.lookup >= 0 && o.lookup <= 64, "lookup", o.lookup, "between 0 and 64");
-  check(o.top_p > 0 && o.top_p <= 1, "top_p", o.top_p, "a number in (0, 1]");
-  check(o.min_p >= 0 && o.min_p <= 1, "min_p", o.min_p, "a number in [0, 1]");
-  check(o.repetition_penalty > 0 && std::isfinite(o.repetition_penalty), "repetition_penalty",
-        o.repetition_penalty, "a finite number over 0");
-  check(std::isfinite(o.presence_penalty), "presence_penalty", o.presence_penalty,
-        "a finite number");
-  check(std::isfinite(o.frequency_penalty), "frequency_penalty", o.frequency_penalty,
-        "a finite number");
-  for (const auto& [id, bias] : o.logit_bias) {
-    check(id >= 0 && id < vocab_size, "logit_bias: a token id", id, "one of the vocabulary");
-    check(std::isfinite(bias), "logit_bias: a value", bias, "a finite number");
-  }
-  check(o.logprobs >= 0 && o.logprobs <= vocab_size, "logprobs", o.logprobs,
-        "between 0 and the vocabulary's size");
-  for (const std::string& stop : o.stop) {
-    if (stop.empty()) fail<RequestError>("stop: an empty string would end every answer at once");
-  }
-}
 
 /// For calls that generate nothing: of the options the adapter alone counts.
 Request without_options(const Request& request) {
@@ -92,6 +67,33 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   return s;
 }
 
+/// Null where none is wanted.
+std::unique_ptr<Draft> Model::Impl::load_draft(const LoadOptions& options) {
+  if (options.draft.empty()) return nullptr;
+  if (options.draft_tokens < 1 || options.draft_tokens > 32) {
+    fail<RequestError>("draft_tokens is ", options.draft_tokens, ", expected between 1 and 32");
+  }
+  if (ctx.device != nullptr) {
+    fail<DeviceError>("draft models run on the CPU so far; load the model with device=\"cpu\"");
+  }
+  const language::Decoder& decoder = family().decoder();
+  if (decoder.has_cross() || decoder.needs_whole_prefix()) {
+    fail<RequestError>("draft: family ", loaded.info.family,
+                       " cannot be guessed ahead: wrong guesses cannot be taken back from a state "
+                       "of fixed size, and what looks at an encoder is not followed");
+  }
+  LoadOptions own;
+  own.device = "cpu";
+  if (options.draft.extension() == ".gguf") own.mmproj = "none";  // it sees no pictures
+  own.threads = 1;  // while it is loaded; it runs with the model's
+  LoadedModel draft = load_model(options.draft, own);
+  loaded.engine_options.draft_tokens = options.draft_tokens;
+  loaded.info.draft = draft.info.path;
+  return in_context("draft " + draft.info.path, [&] {
+    return std::make_unique<Draft>(std::move(draft), tokenizer(), loaded.info.vocab_size, ctx);
+  });
+}
+
 Model::Model(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 Model::~Model() = default;
 Model::Model(Model&&) noexcept = default;
@@ -102,12 +104,29 @@ Model Model::load(const std::filesystem::path& folder, const LoadOptions& option
   impl->loaded = load_model(folder, options);
   if (impl->loaded.info.packed_layout.empty()) impl->loaded.checkpoint.reset();  // all is packed
   impl->ctx = impl->loaded.context();
+  std::unique_ptr<Draft> draft = impl->load_draft(options);
   impl->engine = std::make_unique<Engine>(impl->family(), impl->tokenizer(), impl->ctx,
-                                          impl->loaded.engine_options);
+                                          impl->loaded.engine_options, std::move(draft));
   return Model(std::move(impl));
 }
 
+/// Runs a beam search; its other answers are in Result::others.
+Result Model::Impl::search(const Request& request, bool in_pieces, const Poll& interrupted) const {
+  if (in_pieces) {
+    fail<RequestError>(
+        "num_beams over 1: a beam search knows its answers only at its end and cannot give them "
+        "in pieces");
+  }
+  const std::vector<std::shared_ptr<Sequence>> one{sequence(request)};
+  engine->submit(one);
+  engine->wait(one, {}, interrupted);
+  return std::move(one.front()->result);
+}
+
 Result Model::generate(const Request& request, const OnText& on_text, const Poll& interrupted) {
+  if (request.options.num_beams > 1) {
+    return impl_->search(request, bool(on_text), interrupted);
+  }
   OnChoice receive;
   if (on_text) receive = [&](std::size_t, std::string_view piece) { return on_text(piece); };
   return std::move(choices(request, 1, receive, interrupted).front());
@@ -116,6 +135,13 @@ Result Model::generate(const Request& request, const OnText& on_text, const Poll
 std::vector<Result> Model::choices(const Request& request, std::int64_t count,
                                    const OnChoice& on_text, const Poll& interrupted) {
   if (count < 1) fail<RequestError>("n is ", count, ", expected at least 1");
+  if (request.options.num_beams > 1) {
+    Request wider = request;
+    wider.options.answers = count;
+    std::vector<Result> best{impl_->search(wider, bool(on_text), interrupted)};
+    for (Result& other : std::exchange(best.front().others, {})) best.push_back(std::move(other));
+    return best;
+  }
   std::vector<std::shared_ptr<Sequence>> all{impl_->sequence(request)};
   Sequence& leader = *all.front();
   for (std::int64_t i = 1; i < count; i++) {
@@ -211,18 +237,27 @@ Plan Model::plan(const Request& request) const {
   if (!info().packed_layout.empty()) {  // of a mapped token table, pages that are looked up
     plan.weight_bytes -= std::int64_t(decoder.bytes() - decoder.step_bytes());
   }
-  const std::int64_t pages =
-      (s->longest(engine.options().max_context) + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  const auto pages_of = [](std::int64_t tokens) {
+    return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  };
+  const std::int64_t pages = pages_of(s->longest(engine.options().max_context));
+  const std::int64_t more = s->branches() - 1;  // beams, which share what the prompt fills
+  const std::int64_t own_pages = pages - s->prompt_length() / kernels::kPageTokens;
   const language::KvShape kv = decoder.kv_shape(engine.options().kv_dtype);
-  plan.kv_bytes = pages * kernels::kPageTokens * std::int64_t(kv.token_bytes()) +
-                  std::int64_t(kv.fixed_bytes());
-  plan.activation_bytes = std::int64_t(engine.step_bytes(engine.largest_load(s->prompt),
-                                                         engine.largest_batch(s->prompt))) +
-                          pixel_bytes + features;
+  plan.kv_bytes =
+      (pages + more * own_pages) * kernels::kPageTokens * std::int64_t(kv.token_bytes()) +
+      (1 + more) * std::int64_t(kv.fixed_bytes());
+  plan.activation_bytes =
+      std::int64_t(
+          engine.step_bytes(engine.largest_load(s->prompt), engine.largest_batch(s->prompt))) +
+      pixel_bytes + features +
+      more * (info().vocab_size + info().hidden_size) * std::int64_t(sizeof(float));
   plan.weight_bytes += impl_->adapters.bytes();
   if (s->adapter) plan.activation_bytes += engine.adapter_bytes(*s->adapter, s->prompt);
   plan.fixed_bytes = info().fixed_bytes;
-  plan.peak_bytes = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes;
+  plan.draft_bytes = engine.draft_bytes(*s);
+  plan.peak_bytes = plan.weight_bytes + plan.fixed_bytes + plan.kv_bytes + plan.activation_bytes +
+                    plan.draft_bytes;
   return plan;
 }
 

@@ -30,6 +30,10 @@ struct LoadOptions {
   std::string mmproj;
   // auto (float32 under float32, else bfloat16), float32, bfloat16, int8 (half of bfloat16's bytes)
   std::string kv_cache = "auto";
+  /// A smaller model with the same vocabulary, as a path that load takes: it guesses how answers go
+  /// on, `draft_tokens` of them at a time (GenerateOptions::draft_tokens). Empty: none.
+  std::filesystem::path draft;
+  std::int64_t draft_tokens = 4;
   int threads = 0;               // 0: every CPU this process may use
   std::int64_t max_context = 0;  // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;
@@ -53,6 +57,7 @@ struct ModelInfo {
   std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token, audio_token;
   std::string device;         // "cpu", or the name of the device that runs it
+  std::string draft;          // path of the model that guesses ahead; empty: none
   std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
   std::int64_t fixed_bytes = 0;  // tokenizer, tables and program, measured while loading
@@ -108,9 +113,11 @@ class Model {
   Model& operator=(Model&&) noexcept;
 
   /// Runs one request to its end. RequestError, MediaError; the model stays usable after any error.
+  /// A beam search gives no pieces: RequestError where it meets `on_text`.
   Result generate(const Request& request, const OnText& on_text = {}, const Poll& interrupted = {});
   /// Several answers to one request, which share its prompt: `count` of them, at least 1, the i-th
-  /// with the seed `options.seed` + i. `on_text` gets their text as it comes.
+  /// with the seed `options.seed` + i. `on_text` gets their text as it comes. Of a beam search its
+  /// `count` best answers, best first.
   std::vector<Result> choices(const Request& request, std::int64_t count,
                               const OnChoice& on_text = {}, const Poll& interrupted = {});
   /// Runs several as one batch; results in order. The first error cancels the others and is thrown.

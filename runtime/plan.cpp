@@ -1,6 +1,7 @@
 // What a request takes, told before it runs.
 #include <algorithm>
 
+#include "runtime/draft.h"
 #include "runtime/engine.h"
 
 namespace chiasm {
@@ -11,6 +12,12 @@ std::size_t Engine::step_bytes(const EncoderLoad& load, std::int64_t rows) const
       std::size_t(rows * (c.hidden_size + c.scratch_floats()) + c.vocab_size + c.hidden_size) *
       sizeof(float);
   return std::max(decoder, load.patches > 0 ? family_.encode_bytes(load.patches, load.rows) : 0);
+}
+
+std::int64_t Engine::draft_bytes(const Sequence& sequence) const {
+  if (draft_ == nullptr) return 0;
+  const std::int64_t guesses = drafted_tokens(sequence);
+  return draft_->weight_bytes() + (guesses > 0 ? draft_->request_bytes(sequence, guesses) : 0);
 }
 
 std::int64_t Engine::adapter_bytes(const Lora& adapter, const Prompt& prompt) const {

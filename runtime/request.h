@@ -77,6 +77,11 @@ struct PromptSpan {
 using TokenMask =
     std::function<void(std::span<const std::int32_t> tokens, std::span<std::uint32_t> allowed)>;
 
+/// When a beam search ends, as transformers' early_stopping: once as many answers have ended as
+/// there are beams (True); once, besides, the best running one is no longer likely to beat the
+/// worst of them, as short as it is (False); or not even at its longest ("never").
+enum class EarlyStopping { at_once, likely, never };
+
 struct GenerateOptions {
   std::int64_t max_tokens = 128;
   double temperature = 0;  // 0: greedy
@@ -101,6 +106,18 @@ struct GenerateOptions {
   /// Tokens guessed ahead at most, from what stands in prompt and answer already, and checked in
   /// one step (prompt lookup); 0: none. The answer stays the same.
   std::int64_t lookup = 0;
+  /// Tokens guessed ahead at most by the model's draft (LoadOptions::draft) and checked in one
+  /// step, where prompt lookup finds none; none: as many as the model was loaded with. The answer
+  /// stays the same.
+  std::optional<std::int64_t> draft_tokens;
+  /// Answers that are followed side by side, the likeliest of all their continuations each time
+  /// (beam search); 1: none but the answer. A sequence's log-probability, divided by its length to
+  /// the power of `length_penalty`, is what counts at the end.
+  std::int64_t num_beams = 1;
+  double length_penalty = 1;
+  EarlyStopping early_stopping = EarlyStopping::likely;
+  /// How many of a search's answers are wanted: the best, and so many less one in Result::others.
+  std::int64_t answers = 1;
   bool ignore_eos = false;  // end tokens are tokens like any other (benchmarks)
 };
 
@@ -125,7 +142,8 @@ struct Usage {
   std::int64_t audio_tokens = 0;
   std::int64_t cached_tokens = 0;  // prompt tokens whose keys and values were still at hand
   std::int64_t completion_tokens = 0;
-  std::int64_t guessed_tokens = 0;  // of these, such as came with another in one step
+  std::int64_t guessed_tokens = 0;   // of these, such as came with another in one step
+  std::int64_t rejected_tokens = 0;  // guesses that proved wrong
 };
 
 /// Seconds. `encode`, `prefill` and `decode` are shared with requests that ran in the same step.
@@ -147,6 +165,10 @@ struct Result {
   Usage usage;
   Timings timings;
   std::vector<TokenLogprob> logprobs;
+  /// Of a beam search: the log-probability of the answer over its length to the power of
+  /// length_penalty, its end token counted.
+  std::optional<double> score;
+  std::vector<Result> others;  // of a beam search: the next best answers
 };
 
 /// Memory and length of a request, told before it runs. Bytes.
@@ -162,7 +184,8 @@ struct Plan {
   std::int64_t fixed_bytes = 0;   // tokenizer, tables and program
   std::int64_t kv_bytes = 0;      // prompt + max_tokens
   std::int64_t activation_bytes = 0;
-  std::int64_t peak_bytes = 0;  // the sum
+  std::int64_t draft_bytes = 0;  // all of these of the draft model
+  std::int64_t peak_bytes = 0;   // the sum
 };
 
 /// How busy an engine is.

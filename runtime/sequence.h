@@ -13,6 +13,7 @@
 #include "kernels/sample.h"
 #include "language/decoder_cross.h"
 #include "language/kv_cache.h"
+#include "runtime/beam_search.h"
 #include "runtime/encoder_cache.h"
 #include "runtime/lora.h"
 #include "runtime/prompt.h"
@@ -30,6 +31,19 @@ struct EncodingMedium {
   Tensor features;                     // [rows of all pieces, feature_width]
   std::shared_ptr<const Tensor> rows;  // [tokens, feature_width], once ready
   bool ready = false;
+};
+
+struct Sequence;
+struct Drafted;  // draft.h
+
+/// The beams of one request. Each is a sequence of its own in the engine's batches; they wait for
+/// one another and go on together.
+struct Beams {
+  BeamSearch search;
+  Sequence* leader;  // the caller's; always the first of `running`
+  std::vector<Sequence*> running;
+  std::size_t proposed = 0;  // of these, such as have named their continuations in this step
+  std::vector<BeamCandidate> candidates;  // the continuations
 };
 
 /// Owned jointly by the caller that waits and the engine that works on it. The engine's loop alone
@@ -57,6 +71,7 @@ struct Sequence {
   std::vector<std::shared_ptr<Sequence>> followers;
   std::shared_ptr<const Lora> adapter;  // that its rows go through; null: none
   TokenMask mask;                       // where set, says which tokens may follow
+  std::shared_ptr<Beams> beams;         // the search that it is a part of; null: none
 
   // The loop's.
   std::optional<language::SequenceState> state;
@@ -72,7 +87,9 @@ struct Sequence {
   // How this step supposes them to go on, and how many of these proved right.
   std::vector<std::int32_t> guesses;
   std::int64_t accepted = 0;
-  std::vector<std::int32_t> seen;  // distinct ids, for the repetition penalty
+  std::shared_ptr<Drafted> drafted;  // how far the draft model has followed it; null: not at all
+  std::vector<std::int32_t> seen;    // distinct ids, for the repetition penalty
+  float score = 0;                   // of a beam: the log-probability of `tokens`
   std::optional<TextStream> stream;
   Result result;
 
@@ -96,6 +113,23 @@ struct Sequence {
     if (row < prompt_length()) return prompt.ids[std::size_t(row)];
     if (row >= rows()) return guesses[std::size_t(row - rows())];
     return tokens[std::size_t(dropped + row - prompt_length())];
+  }
+  /// Adds a token to the answer.
+  void say(std::int32_t token) {
+    tokens.push_back(token);
+    if (options.repetition_penalty == 1) return;
+    const auto at = std::ranges::lower_bound(seen, token);
+    if (at == seen.end() || *at != token) seen.insert(at, token);
+  }
+  /// Answers that it may yet become, itself among them: each holds keys and values of its own.
+  std::int64_t branches() const {
+    const std::int64_t beams_there = beams ? std::int64_t(beams->running.size()) - 1 : 0;
+    const bool leads = !beams || beams->leader == this;
+    return leads ? options.num_beams - beams_there + std::int64_t(followers.size()) : 1;
+  }
+  kernels::SampleOptions sampling() const {
+    return {float(options.temperature), std::int32_t(options.top_k), options.top_p,
+            float(options.min_p), seed};
   }
   /// Whether the sequence ends with its prompt.
   bool ends_here() const { return on_logits || on_rows; }

@@ -84,6 +84,9 @@ class Usage:
     def prompt_tokens(self) -> int:
         ...
     @property
+    def rejected_tokens(self) -> int:
+        ...
+    @property
     def video_tokens(self) -> int:
         ...
 class Timings:
@@ -129,6 +132,12 @@ class Result:
     def logprobs(self) -> list[TokenLogprob]:
         ...
     @property
+    def others(self) -> list[Result]:
+        ...
+    @property
+    def score(self) -> float | None:
+        ...
+    @property
     def text(self) -> str:
         ...
     @property
@@ -149,6 +158,9 @@ class Plan:
         ...
     @property
     def audio_tokens(self) -> int:
+        ...
+    @property
+    def draft_bytes(self) -> int:
         ...
     @property
     def encode_macs(self) -> int:
@@ -220,6 +232,9 @@ class ModelInfo:
         ...
     @property
     def device(self) -> str:
+        ...
+    @property
+    def draft(self) -> str:
         ...
     @property
     def dtype(self) -> str:
@@ -465,7 +480,7 @@ class GenerateOptions:
     """
     Checked when a request is submitted.
     """
-    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, adapter: str = '', priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False, lookup: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, max_tokens: typing.SupportsInt | typing.SupportsIndex = 128, temperature: typing.SupportsFloat | typing.SupportsIndex = 0.0, top_k: typing.SupportsInt | typing.SupportsIndex = 0, top_p: typing.SupportsFloat | typing.SupportsIndex = 1.0, min_p: typing.SupportsFloat | typing.SupportsIndex = 0.0, repetition_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, seed: typing.SupportsInt | typing.SupportsIndex | None = None, stop: collections.abc.Sequence[str] = [], logprobs: typing.SupportsInt | typing.SupportsIndex = 0, logit_bias: collections.abc.Sequence[tuple[typing.SupportsInt | typing.SupportsIndex, typing.SupportsFloat | typing.SupportsIndex]] = [], presence_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, frequency_penalty: typing.SupportsFloat | typing.SupportsIndex = 0.0, constraint: collections.abc.Callable[[], collections.abc.Callable[[list[int]], str]] | None = None, adapter: str = '', priority: typing.SupportsInt | typing.SupportsIndex = 0, ignore_eos: bool = False, slide: bool = False, lookup: typing.SupportsInt | typing.SupportsIndex = 0, draft_tokens: typing.SupportsInt | typing.SupportsIndex | None = None, num_beams: typing.SupportsInt | typing.SupportsIndex = 1, length_penalty: typing.SupportsFloat | typing.SupportsIndex = 1.0, early_stopping: str = 'False', answers: typing.SupportsInt | typing.SupportsIndex = 1) -> None:
         ...
     @property
     def max_tokens(self) -> int:
@@ -560,7 +575,7 @@ class Model:
     A loaded model. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', mmproj: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', mmproj: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, draft: str = '', draft_tokens: typing.SupportsInt | typing.SupportsIndex = 4, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.
         """

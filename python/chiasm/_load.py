@@ -29,6 +29,8 @@ def load(
     kv_cache: str = "auto",
     lora: Any = None,
     mmproj: str | os.PathLike[str] | None = None,
+    draft: str | os.PathLike[str] | None = None,
+    draft_tokens: int = 4,
     max_image_pixels: int | None = None,
     max_audio_seconds: float | None = None,
     revision: str | None = None,
@@ -56,6 +58,10 @@ def load(
             name, from which each request chooses (`adapter=`); see `Model.load_adapter`.
         mmproj: Of a .gguf file: the file of its vision encoder and projector. None: the one beside
             it with "mmproj" in its name, if there is one; "none": words alone.
+        draft: A smaller model with the same vocabulary (a folder, GGUF file or hub id) that guesses how
+            answers go on. The model checks each guess, so that its answers are the same, sooner
+            where guesses are right. It reads the words alone, not pictures or sounds.
+        draft_tokens: How many tokens it guesses at a time; requests may say otherwise.
         max_image_pixels: A larger picture is refused before it is decoded; None: 178,956,970, as
             Pillow does.
         max_audio_seconds: Likewise for sounds; None: the runtime's limit.
@@ -80,6 +86,10 @@ def load(
         settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
     if max_audio_seconds is not None:
         settings["max_audio_seconds"] = number("max_audio_seconds", max_audio_seconds)
+    if draft is not None:
+        guesser = _hub.find_model(draft, revision=None, token=token, offline=offline)
+        settings["draft"] = str(guesser)
+        settings["draft_tokens"] = integer("draft_tokens", draft_tokens, 1, 32)
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         native = _chiasm.Model.load(str(folder), progress=hear, **settings)

@@ -45,7 +45,7 @@ class Model(PooledRows, Shown, Adapters):
 
     Settings that calls take by keyword, as in `generate`: `max_tokens`, `temperature`, `top_k`,
     `top_p`, `min_p`, `repetition_penalty`, `presence_penalty`, `frequency_penalty`, `logit_bias`,
-    `seed`, `stop`, `logprobs`, `json_schema`, `regex`, `choices`, `priority`, `adapter`.
+    `seed`, `stop`, `logprobs`, `json_schema`, `regex`, `choices`, `priority`, `adapter`, `num_beams`.
     """
 
     def __repr__(self) -> str:
@@ -78,6 +78,8 @@ class Model(PooledRows, Shown, Adapters):
         """Answers a question about a picture or a `Video`. Several are one batch, with one question
         for all or one for each. Without the white space around the answer.
         """
+        if settings.get("n", 1) != 1:
+            raise RequestError("n: `ask` and `caption` give one text; `answers` gives the others")
         if _is_one(image) and isinstance(question, str):
             return self.answers([image], [question], **settings)[0].text.strip()
         if not isinstance(question, Iterable):
@@ -159,7 +161,12 @@ class Model(PooledRows, Shown, Adapters):
                 `prompt_lookup` (so many tokens are guessed ahead from what stands in prompt and
                 answer and checked in one step: the same answer, sooner where it repeats or quotes);
                 `context_overflow` ("refuse", or "slide": at a full context the older half of the
-                answer is forgotten). Not supported yet: `num_beams` and `draft_model`.
+                answer is forgotten); `num_beams` (so many answers are followed side by side, the
+                likeliest continuations of all of them each time: transformers' beam search, as are
+                `length_penalty`, over 0 for longer answers, and `early_stopping`, False, True or
+                "never") and with it `n` (so many of the best answers: `Result.others`);
+                `draft_tokens` (as many as these are guessed at a time by the draft model that the
+                model was loaded with, 0: none).
 
         Raises:
             RequestError: A setting is out of range or not supported, the prompt is too long, or
@@ -193,7 +200,8 @@ class Model(PooledRows, Shown, Adapters):
         videos: Sequence[Any] | None = None,
         **settings: Any,
     ) -> list[Result]:
-        """`n` answers to one prompt, which is computed once; the i-th has the seed `seed` + i."""
+        """`n` answers to one prompt, which is computed once; the i-th has the seed `seed` + i. With
+        `num_beams` the `n` best, best first."""
         options = self._options(**settings)
         request = self._request(prompt, images, options, audio=audio, videos=videos)
         return [result_of(r) for r in self._native.choices(request, integer("n", n, 1, 1024))]
@@ -241,11 +249,12 @@ class Model(PooledRows, Shown, Adapters):
         audio: Sequence[Sound] | None = None,
         videos: Sequence[Any] | None = None,
         max_tokens: int = 128,
+        num_beams: int = 1,
         adapter: str | None = None,
     ) -> Plan:
         """How long a request is and what memory it takes. Decodes nothing: reads headers of pictures
         and sounds (of MP3 files all: their headers estimate) and of a video's packets."""
-        options = self._options(max_tokens=max_tokens, adapter=adapter)
+        options = self._options(max_tokens=max_tokens, num_beams=num_beams, adapter=adapter)
         request = self._request(prompt, images, options, audio=audio, videos=videos)
         return plan_of(self._native.plan(request))
 

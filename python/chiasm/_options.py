@@ -10,12 +10,6 @@ from typing import Any
 from chiasm import _chiasm
 from chiasm.errors import RequestError
 
-# Documented settings that this version does not carry out, with the value that asks for nothing.
-_NOT_BUILT: dict[str, Any] = {
-    "num_beams": 1,
-    "n": 1,
-    "draft_model": None,
-}
 _MAX_INT64 = 2**63 - 1
 FALLBACK_TEMPERATURES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Those of openai-whisper and faster-whisper."""
@@ -92,15 +86,26 @@ def generate_options(
     ignore_eos: bool = False,
     context_overflow: str = "refuse",
     prompt_lookup: int = 0,
+    draft_tokens: int | None = None,
+    num_beams: int = 1,
+    length_penalty: float = 1.0,
+    early_stopping: bool | str = False,
+    n: int = 1,
     **others: Any,
 ) -> _chiasm.GenerateOptions:
     """The settings of `Model.generate` as the runtime takes them."""
-    for name, value in others.items():
-        if name not in _NOT_BUILT:
-            raise RequestError(f"{name} is not a setting of generate")
-        if value is not None and value != _NOT_BUILT[name]:
-            how = "; Model.choices gives several answers" if name == "n" else ""
-            raise RequestError(f"{name} is not supported yet by this version{how}")
+    for name in others:
+        how = "; a draft model is loaded beside the model: chiasm.load(..., draft=...)"
+        raise RequestError(
+            f"{name} is not a setting of generate{how if name.startswith('draft') else ''}"
+        )
+    num_beams = integer("num_beams", num_beams, 1)
+    if integer("n", n, 1) > 1 and num_beams == 1:
+        raise RequestError(
+            f"n is {n}: Model.choices draws several answers; n is for the best of num_beams"
+        )
+    if not isinstance(early_stopping, bool) and utf8("early_stopping", early_stopping) != "never":
+        raise RequestError(f'early_stopping is {early_stopping!r}, expected True, False or "never"')
     return _chiasm.GenerateOptions(
         max_tokens=integer("max_tokens", max_tokens, 1),
         temperature=number("temperature", temperature),
@@ -120,6 +125,11 @@ def generate_options(
         ignore_eos=bool(ignore_eos),
         slide=_slides(context_overflow),
         lookup=integer("prompt_lookup", prompt_lookup, 0, 64),
+        draft_tokens=None if draft_tokens is None else integer("draft_tokens", draft_tokens, 0, 32),
+        num_beams=num_beams,
+        length_penalty=number("length_penalty", length_penalty),
+        early_stopping=str(early_stopping),
+        answers=n,
     )
 
 

@@ -22,7 +22,9 @@ class Usage:
     """Prompt tokens whose keys and values were still at hand from an earlier request."""
     completion_tokens: int
     guessed_tokens: int = 0
-    """Of these, such as came with another in one step (`prompt_lookup`)."""
+    """Of these, such as came with another in one step (`prompt_lookup`, `draft_tokens`)."""
+    rejected_tokens: int = 0
+    """Guesses that proved wrong."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,6 +59,11 @@ class Result:
     timings: Timings
     logprobs: list[TokenLogprob]
     """One for each token when `logprobs` was asked for, else empty."""
+    score: float | None = None
+    """Of a beam search (`num_beams`): the answer's log-probability in nats over its length to the power
+    of `length_penalty`, its end token counted. transformers calls it `sequences_scores`."""
+    others: list[Result] = dataclasses.field(default_factory=list)
+    """Of a beam search: the next best answers, `n` - 1 of them, best first."""
 
     def as_dict(self) -> dict[str, Any]:
         """The same as plain JSON types."""
@@ -77,9 +84,12 @@ def result_of(native: _chiasm.Result) -> Result:
             u.cached_tokens,
             u.completion_tokens,
             u.guessed_tokens,
+            u.rejected_tokens,
         ),
         timings=Timings(t.preprocess, t.encode, t.prefill, t.decode),
         logprobs=[TokenLogprob(p.id, p.text, p.logprob, p.top) for p in native.logprobs],
+        score=native.score,
+        others=[result_of(other) for other in native.others],
     )
 
 
@@ -105,6 +115,8 @@ class Plan:
     kv_bytes: int
     """Keys and values of the prompt and of `max_tokens` more."""
     activation_bytes: int
+    draft_bytes: int
+    """All of these of the draft model (`chiasm.load(draft=...)`)."""
     peak_bytes: int
     """The sum."""
 
@@ -136,6 +148,8 @@ class ModelInfo:
     """The instruction set in use."""
     device: str
     """"cpu", or the name of the device that runs the model."""
+    draft: str
+    """The path of the model that guesses ahead; empty: none."""
     image_token: str
     """The placeholder of a picture in a prompt; empty where the model reads none."""
     audio_token: str

@@ -277,14 +277,19 @@ def test_one_bad_picture_in_a_batch(model, picture):
         ({"adapter": "x"}, 'adapter "x" is not loaded'),
         ({"lora": "x"}, "lora is not a setting"),
         ({"tools": [{}]}, "tools need messages"),
-    ]
-    + [
-        ({name: value}, f"{name} is not supported yet")
-        for name, value in {
-            "num_beams": 2,
-            "n": 2,
-            "draft_model": "x",
-        }.items()
+        ({"num_beams": 0}, "num_beams is 0"),
+        ({"num_beams": 65}, "between 1 and 64"),
+        ({"n": 2}, "n is 2: Model.choices"),
+        ({"n": 3, "num_beams": 2}, "between 1 and num_beams, which is 2"),
+        ({"num_beams": 2, "early_stopping": "soon"}, "early_stopping is 'soon'"),
+        ({"num_beams": 2, "length_penalty": float("nan")}, "length_penalty is nan"),
+        ({"num_beams": 2, "temperature": 0.5}, "does not go together with sampling"),
+        ({"num_beams": 2, "logprobs": 1}, "does not go together with logprobs"),
+        ({"num_beams": 2, "prompt_lookup": 4}, "does not go together with prompt lookup"),
+        ({"num_beams": 2, "context_overflow": "slide"}, "does not go together with a sliding"),
+        ({"draft_model": "x"}, r"draft_model is not a setting .*chiasm.load\(..., draft"),
+        ({"draft_tokens": 33}, "draft_tokens is 33"),
+        ({"draft_tokens": 2}, "loaded without a draft"),
     ],
 )
 def test_bad_settings(model, settings, match):

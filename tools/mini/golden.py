@@ -22,6 +22,7 @@ QUESTIONS = (
 )
 TEXTS = ("a photo of a dog", "a red circle and a blue square", 'the text "open"', "")
 ANSWER_TOKENS = 24
+BEAMS = {"num_beams": 4, "num_return_sequences": 3, "max_new_tokens": 24}
 LOGIT_STRIDE, ROW_STRIDE = 997, 8  # the first is odd, so that every place of a row is met
 
 
@@ -61,6 +62,7 @@ def _question(runtime: TransformersBackend, path: str, picture, question: str) -
         "logits": _numbers(logits.reshape(-1)[::LOGIT_STRIDE]),
         "answer": runtime.ask([picture], [question])[0],
         **_attention(runtime, inputs),
+        "beams": _beams(runtime, inputs),
     }
 
 
@@ -81,6 +83,37 @@ def _attention(runtime: TransformersBackend, inputs) -> dict:
     columns = inputs.input_ids[0] == model.config.image_token_id
     picture = seen[length - 1 :, :length][:, columns].numpy()
     return {"answer_ids": answer, "attention": [_numbers(row) for row in picture]}
+
+
+def _beams(runtime: TransformersBackend, inputs) -> dict:
+    """The best answers of a beam search; none where float64 ranks them otherwise."""
+    answers = _searched(runtime, inputs)
+    floats = {k: v.double() if v.is_floating_point() else v for k, v in inputs.items()}
+    runtime.model.double()
+    exact = _searched(runtime, floats)
+    runtime.model.float()
+    if [a["ids"] for a in answers] != [a["ids"] for a in exact]:
+        answers = []
+    return {"settings": BEAMS, "answers": answers}
+
+
+def _searched(runtime: TransformersBackend, inputs) -> list[dict]:
+    with torch.inference_mode():
+        out = runtime.model.generate(
+            **inputs,
+            **BEAMS,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_scores=True,
+        )
+    ends = runtime.model.generation_config.eos_token_id
+    ends = ends if isinstance(ends, list) else [ends]
+    answers = []
+    for row, score in zip(out.sequences.tolist(), out.sequences_scores.tolist()):
+        ids = row[inputs["input_ids"].shape[1] :]
+        end = min((ids.index(e) for e in ends if e in ids), default=len(ids))
+        answers.append({"ids": ids[:end], "score": score})
+    return answers
 
 
 def _rows(rows: np.ndarray) -> list[list[float]]:

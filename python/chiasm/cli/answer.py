@@ -142,6 +142,9 @@ def _pieces(
     settings: dict[str, Any],
 ) -> Iterator[str]:
     medium = media[0] if media else None
+    if settings["num_beams"] > 1:  # known only at the end
+        yield model.generate(_messages(question, medium, sounds), **settings).text
+        return
     with model.stream(_messages(question, medium, sounds), **settings) as stream:
         yield from stream
 

@@ -12,6 +12,7 @@ from chiasm.cli import retrieval
 from chiasm.cli.explain import explain
 from chiasm.cli.mcp import mcp
 from chiasm.cli.serve import serve
+from chiasm.cli.speech import transcribe
 from chiasm.cli.verify import verify
 
 _app = typer.Typer(
@@ -63,9 +64,11 @@ def caption(
     repetition_penalty: o.Penalty = 1.0,
     seed: o.Seed = None,
     stop: o.Stop = None,
+    beams: o.Beams = 1,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
     mmproj: o.Mmproj = None,
+    draft: o.Draft = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -86,10 +89,20 @@ def caption(
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
         load=o.load_settings(
-            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
+            device,
+            dtype,
+            kv_cache,
+            threads,
+            max_context,
+            revision,
+            offline,
+            lora,
+            adapter,
+            mmproj,
+            draft,
         ),
         settings=o.generate_settings(
-            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
+            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop, beams
         ),
     )
 
@@ -127,9 +140,11 @@ def ask(
     repetition_penalty: o.Penalty = 1.0,
     seed: o.Seed = None,
     stop: o.Stop = None,
+    beams: o.Beams = 1,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
     mmproj: o.Mmproj = None,
+    draft: o.Draft = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -152,10 +167,20 @@ def ask(
         out=out,
         frames={"fps": fps, "num_frames": num_frames},
         load=o.load_settings(
-            device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
+            device,
+            dtype,
+            kv_cache,
+            threads,
+            max_context,
+            revision,
+            offline,
+            lora,
+            adapter,
+            mmproj,
+            draft,
         ),
         settings=o.generate_settings(
-            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop
+            max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, seed, stop, beams
         ),
     )
 
@@ -179,6 +204,7 @@ def chat(
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
     mmproj: o.Mmproj = None,
+    draft: o.Draft = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -191,7 +217,17 @@ def chat(
     from chiasm.cli import chat as talk
 
     load = o.load_settings(
-        device, dtype, kv_cache, threads, max_context, revision, offline, lora, adapter, mmproj
+        device,
+        dtype,
+        kv_cache,
+        threads,
+        max_context,
+        revision,
+        offline,
+        lora,
+        adapter,
+        mmproj,
+        draft,
     )
     talk.run(
         o.load(model, **load),
@@ -265,71 +301,7 @@ def embed(
     )
 
 
-@_app.command()
-def transcribe(
-    sounds: Annotated[
-        list[str], typer.Argument(metavar="SOUND", help="WAV, FLAC, Ogg or MP3 files.")
-    ],
-    model: o.ModelName = None,
-    format: Annotated[str, typer.Option("--format", help="text, srt, vtt or json.")] = "text",
-    json: o.Json = False,
-    out: o.Out = None,
-    language: Annotated[
-        str | None,
-        typer.Option("--language", help="Code of the language; else it is detected."),
-    ] = None,
-    translate: Annotated[
-        bool, typer.Option("--translate", help="Write it down in English.")
-    ] = False,
-    timestamps: Annotated[
-        bool,
-        typer.Option("--timestamps/--no-timestamps", help="Have the model tell times."),
-    ] = True,
-    fallback: Annotated[
-        bool,
-        typer.Option(
-            "--fallback",
-            help="Write down again at higher temperatures what repeats itself or is unlikely.",
-        ),
-    ] = False,
-    compression_ratio_threshold: Annotated[
-        float, typer.Option("--compression-ratio-threshold", help="Tokens that pack better repeat.")
-    ] = 1.35,
-    logprob_threshold: Annotated[
-        float, typer.Option("--logprob-threshold", help="Words under this mean are unlikely.")
-    ] = -1.0,
-    no_speech_threshold: Annotated[
-        float, typer.Option("--no-speech-threshold", help="Unlikely words over this are silence.")
-    ] = 0.6,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same words.")] = 0,
-    device: o.Device = "auto",
-    dtype: o.DType = "auto",
-    kv_cache: o.KvCache = "auto",
-    threads: o.Threads = None,
-    revision: o.Revision = None,
-    offline: o.Offline = False,
-) -> None:
-    """Write down speech, as text or as subtitles."""
-    from chiasm._options import FALLBACK_TEMPERATURES
-    from chiasm.cli import transcribe as write
-
-    write.run(
-        sounds,
-        model=model,
-        format="json" if json else format,
-        out=out,
-        load=o.load_settings(device, dtype, kv_cache, threads, None, revision, offline),
-        settings={
-            "language": language,
-            "task": "translate" if translate else "transcribe",
-            "timestamps": timestamps,
-            "temperatures": FALLBACK_TEMPERATURES if fallback else 0.0,
-            "compression_ratio_threshold": compression_ratio_threshold,
-            "logprob_threshold": logprob_threshold,
-            "no_speech_threshold": no_speech_threshold,
-            "seed": seed,
-        },
-    )
+_app.command()(transcribe)
 
 
 @_app.command()

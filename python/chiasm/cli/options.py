@@ -49,6 +49,19 @@ Seed = Annotated[int | None, typer.Option("--seed", min=0, help="The same seed, 
 Stop = Annotated[
     list[str] | None, typer.Option("--stop", help="Text that ends the answer; may be repeated.")
 ]
+Beams = Annotated[
+    int,
+    typer.Option(
+        "--beams", min=1, max=64, help="Answers followed side by side (beam search); 1: one."
+    ),
+]
+Draft = Annotated[
+    str | None,
+    typer.Option(
+        "--draft",
+        help="A smaller model with the same vocabulary that guesses ahead: the same answers, sooner.",
+    ),
+]
 Lora = Annotated[
     list[str] | None,
     typer.Option("--lora", help="A PEFT LoRA folder, or NAME=FOLDER; may be repeated."),
@@ -132,6 +145,7 @@ def load_settings(
     lora: list[str] | None = None,
     adapter: str | None = None,
     mmproj: str | None = None,
+    draft: str | None = None,
 ) -> dict[str, Any]:
     """What `load` takes of the options, by name."""
     return locals()
@@ -146,6 +160,7 @@ def generate_settings(
     repetition_penalty: float,
     seed: int | None,
     stop: list[str] | None,
+    num_beams: int = 1,
 ) -> dict[str, Any]:
     """What `generate` takes of the options, by name."""
     return locals()

@@ -76,6 +76,7 @@ def serve(
     ] = 30.0,
     lora: o.Lora = None,
     mmproj: o.Mmproj = None,
+    draft: o.Draft = None,
     quantize: Annotated[str | None, typer.Option("--quantize", help="int8 or int4.")] = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
@@ -122,6 +123,7 @@ def serve(
         revision=revision,
         lora=o.adapters(lora),
         mmproj=mmproj,
+        draft=draft,
         **shared,
         **limits,
     )

@@ -109,7 +109,8 @@ def answer(
     model = _load.load() if model is None else model
     if style == "auto":
         style = "one" if model.info.max_context < _SMALL_CONTEXT else "together"
-    settings = {"prompt_lookup": _LOOKUP} | settings
+    if settings.get("num_beams", 1) == 1:  # beams are not guessed ahead
+        settings = {"prompt_lookup": _LOOKUP} | settings
     asked = _Asked(question, model, limit, retriever.index.thumbnails(hits), settings)
     return asked.one_by_one(hits) if style == "one" else asked.together(hits)
 

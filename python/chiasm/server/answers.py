@@ -43,6 +43,16 @@ def sampling(body: schema.Sampling) -> dict[str, Any]:
         out[name] = getattr(body, name) or 0.0
     if body.logit_bias:
         out["logit_bias"] = _bias(body.logit_bias)
+    if body.num_beams is not None and body.num_beams > 1:
+        if body.stream:
+            raise ApiError(
+                400,
+                "num_beams: a beam search knows its answer only at its end; leave stream out",
+                param="num_beams",
+            )
+        penalty = 1.0 if body.length_penalty is None else body.length_penalty
+        beams = {"num_beams": body.num_beams, "length_penalty": penalty}
+        out |= {"temperature": body.temperature or 0.0} | beams
     return out
 
 
@@ -88,7 +98,9 @@ def answer(
     def hear(choice: int, piece: str) -> bool:
         return receive((choice, piece))
 
-    return [result_of(r) for r in model._native.choices(request, call.n, hear, flag)]
+    in_pieces = "num_beams" not in call.settings
+    results = model._native.choices(request, call.n, hear if in_pieces else None, flag)
+    return [result_of(r) for r in results]
 
 
 def _request(
