@@ -40,6 +40,8 @@ def picture_of(image: Image, longest: int) -> PIL.Image.Image:
     pil = pillow()
     try:
         if isinstance(image, np.ndarray):
+            if image.dtype != np.uint8 or image.shape[2:] != (3,):
+                raise ValueError("expected a uint8 array [height, width, 3]")
             opened = pil.Image.fromarray(image)
         elif isinstance(image, (bytes, bytearray, memoryview)):
             opened = pil.Image.open(io.BytesIO(bytes(image)))
@@ -50,7 +52,10 @@ def picture_of(image: Image, longest: int) -> PIL.Image.Image:
         else:
             opened = image
         upright = pil.ImageOps.exif_transpose(opened).convert("RGB")
-    except (OSError, ValueError, TypeError, AttributeError) as e:
+    except (
+        *(OSError, ValueError, TypeError, AttributeError, SyntaxError),  # what Pillow raises
+        pil.Image.DecompressionBombError,
+    ) as e:
         raise MediaError(f"the picture cannot be drawn: {e}") from e
     scale = longest / max(upright.size)
     size = [max(1, round(side * scale)) for side in upright.size]

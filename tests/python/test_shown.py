@@ -129,6 +129,10 @@ def test_what_is_no_picture_has_no_tiles(models):
         models("smolvlm_2x2").tiles(b"nothing")
     with pytest.raises(chiasm.RequestError, match="pictures"):
         models("smolvlm_2x2").tiles(PICTURES / "wide.png", pictures=0)
+    seen = models("smolvlm_2x2").tiles(PICTURES / "wide.png")
+    for nothing in (b"nothing", 5, np.zeros((4, 4), np.float64), PICTURES / "none.png"):
+        with pytest.raises(chiasm.MediaError):
+            seen.draw(nothing)
 
 
 GOLDEN_ATTENTION = GOLDEN / "attention"
