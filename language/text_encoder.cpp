@@ -6,6 +6,7 @@
 #include "core/error.h"
 #include "kernels/attention.h"
 #include "kernels/embed.h"
+#include "kernels/relative_attention.h"
 
 namespace chiasm::language {
 
@@ -16,7 +17,9 @@ void TextEncoderConfig::check(const std::string& where) const {
       within(hidden_size, 1 << 16) && within(heads, hidden_size) && hidden_size % heads == 0 &&
       hidden_size / heads <= 256 && within(layers, 1 << 12) && within(intermediate_size, 1 << 20) &&
       within(vocab_size, 1 << 24) && within(positions, 1 << 20) && first_position >= 0 &&
-      first_position < positions && types >= 0 && types <= 1 << 10;
+      first_position < positions && types >= 0 && types <= 1 << 10 &&
+      (distance_buckets == 0 ||
+       (within(distance_buckets, 1 << 10) && distance_buckets >= 4 && distance_buckets % 2 == 0));
   if (!sane) {
     fail<ModelError>(where, ": these sizes do not describe a text encoder: hidden_size ",
                      hidden_size, ", intermediate_size ", intermediate_size, ", num_hidden_layers ",
@@ -36,6 +39,7 @@ TextEncoder::TextEncoder(const Context& ctx, const TextEncoderConfig& c, const W
   const std::int64_t dim = c.hidden_size, inner = c.intermediate_size;
   const TextEncoderNames& n = c.names;
   if (c.types > 0) types_ = w.floats(n.types, {c.types, dim});
+  if (c.distance_buckets > 0) distances_ = w.floats(n.distances, {c.distance_buckets, c.heads});
   if (!n.embedding_norm.empty()) embedding_norm_ = {w, n.embedding_norm, dim, c.norm};
   if (!n.final_norm.empty()) final_norm_ = {w, n.final_norm, dim, c.norm};
   for (std::int64_t i = 0; i < c.layers; i++) {
@@ -52,7 +56,7 @@ TextEncoder::TextEncoder(const Context& ctx, const TextEncoderConfig& c, const W
 }
 
 std::size_t TextEncoder::bytes() const {
-  std::size_t total = words_.bytes() + positions_.bytes() + types_.bytes() +
+  std::size_t total = words_.bytes() + positions_.bytes() + types_.bytes() + distances_.bytes() +
                       embedding_norm_.bytes() + final_norm_.bytes();
   for (const Layer& l : layers_) {
     total += l.norm1.bytes() + l.norm2.bytes() + l.qkv.bytes() + l.out.bytes() + l.up.bytes() +
@@ -93,10 +97,28 @@ void TextEncoder::embed(const Context& ctx, std::span<const std::vector<std::int
   if (!config_.names.embedding_norm.empty()) embedding_norm_(ctx, x, x);
 }
 
+void TextEncoder::mix(const Context& ctx, const Pattern& pattern, TensorView<const float> qkv,
+                      TensorView<float> mixed) const {
+  const std::int64_t dim = config_.hidden_size, heads = config_.heads, head_dim = dim / heads;
+  const float scale = 1.0f / std::sqrt(float(head_dim));
+  if (config_.distance_buckets > 0) {
+    constexpr std::int64_t kFarthest = 128;  // what the reference gives its only buckets
+    std::vector<std::int64_t> counts;
+    for (const auto& sequence : pattern.sequences) counts.push_back(sequence.q_count);
+    return kernels::relative_attention(ctx, heads, scale, qkv, counts, distances_.view<float>(),
+                                       kFarthest, mixed);
+  }
+  kernels::KeyValues kv;
+  kv.k = qkv.slice_cols(dim, dim);
+  kv.v = qkv.slice_cols(2 * dim, dim);
+  kernels::attention(ctx, {heads, heads, head_dim, scale, 0, bf16_products_},
+                     qkv.slice_cols(0, dim), kv, pattern.sequences, pattern.first_key,
+                     pattern.last_key, mixed);
+}
+
 void TextEncoder::attend(const Context& ctx, const Layer& layer, const Pattern& pattern,
                          Arena& arena, TensorView<float> x) const {
-  const std::int64_t rows = x.rows(), dim = config_.hidden_size, heads = config_.heads;
-  const std::int64_t head_dim = dim / heads;
+  const std::int64_t rows = x.rows(), dim = config_.hidden_size;
   Arena::Frame frame(arena);
   const auto mixed = arena.floats({rows, dim}, "mixed");
   const auto qkv = arena.floats({rows, 3 * dim}, "qkv");
@@ -106,13 +128,7 @@ void TextEncoder::attend(const Context& ctx, const Layer& layer, const Pattern& 
     layer.norm1(ctx, x, mixed);
     layer.qkv(ctx, mixed, qkv);
   }
-  kernels::KeyValues kv;
-  kv.k = qkv.slice_cols(dim, dim);
-  kv.v = qkv.slice_cols(2 * dim, dim);
-  const float scale = 1.0f / std::sqrt(float(head_dim));
-  kernels::attention(ctx, {heads, heads, head_dim, scale, 0, bf16_products_},
-                     qkv.slice_cols(0, dim), kv, pattern.sequences, pattern.first_key,
-                     pattern.last_key, mixed);
+  mix(ctx, pattern, qkv, mixed);
   layer.out.accumulate(ctx, mixed, x);
   if (config_.post_norm) layer.norm1(ctx, x, x);
 }

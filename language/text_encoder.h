@@ -1,5 +1,6 @@
 #pragma once
-/// Transformers that read a text for its vectors: BERT, and the text towers of CLIP and SigLIP.
+/// Transformers that read a text for its vectors: BERT and its relatives, and the text towers of
+/// CLIP and SigLIP.
 /// Sources: Devlin et al., 2019, arXiv:1810.04805; Radford et al., 2021, arXiv:2103.00020; Zhai et
 /// al., 2023, arXiv:2303.15343; transformers' BertModel, CLIPTextTransformer,
 /// SiglipTextTransformer.
@@ -21,6 +22,7 @@ namespace chiasm::language {
 struct TextEncoderNames {
   std::string_view words, positions, types, embedding_norm, layers, final_norm;
   std::string_view norm1, norm2, q, k, v, out, up, down;  // within a layer
+  std::string_view distances = {};                        // see distance_buckets
 };
 
 struct TextEncoderConfig {
@@ -31,7 +33,10 @@ struct TextEncoderConfig {
   kernels::Activation activation = kernels::Activation::gelu;
   kernels::NormKind norm;
   bool post_norm = false;  // BERT: each sum is normed; else what enters each part of a layer is
-  bool causal = false;     // CLIP: a token sees itself and those before it; else all see all
+  // MPNet: a bias of attention for each distance of two tokens, of so many buckets, the same in all
+  // layers (kernels/relative_attention.h).
+  std::int64_t distance_buckets = 0;
+  bool causal = false;  // CLIP: a token sees itself and those before it; else all see all
   TextEncoderNames names;
 
   /// The longest text.
@@ -67,13 +72,16 @@ class TextEncoder {
              TensorView<float> x) const;
   void attend(const Context& ctx, const Layer& layer, const Pattern& pattern, Arena& arena,
               TensorView<float> x) const;
+  /// Attention alone. qkv: [rows, 3 * hidden]; mixed: [rows, hidden].
+  void mix(const Context& ctx, const Pattern& pattern, TensorView<const float> qkv,
+           TensorView<float> mixed) const;
   void feed_forward(const Context& ctx, const Layer& layer, Arena& arena,
                     TensorView<float> x) const;
 
   TextEncoderConfig config_;
   bool bf16_products_;  // of attention
   kernels::Matrix words_;
-  Tensor positions_, types_;
+  Tensor positions_, types_, distances_;
   kernels::NormLayer embedding_norm_, final_norm_;
   std::vector<Layer> layers_;
 };

@@ -1,14 +1,9 @@
-/// Text embedders of BERT's kind (MiniLM, E5, BGE, RoBERTa), pooled and prompted as their
-/// sentence-transformers settings say. Sources: Devlin et al., 2019, arXiv:1810.04805; Reimers and
-/// Gurevych, 2019, arXiv:1908.10084; transformers' BertModel and RobertaModel.
-#include <algorithm>
+/// Text embedders of BERT's kind: MiniLM, E5, BGE, RoBERTa. Sources: Devlin et al., 2019,
+/// arXiv:1810.04805; transformers' BertModel and RobertaModel.
 #include <string>
 
-#include "language/text_encoder.h"
-#include "projector/pooling.h"
-#include "runtime/embedder_family.h"
 #include "runtime/scopes.h"
-#include "runtime/sentence_settings.h"
+#include "runtime/sentence_model.h"
 
 namespace chiasm {
 
@@ -56,60 +51,13 @@ language::TextEncoderConfig read_config(const Json& config) {
   return c;
 }
 
-class Bert : public EmbedderFamily {
- public:
-  explicit Bert(const FamilyParts& p)
-      : name_(p.config["model_type"].str()),
-        settings_(SentenceSettings::load(p.folder)),
-        encoder_(p.ctx, read_config(p.config),
-                 find_scope(p.weights, {"", "bert", "roberta"}, "embeddings.LayerNorm.weight"),
-                 p.formats.text) {
-    // Heads of other uses: of the first token, of masked words, of classes.
-    p.weights.finish([](std::string_view name) {
-      return name.find("pooler.") != std::string_view::npos || name.starts_with("cls.") ||
-             name.starts_with("lm_head.") || name.ends_with("position_ids");
-    });
-  }
-
-  void describe(EmbedderInfo& info) const override {
-    info.family = name_;
-    info.size = encoder_.config().hidden_size;
-    info.max_tokens = encoder_.config().max_tokens();
-    if (settings_.max_tokens) info.max_tokens = std::min(info.max_tokens, *settings_.max_tokens);
-  }
-
-  std::size_t weight_bytes() const override { return encoder_.bytes(); }
-  const EmbedderPrompts& prompts() const override { return settings_.prompts; }
-
-  std::vector<std::int32_t> tokens(const language::Tokenizer& tokenizer,
-                                   std::span<const language::TextSpan> text) const override {
-    return tokenizer.encode_spans(text);
-  }
-
-  void embed_texts(const Context& ctx, std::span<const std::vector<std::int32_t>> texts,
-                   Arena& arena, TensorView<float> out) const override {
-    std::vector<std::int64_t> counts;
-    std::int64_t rows = 0;
-    for (const auto& text : texts) {
-      counts.push_back(std::int64_t(text.size()));
-      rows += counts.back();
-    }
-    Arena::Frame frame(arena);
-    const auto x = arena.floats({rows, encoder_.config().hidden_size}, "text rows");
-    encoder_.forward(ctx, texts, arena, x);              // [tokens of all texts, hidden]
-    projector::pool(settings_.pooling, x, counts, out);  // [texts, hidden]
-  }
-
- private:
-  std::string name_;
-  SentenceSettings settings_;
-  language::TextEncoder encoder_;
-};
-
 }  // namespace
 
-std::unique_ptr<EmbedderFamily> make_bert(const FamilyParts& parts) {
-  return std::make_unique<Bert>(parts);
+std::unique_ptr<EmbedderFamily> make_bert(const FamilyParts& p) {
+  return std::make_unique<SentenceModel>(
+      p, read_config(p.config),
+      find_scope(p.weights, {"", "bert", "roberta"}, "embeddings.LayerNorm.weight"),
+      [](std::string_view name) { return name.starts_with("cls."); });  // of masked words
 }
 
 }  // namespace chiasm

@@ -18,6 +18,8 @@ constexpr std::array kEmbedders = {
     Entry{"bert", make_bert},
     Entry{"roberta", make_bert},
     Entry{"xlm-roberta", make_bert},
+    Entry{"distilbert", make_distilbert},
+    Entry{"mpnet", make_mpnet},
     Entry{"clip", make_clip},
     Entry{"siglip", make_siglip},
 };

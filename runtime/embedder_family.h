@@ -54,6 +54,8 @@ std::unique_ptr<EmbedderFamily> make_embedder_family(const FamilyParts& parts);
 // One per file; listed in embedder_families.cpp.
 std::unique_ptr<EmbedderFamily> make_bert(const FamilyParts& parts);
 std::unique_ptr<EmbedderFamily> make_clip(const FamilyParts& parts);
+std::unique_ptr<EmbedderFamily> make_distilbert(const FamilyParts& parts);
+std::unique_ptr<EmbedderFamily> make_mpnet(const FamilyParts& parts);
 std::unique_ptr<EmbedderFamily> make_siglip(const FamilyParts& parts);
 std::unique_ptr<EmbedderFamily> make_smolvlm_search(const FamilyParts& parts);
 

@@ -45,6 +45,40 @@ std::string module_name(const std::string& type) {
   return dot == std::string::npos ? type : type.substr(dot + 1);
 }
 
+/// The path of a module, which may not lead out of the model.
+std::string module_folder(const Json& module) {
+  std::string path = module["path"].str();
+  const bool plain = !path.empty() && path != "." && path != ".." &&
+                     path.find_first_of(std::string_view("/\\\0", 3)) == std::string::npos;
+  if (!plain) fail<ModelError>(module.where(), ": path ", module["path"].brief(), " is no folder");
+  return path;
+}
+
+/// 2_Dense/config.json.
+DenseSettings read_dense(const std::string& folder, const Json& config) {
+  constexpr std::int64_t kMost = 1 << 16;
+  DenseSettings out{.folder = folder,
+                    .in = config["in_features"].integer(),
+                    .out = config["out_features"].integer(),
+                    .bias = config.boolean("bias", true)};
+  if (out.in < 1 || out.in > kMost || out.out < 1 || out.out > kMost) {
+    fail<ModelError>(config.where(), ": a layer from ", out.in, " to ", out.out, " numbers");
+  }
+  const std::string name =
+      module_name(config.str("activation_function", "torch.nn.modules.activation.Tanh"));
+  if (name == "Identity") {
+    out.activation = kernels::Activation::none;
+  } else if (name == "ReLU") {
+    out.activation = kernels::Activation::relu;
+  } else if (name == "GELU") {
+    out.activation = kernels::Activation::gelu;
+  } else if (name != "Tanh") {
+    fail<ModelError>(config.where(), ": activation_function ", name,
+                     " is not supported; Tanh, Identity, ReLU and GELU are");
+  }
+  return out;
+}
+
 EmbedderPrompts read_prompts(const Json& config) {
   EmbedderPrompts out;
   if (config.has("prompts")) {
@@ -81,14 +115,26 @@ SentenceSettings SentenceSettings::load(const std::filesystem::path& folder) {
   }
   if (!has("modules.json")) return out;
   const Json modules = Json::load(folder / "modules.json");
+  bool normalized = false;
   for (std::size_t i = 0; i < modules.size(); i++) {
     const std::string name = module_name(modules[i]["type"].str());
-    if (name == "Transformer" || name == "Normalize") continue;  // vectors are unit rows always
-    if (name != "Pooling") {
-      fail<ModelError>(modules[i].where(), ": module ", name,
-                       " is not supported; Transformer, Pooling and Normalize are");
+    if (name == "Transformer") continue;
+    if (name == "Normalize") {  // vectors are unit rows always
+      normalized = true;
+      continue;
     }
-    const Json config = Json::load(folder / modules[i]["path"].str() / "config.json");
+    if (name != "Pooling" && name != "Dense") {
+      fail<ModelError>(modules[i].where(), ": module ", name,
+                       " is not supported; Transformer, Pooling, Dense and Normalize are");
+    }
+    const std::string path = module_folder(modules[i]);
+    const Json config = Json::load(folder / path / "config.json");
+    if (name == "Dense") {
+      if (normalized)
+        fail<ModelError>(modules[i].where(), ": Dense behind Normalize is not supported");
+      out.dense.push_back(read_dense(path, config));
+      continue;
+    }
     out.pooling = read_pooling(config);
     if (!config.boolean("include_prompt", true) && !out.prompts.texts.empty()) {
       fail<ModelError>(config.where(), ": include_prompt false is not supported");

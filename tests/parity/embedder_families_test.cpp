@@ -11,6 +11,8 @@
 #include "core/json.h"
 #include "runtime/embedder.h"
 #include "tests/parity/golden_file.h"
+#include "tests/support/expect_error.h"
+#include "tests/support/temp_folder.h"
 
 namespace chiasm::testing {
 
@@ -118,7 +120,8 @@ TEST_P(EmbedderFamilies, AloneInCompanyAndWithAnyThreads) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Folders, EmbedderFamilies,
-                         ::testing::Values("bert_mean", "bert_prompts", "roberta_max", "clip_quick",
+                         ::testing::Values("bert_mean", "bert_prompts", "roberta_max",
+                                           "distilbert_dense", "mpnet_far", "clip_quick",
                                            "clip_gelu", "siglip_pool"),
                          [](const auto& instance) { return std::string(instance.param); });
 
@@ -130,6 +133,38 @@ TEST(EmbedderPrompts, AreTheModelsOwn) {
               ThrowsMessage<RequestError>(HasSubstr("only document, query")));
   EXPECT_THAT([&] { load("bert_mean").embed_texts({"x"}, {.prompt = "query"}); },
               ThrowsMessage<RequestError>(HasSubstr("no prompts")));
+}
+
+/// A copy of the folder with Dense modules whose JSON file `name` has changes.
+::testing::AssertionResult refused(const std::string& name, const nlohmann::json& changes,
+                                   std::initializer_list<std::string_view> words) {
+  const TempFolder to;
+  std::filesystem::copy(folder_of("distilbert_dense"), to.path(),
+                        std::filesystem::copy_options::recursive);
+  nlohmann::json value = Json::load(to.path() / name).raw();
+  value = value.is_array() ? changes : (value.merge_patch(changes), value);
+  to.write(name, value.dump());
+  return throws<ModelError>([&] { Embedder::load(to.path()); }, words);
+}
+
+TEST(EmbedderFamily, RefusesDenseModulesThatDoNotFit) {
+  const std::string config = "2_Dense/config.json";
+  EXPECT_TRUE(refused(config, {{"in_features", 31}}, {"2_Dense", "vectors of 31", "have 32"}));
+  EXPECT_TRUE(refused(config, {{"out_features", 41}}, {"2_Dense", "linear.bias", "[40]"}));
+  EXPECT_TRUE(refused(config, {{"out_features", 1 << 30}}, {"from 32 to 1073741824"}));
+  EXPECT_TRUE(refused(config, {{"bias", false}}, {"2_Dense", "linear.bias"}));
+  EXPECT_TRUE(refused(config, {{"activation_function", "torch.nn.Softmax"}}, {"Softmax", "Tanh"}));
+  const auto modules = [](std::initializer_list<std::pair<const char*, const char*>> all) {
+    nlohmann::json out = nlohmann::json::array();
+    for (const auto& [path, kind] : all) {
+      out.push_back(
+          {{"path", path}, {"type", std::string("sentence_transformers.models.") + kind}});
+    }
+    return out;
+  };
+  EXPECT_TRUE(refused("modules.json", modules({{"../2_Dense", "Dense"}}), {"../2_Dense", "path"}));
+  EXPECT_TRUE(refused("modules.json", modules({{"", "Normalize"}, {"2_Dense", "Dense"}}),
+                      {"Dense behind Normalize"}));
 }
 
 TEST(EmbedderFamily, RefusesPicturesWhereThereIsNoEyeForThem) {

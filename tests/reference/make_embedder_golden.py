@@ -16,11 +16,13 @@ import transformers
 from families import base
 from families.tokenizers import WORDS
 from PIL import Image
+from safetensors.torch import save_file
 from tokenizers import (Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers,
                         processors, trainers)
 from transformers import (AutoTokenizer, BertConfig, BertModel, CLIPConfig, CLIPImageProcessor,
-                          CLIPModel, RobertaConfig, RobertaModel, SiglipConfig,
-                          SiglipImageProcessor, SiglipModel)
+                          CLIPModel, DistilBertConfig, DistilBertModel, MPNetConfig, MPNetModel,
+                          RobertaConfig, RobertaModel, SiglipConfig, SiglipImageProcessor,
+                          SiglipModel)
 
 OUT = pathlib.Path(__file__).parents[1] / "golden/embedders"
 TEXTS = ["A red bicycle beside an old wall.", "", "How many people are there? 3456!", "the sea",
@@ -169,19 +171,44 @@ def sentence_files(mode, longest, prompts=None, default=None):
     }
 
 
-def bert(name, model, tokenizer, mode, longest, prompts=None, default=None):
+def add_dense(folder, layers):
+    """Dense modules as sentence-transformers writes them, behind the pooling: (out, activation, bias)."""
+    modules = json.loads((folder.path / "modules.json").read_text())
+    normalize, width, made = modules.pop(), 32, []
+    for i, (out, activation, bias) in enumerate(layers):
+        torch.manual_seed(i)
+        layer = torch.nn.Linear(width, out, bias=bias)
+        path = f"{i + 2}_Dense"
+        folder.write(f"{path}/config.json", {"in_features": width, "out_features": out, "bias": bias,
+                                             "activation_function": activation})
+        save_file({f"linear.{k}": v for k, v in layer.state_dict().items()},
+                  folder.path / path / "model.safetensors")
+        (folder.path / path / "model.safetensors").chmod(0o644)
+        modules.append({"idx": len(modules), "name": path, "path": path,
+                        "type": "sentence_transformers.models.Dense"})
+        made += [layer, {"Tanh": torch.nn.Tanh(), "Identity": torch.nn.Identity()}[activation.split(".")[-1]]]
+        width = out
+    folder.write("modules.json", [*modules, {**normalize, "idx": len(modules)}])
+    return torch.nn.Sequential(*made)
+
+
+def bert(name, model, tokenizer, mode, longest, prompts=None, default=None, dense=(),
+         more=()):
     """What sentence-transformers computes: each text tokenized with the prompt before it, cut at the
     longest length, its rows pooled, one long."""
     f = Folder(name, model, tokenizer, sentence_files(mode, longest, prompts, default))
+    behind = add_dense(f, dense)
     cases = []
     for prompt in [None, *(prompts or {})]:
-        for text in TEXTS:
+        for text in [*TEXTS, *more]:
             words = (prompts or {}).get(default if prompt is None else prompt, "") + text
             inputs = f.tokenizer(words, return_tensors="pt", truncation=True, max_length=longest)
             with torch.inference_mode():
                 hidden = f.model(**inputs).last_hidden_state
             vector = {"cls_token": hidden[:, 0], "mean_tokens": hidden.mean(1),
                       "max_tokens": hidden.amax(1)}[mode]
+            with torch.inference_mode():
+                vector = behind(vector)
             whole = f.tokenizer(words)["input_ids"]
             cases.append({"text": text, "prompt": prompt, "tokens": len(whole),
                           "vector": rows(vector)[0]})
@@ -257,6 +284,15 @@ def make(name):
         bert(name, RobertaModel(RobertaConfig(**small(vocab_size=320, max_position_embeddings=42,
                                                       type_vocab_size=1))),
              roberta_bpe(), "max_tokens", 38)
+    elif name == "distilbert_dense":
+        bert(name, DistilBertModel(DistilBertConfig(vocab_size=230, max_position_embeddings=48, dim=32,
+                                                    hidden_dim=52, n_layers=2, n_heads=2)),
+             wordpiece(), "mean_tokens", 24,
+             dense=[(40, "torch.nn.modules.activation.Tanh", True),
+                    (24, "torch.nn.modules.linear.Identity", False)])
+    elif name == "mpnet_far":
+        bert(name, MPNetModel(MPNetConfig(**small(vocab_size=320, max_position_embeddings=180))),
+             roberta_bpe(), "mean_tokens", 170, more=["there is a small house by the sea " * 25])
     elif name == "clip_quick":
         clip(name, "quick_gelu", 7, old_end=True)
     elif name == "clip_gelu":
@@ -269,8 +305,9 @@ def main():
     torch.set_num_threads(2)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    for name in sys.argv[1:] or ("bert_mean", "bert_prompts", "roberta_max", "clip_quick",
-                                 "clip_gelu", "siglip_pool"):
+    for name in sys.argv[1:] or ("bert_mean", "bert_prompts", "roberta_max",
+                                 "distilbert_dense", "mpnet_far", "clip_quick", "clip_gelu",
+                                 "siglip_pool"):
         make(name)
 
 
