@@ -16,6 +16,8 @@ import numpy as np
 from quantized_quality import WINDOW, gguf_file, nats, text
 
 import chiasm
+from chiasm import _chiasm
+from chiasm._options import generate_options
 
 FORMATS = ("bfloat16", "int8")
 
@@ -34,9 +36,14 @@ def perplexities(models: dict[str, chiasm.Model], count: int, window: int) -> No
     print(f"a token's log-probability moves by {moved.mean():.4f} nats, at most {moved.max():.3f}")
 
 
+def request(prompt: list[int], tokens: int) -> _chiasm.Request:
+    options = generate_options(max_tokens=tokens, ignore_eos=True)
+    return _chiasm.Request([], token_ids=prompt, options=options)
+
+
 def seconds_a_token(model: chiasm.Model, prompt: list[int], tokens: int) -> tuple[float, float]:
     """Of the prompt's prefill and of each further token. The prompt has not been asked before."""
-    out = model.generate(prompt, max_tokens=tokens, ignore_eos=True)
+    out = model._native.generate(request(prompt, tokens))
     assert out.usage.cached_tokens == 0
     return out.timings.prefill, out.timings.decode / (tokens - 1)
 
@@ -54,7 +61,7 @@ def times(models: dict[str, chiasm.Model], depth: int, rounds: int, tokens: int)
                 decodes[name].append(decode)
     ratios = [a / b for a, b in zip(decodes["bfloat16"], decodes["int8"], strict=True)]
     for name in FORMATS:
-        plan = models[name].plan(prompt, max_tokens=tokens)
+        plan = models[name]._native.plan(request(prompt, tokens))
         print(
             f"| {depth} | {name} | {statistics.median(decodes[name]) * 1e3:.2f} ms "
             f"| {statistics.median(prefills[name]) * 1e3:.0f} ms | {plan.kv_bytes / 1e6:.1f} MB |"
