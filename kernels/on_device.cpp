@@ -1,5 +1,7 @@
 #include "kernels/on_device.h"
 
+#include "kernels/pages.h"
+
 namespace chiasm::kernels::on_device {
 
 namespace {
@@ -221,7 +223,7 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
     packed.push_back({std::int32_t(s.q_begin), std::int32_t(s.q_count), std::int32_t(s.key_count),
                       std::int32_t(s.k_begin), std::int32_t(pages.size())});
     if (kv.paged()) {
-      pages.insert(pages.end(), s.pages, s.pages + (s.key_count + kPageTokens - 1) / kPageTokens);
+      pages.insert(pages.end(), s.pages, s.pages + pages_for(s.key_count));
     }
     std::fill_n(row_sequence.begin() + s.q_begin, s.q_count, index);
     for (std::int32_t row = 0; row < s.q_count; row += device::kTileRows) {

@@ -8,6 +8,7 @@
 #include "core/staged.h"
 #include "kernels/activation.h"
 #include "kernels/embed.h"
+#include "kernels/pages.h"
 
 namespace chiasm::language {
 
@@ -50,8 +51,7 @@ struct Decoder::Calibration {
 
   Calibration(const Context& ctx, const Decoder& decoder)
       : count(std::min(kRows, decoder.config_.max_positions)),
-        pages(decoder.kv_shape(DType::f32),
-              (count + kernels::kPageTokens - 1) / kernels::kPageTokens),
+        pages(decoder.kv_shape(DType::f32), kernels::pages_for(count)),
         state(pages) {
     const DecoderConfig& c = decoder.config_;
     const BatchPart part{&state, count};
@@ -189,7 +189,7 @@ CrossMemory Decoder::remember(const Context& ctx, TensorView<const float> featur
 }
 
 std::size_t Decoder::cross_bytes(std::int64_t rows, DType dtype) const {
-  const std::int64_t pages = (rows + kernels::kPageTokens - 1) / kernels::kPageTokens;
+  const std::int64_t pages = kernels::pages_for(rows);
   return std::size_t(pages * kernels::kPageTokens) * kv_shape(dtype).token_bytes();
 }
 

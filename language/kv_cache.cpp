@@ -8,18 +8,12 @@
 
 #include "core/device.h"
 #include "core/error.h"
+#include "kernels/pages.h"
 
 namespace chiasm::language {
 
 using kernels::kPageTokens;
-
-namespace {
-
-std::size_t pages_for(std::int64_t tokens) {
-  return std::size_t((tokens + kPageTokens - 1) / kPageTokens);
-}
-
-}  // namespace
+using kernels::pages_for;
 
 KvPages::KvPages(const KvShape& shape, std::int64_t capacity, Device& device)
     : shape_(shape),
@@ -114,7 +108,7 @@ SequenceState& SequenceState::operator=(SequenceState&& other) noexcept {
 }
 
 void SequenceState::reserve(std::int64_t length) {
-  const std::size_t wanted = pages_for(length);
+  const auto wanted = std::size_t(pages_for(length));
   const auto first_written = std::size_t(length_ / kPageTokens);
   for (std::size_t i = first_written; i < pages_.size() && i < wanted; i++) {
     if (pool_->references(pages_[i]) == 1) continue;
@@ -140,7 +134,7 @@ void SequenceState::check_shareable(std::int64_t length) const {
 void SequenceState::truncate(std::int64_t length) {
   if (length >= length_) return;
   check_shareable(length);
-  while (pages_.size() > pages_for(length)) {
+  while (std::int64_t(pages_.size()) > pages_for(length)) {
     pool_->release(pages_.back());
     pages_.pop_back();
   }

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "kernels/pages.h"
 #include "language/attention_watch.h"
 #include "runtime/medium_features.h"
 #include "runtime/part_rows.h"
@@ -98,8 +99,7 @@ Attention attend(const Family& family, const Context& from, const EngineOptions&
   std::vector<float> beyond;
   lay_features(family, encoding, options, prompt, view, deep, beyond);
 
-  language::KvPages pages(decoder.kv_shape(DType::f32),
-                          (rows + kernels::kPageTokens - 1) / kernels::kPageTokens);
+  language::KvPages pages(decoder.kv_shape(DType::f32), kernels::pages_for(rows));
   language::SequenceState state(pages);
   const PartRows places = part_rows(prompt.arrangement, 0, rows);
   const language::BatchPart part{.state = &state,

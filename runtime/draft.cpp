@@ -4,16 +4,14 @@
 #include <optional>
 #include <utility>
 
+#include "kernels/pages.h"
+
 namespace chiasm {
 
 namespace {
 
 constexpr std::int64_t kReadRows = 512;  // of prompts, in one call
 constexpr std::size_t kRemembered = 8;   // sequences
-
-std::int64_t pages_for(std::int64_t tokens) {
-  return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
-}
 
 std::vector<std::uint64_t> keys_of(std::span<const std::int32_t> text) {
   std::vector<std::uint64_t> keys;
@@ -113,7 +111,7 @@ bool Draft::follow(Sequence& s, std::int64_t most, std::int64_t& promised) {
   d.kv.truncate(std::min<std::int64_t>(same, std::int64_t(d.text.size()) - 1));
   d.fed.resize(std::size_t(d.kv.length()));
   // One more: a page shared with a remembered sequence is copied before it is written.
-  const std::int64_t pages = pages_for(length) + 1 - std::int64_t(d.kv.pages().size());
+  const std::int64_t pages = kernels::pages_for(length) + 1 - std::int64_t(d.kv.pages().size());
   while (promised + pages > pages_.available() && prefixes_.forget_one()) {
   }
   if (promised + pages > pages_.available()) return false;
@@ -200,7 +198,8 @@ std::int64_t Draft::request_bytes(const Sequence& s, std::int64_t most) const {
   for (const PlacedMedium& medium : s.prompt.media) words -= std::int64_t(medium.rows.size());
   const std::int64_t length =
       std::min(words + s.options.max_tokens + most, model_.engine_options.max_context);
-  return pages_for(length) * kernels::kPageTokens * std::int64_t(pages_.shape().token_bytes()) +
+  return kernels::pages_for(length) * kernels::kPageTokens *
+             std::int64_t(pages_.shape().token_bytes()) +
          std::int64_t(step_bytes(std::clamp<std::int64_t>(words, 1, kReadRows)));
 }
 

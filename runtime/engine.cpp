@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "kernels/pages.h"
 #include "runtime/draft.h"
 
 namespace chiasm {
 
 namespace {
-
-std::int64_t pages_for(std::int64_t tokens) {
-  return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
-}
 
 language::KvPages make_pages(const language::KvShape& shape, std::int64_t capacity,
                              const Context& ctx) {
@@ -236,7 +233,7 @@ void Engine::admit() {
 /// Pages that a sequence may come to need with all that branch off it, which share those that its
 /// prompt fills. For each one more: the last shared page is copied before it is written.
 std::int64_t Engine::most_pages(const Sequence& s) const {
-  const std::int64_t one = pages_for(s.longest(options_.max_context)) + 1;
+  const std::int64_t one = kernels::pages_for(s.longest(options_.max_context)) + 1;
   const std::int64_t shared = s.prompt_length() / kernels::kPageTokens;
   return one + (s.branches() - 1) * (one - shared);
 }

@@ -8,6 +8,7 @@
 #include "core/device.h"
 #include "core/packed_file.h"
 #include "core/resident.h"
+#include "kernels/pages.h"
 #include "language/gguf_tokenizer.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
@@ -117,7 +118,7 @@ std::int64_t context_length(const LoadOptions& options, std::int64_t trained) {
 /// context alone needs more. On the CPU, only pages that are used take memory.
 std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_context,
                          const Device* device) {
-  const std::int64_t one = (max_context + kernels::kPageTokens - 1) / kernels::kPageTokens + 1;
+  const std::int64_t one = kernels::pages_for(max_context) + 1;
   const auto memory = device != nullptr
                           ? std::int64_t(device->report().memory_bytes)
                           : std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);

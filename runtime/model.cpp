@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <random>
 
+#include "kernels/pages.h"
 #include "runtime/adapters.h"
 #include "runtime/attention.h"
 #include "runtime/draft.h"
@@ -237,10 +238,7 @@ Plan Model::plan(const Request& request) const {
   if (!info().packed_layout.empty()) {  // of a mapped token table, pages that are looked up
     plan.weight_bytes -= std::int64_t(decoder.bytes() - decoder.step_bytes());
   }
-  const auto pages_of = [](std::int64_t tokens) {
-    return (tokens + kernels::kPageTokens - 1) / kernels::kPageTokens;
-  };
-  const std::int64_t pages = pages_of(s->longest(engine.options().max_context));
+  const std::int64_t pages = kernels::pages_for(s->longest(engine.options().max_context));
   const std::int64_t more = s->branches() - 1;  // beams, which share what the prompt fills
   const std::int64_t own_pages = pages - s->prompt_length() / kernels::kPageTokens;
   const language::KvShape kv = decoder.kv_shape(engine.options().kv_dtype);

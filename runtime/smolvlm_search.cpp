@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/linear_layer.h"
+#include "kernels/pages.h"
 #include "projector/pooling.h"
 #include "runtime/embedder_family.h"
 #include "runtime/smolvlm.h"
@@ -66,7 +67,7 @@ class SmolVlmSearch : public EmbedderFamily {
     std::int64_t pages = 0;
     for (const auto& text : texts) {
       ids.insert(ids.end(), text.begin(), text.end());
-      pages += (std::int64_t(text.size()) + kernels::kPageTokens - 1) / kernels::kPageTokens;
+      pages += kernels::pages_for(std::int64_t(text.size()));
     }
     language::KvPages cache(decoder_.kv_shape(kv_dtype_), pages);
     std::vector<language::SequenceState> states;

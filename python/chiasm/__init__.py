@@ -7,8 +7,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chiasm._lazy import at_first_use
 
 if TYPE_CHECKING:
     from chiasm._adapters import AdapterInfo
@@ -91,17 +92,9 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    """Finds a name in its module at first use: the command line must be able to hear Ctrl-C before
-    NumPy and the extension are loaded, which takes longer than a finger."""
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(importlib.import_module(f"chiasm.{home}"), name)
-            globals()[name] = value
-            return value
-    if name in ("errors", "rag"):
-        return importlib.import_module(f"chiasm.{name}")
-    raise AttributeError(f"module 'chiasm' has no attribute {name!r}")
+# Finds a name in its module at first use: the command line must be able to hear Ctrl-C before
+# NumPy and the extension are loaded, which takes longer than a finger.
+__getattr__ = at_first_use(__name__, _HOMES, ("errors", "rag"))
 
 
 def __dir__() -> list[str]:

@@ -9,8 +9,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chiasm._lazy import at_first_use
 
 if TYPE_CHECKING:
     from chiasm.rag._answer import Answer, Citation, answer
@@ -39,11 +40,5 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Finds a name at first use, so that `import chiasm.rag` loads no store and no model."""
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(importlib.import_module(f"chiasm.rag.{home}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'chiasm.rag' has no attribute {name!r}")
+# `import chiasm.rag` loads no store and no model.
+__getattr__ = at_first_use(__name__, _HOMES)

@@ -8,8 +8,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from chiasm._lazy import at_first_use
 
 if TYPE_CHECKING:
     from chiasm.ray._index import index
@@ -26,11 +27,5 @@ _HOMES = {
 __all__ = ["Report", "caption", "deployment", "embed", "index", "results", "transcribe"]
 
 
-def __getattr__(name: str) -> Any:
-    """Finds a name at first use: Ray is slow to import, and not always there."""
-    for home, names in _HOMES.items():
-        if name in names:
-            value = getattr(importlib.import_module(f"chiasm.ray.{home}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'chiasm.ray' has no attribute {name!r}")
+# Ray is slow to import, and not always there.
+__getattr__ = at_first_use(__name__, _HOMES)
