@@ -92,7 +92,7 @@ def test_tiles_lie_over_the_picture(browser, server, model):
     page.keyboard.press("Space")
     assert page.get_attribute("#tiles", "aria-pressed") == "true"
     seen = model.tiles(WIDE)
-    assert page.text_content("#shelf figcaption") == seen.caption
+    page.wait_for_selector(f"#shelf figcaption:text-is('{seen.caption}')")  # the page asks the server for it
     boxes, picture = boxes_over(page, "#shelf img")
     assert len(boxes) == len(seen.tiles)
     assert close(boxes[-1], picture)  # the overview is all of it
