@@ -7,6 +7,7 @@ searches among many vectors.
 """
 
 import argparse
+import io
 import json
 import os
 import resource
@@ -55,8 +56,6 @@ def index_torch(folder: Path, db: Path) -> float:
     import PIL.Image
     import pyarrow as pa
     import torch
-    from chiasm.rag._items import thumbnail
-
     sys.path.insert(0, str(ROOT))
     from tools.mini.evaluation.backends import TransformersBackend
 
@@ -77,11 +76,19 @@ def index_torch(folder: Path, db: Path) -> float:
             rows = backend.mini.picture_row(seen).float().numpy()
         table.add(
             [
-                {"path": str(f), "thumbnail": thumbnail(np.asarray(p)), "vector": row}
+                {"path": str(f), "thumbnail": small_jpeg(p), "vector": row}
                 for f, p, row in zip(part, pictures, rows)
             ]
         )
     return time.perf_counter() - begun
+
+
+def small_jpeg(picture) -> bytes:
+    """Changes `picture`, which is not needed after it."""
+    picture.thumbnail((192, 192))
+    out = io.BytesIO()
+    picture.save(out, "JPEG", quality=80)
+    return out.getvalue()
 
 
 def throughput(count: int, side: str, rounds: int) -> dict:

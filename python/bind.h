@@ -74,6 +74,7 @@ void bind_errors(py::module_& m);
 void bind_bench(py::module_& m);
 void bind_data(py::module_& m);
 void bind_audio_input(py::module_& m);
+void bind_picture_input(py::module_& m);
 void bind_video_input(py::module_& m);
 void bind_request(py::module_& m);
 void bind_tiles(py::module_& m);

@@ -11,26 +11,6 @@ namespace chiasm::python {
 
 namespace {
 
-/// Copies pixels. The caller's array may change while the request runs.
-ImageInput from_pixels(const py::array& pixels, std::string name) {
-  if (!pixels.dtype().equal(py::dtype::of<std::uint8_t>())) {
-    fail<MediaError>(name, ": the array holds ", py::str(pixels.dtype()).cast<std::string>(),
-                     ", expected uint8 of shape [height, width, 3]");
-  }
-  if (pixels.ndim() != 3 || pixels.shape(2) != 3 || pixels.size() == 0) {
-    const py::object shape = pixels.attr("shape");
-    fail<MediaError>(name, ": the array has the shape ", py::str(shape).cast<std::string>(),
-                     ", expected [height, width, 3] with at least one pixel");
-  }
-  const auto rows = py::array_t<std::uint8_t, py::array::c_style>::ensure(pixels);
-  if (!rows) throw py::error_already_set();
-  vision::Image image;
-  image.height = rows.shape(0);
-  image.width = rows.shape(1);
-  image.rgb.assign(rows.data(), rows.data() + rows.size());
-  return ImageInput::from_pixels(std::move(image), std::move(name));
-}
-
 /// What makes the mask of one answer, in Python: a function without arguments whose result takes
 /// the answer's token ids and gives the mask's words as bytes.
 using PythonMask = std::function<std::string(std::vector<std::int32_t>)>;
@@ -123,23 +103,7 @@ Request request(const std::vector<std::pair<std::string, bool>>& spans,
 }  // namespace
 
 void bind_request(py::module_& m) {
-  py::class_<ImageInput>(m, "ImageInput", "A picture, as encoded bytes or as pixels.")
-      .def_static(
-          "from_file",
-          [](const std::string& path) {
-            py::gil_scoped_release unlock;
-            return ImageInput::from_file(path);
-          },
-          py::arg("path"), "Reads a file's bytes; MediaError when it cannot be read.")
-      .def_static(
-          "from_bytes",
-          [](const py::bytes& encoded, std::string name) {
-            return ImageInput::from_bytes(encoded, std::move(name));
-          },
-          py::arg("encoded"), py::arg("name"), "The content of a JPEG, PNG, WebP, ... file.")
-      .def_static("from_pixels", &from_pixels, py::arg("pixels"), py::arg("name"),
-                  "uint8 [height, width, 3], RGB, upright. MediaError for any other array.")
-      .def_readonly("name", &ImageInput::name);
+  bind_picture_input(m);
   bind_video_input(m);  // after the pictures that it names, before the request that holds it
 
   const GenerateOptions d;

@@ -401,6 +401,11 @@ class ImageInput:
     A picture, as encoded bytes or as pixels.
     """
     @staticmethod
+    def decoded(encoded: bytes, name: str, max_pixels: typing.SupportsInt | typing.SupportsIndex) -> ImageInput:
+        """
+        The pixels of a file's content, upright, decoded here and now. MediaError when it is no picture, is damaged, or has more pixels than `max_pixels`.
+        """
+    @staticmethod
     def from_bytes(encoded: bytes, name: str) -> ImageInput:
         """
         The content of a JPEG, PNG, WebP, ... file.
@@ -415,9 +420,18 @@ class ImageInput:
         """
         uint8 [height, width, 3], RGB, upright. MediaError for any other array.
         """
+    def thumbnail(self, side: typing.SupportsInt | typing.SupportsIndex) -> numpy.typing.NDArray[numpy.uint8]:
+        """
+        uint8 [height, width, 3] of at most `side` pixels a side, resized with antialiased triangles and never enlarged. RequestError when it is not decoded.
+        """
     @property
     def name(self) -> str:
         ...
+    @property
+    def size(self) -> tuple[int, int]:
+        """
+        Width and height in pixels. RequestError when it is not decoded.
+        """
 class VideoFile:
     """
     An open video file. For one thread at a time.

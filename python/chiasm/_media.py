@@ -24,13 +24,14 @@ Sound = Union[str, "os.PathLike[str]", bytes, "np.ndarray[Any, Any]"]
 
 def is_image(value: Any) -> TypeGuard[Image]:
     """Whether `value` is one picture rather than several."""
-    return isinstance(value, (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray)) or (
-        _is_pil(value)
-    )
+    one = (str, os.PathLike, bytes, bytearray, memoryview, np.ndarray, _chiasm.ImageInput)
+    return isinstance(value, one) or _is_pil(value)
 
 
 def image_input(value: Any, name: str = "image") -> _chiasm.ImageInput:
     """A picture as the runtime takes it. `name` stands for it in errors where it has no path."""
+    if isinstance(value, _chiasm.ImageInput):
+        return value
     if isinstance(value, str) and value.startswith("data:"):
         return _chiasm.ImageInput.from_bytes(data_url(value, name), name)
     if isinstance(value, (str, os.PathLike)):

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 
 INTERRUPTED = 130
@@ -40,6 +41,8 @@ def _run(argv: list[str]) -> int:
         if argv and not argv[0].startswith("-") and "--help" not in argv:
             import chiasm._load  # noqa: F401: NumPy and the extension, which commands need
 
+    # Ctrl-C between the making of a library's coroutine and its start: Python would remark on it.
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     try:
         code = command().main(args=argv, prog_name="chiasm", standalone_mode=False)
         sys.stdout.flush()

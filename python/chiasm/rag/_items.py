@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import math
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from chiasm import _chiasm
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -30,8 +33,8 @@ class Item:
     start: float | None = None
     """Seconds."""
     end: float | None = None
-    pixels: Pixels | None = None
-    """[height, width, 3], RGB, until it is embedded."""
+    picture: _chiasm.ImageInput | None = None
+    """Decoded, until it is embedded."""
     width: int | None = None
     height: int | None = None
     thumbnail: bytes | None = None
@@ -42,26 +45,24 @@ class Item:
     @property
     def held(self) -> int:
         """Bytes of what is large: pixels."""
-        return 0 if self.pixels is None else self.pixels.nbytes
+        return 0 if self.picture is None else 3 * math.prod(self.picture.size)
 
     def released(self) -> None:
-        self.pixels = None
+        self.picture = None
 
 
-def seen(kind: str, pixels: Pixels, **place: Any) -> Item:
+def seen(kind: str, picture: _chiasm.ImageInput, **place: Any) -> Item:
     """An item that is looked at, with its thumbnail."""
-    height, width = pixels.shape[:2]
+    width, height = picture.size
     return Item(
-        kind, pixels=pixels, width=width, height=height, thumbnail=thumbnail(pixels), **place
+        kind, picture=picture, width=width, height=height, thumbnail=thumbnail(picture), **place
     )
 
 
-def thumbnail(pixels: Pixels) -> bytes:
+def thumbnail(picture: _chiasm.ImageInput) -> bytes:
     """A small JPEG."""
     import PIL.Image
 
-    image = PIL.Image.fromarray(pixels)
-    image.thumbnail((_THUMBNAIL, _THUMBNAIL), reducing_gap=1.5)
     out = io.BytesIO()
-    image.save(out, "JPEG", quality=80)
+    PIL.Image.fromarray(picture.thumbnail(_THUMBNAIL)).save(out, "JPEG", quality=80)
     return out.getvalue()

@@ -114,9 +114,9 @@ class Making:
     def _embed(self, reading: Reading) -> set[str]:
         """Embeds what is pending; the files it is of."""
         batch, self._pending = self._pending, []
-        looked_at = [(f, i) for f, i in batch if i.pixels is not None]
-        read = [(f, i) for f, i in batch if i.pixels is None]
-        vectors = self._spaces.of_pictures([i.pixels for _, i in looked_at if i.pixels is not None])
+        looked_at = [(f, i) for f, i in batch if i.picture is not None]
+        read = [(f, i) for f, i in batch if i.picture is None]
+        vectors = self._spaces.of_pictures([i.picture for _, i in looked_at if i.picture is not None])
         for (found, item), vector in zip(looked_at, vectors):
             if isinstance(vector, Error):
                 self._files[found.key].problem = str(vector)
@@ -135,11 +135,11 @@ class Making:
         return {found.key for found, _ in batch}
 
     def _caption(self, items: list[Item]) -> None:
-        wanted = [i for i in items if i.kind in _CAPTIONED and i.pixels is not None]
+        wanted = [i for i in items if i.kind in _CAPTIONED and i.picture is not None]
         if self._captioner is None or not wanted:
             return
         answers = self._captioner.answers(
-            [i.pixels for i in wanted if i.pixels is not None], max_tokens=_CAPTION_TOKENS
+            [i.picture for i in wanted if i.picture is not None], max_tokens=_CAPTION_TOKENS
         )
         for item, answer in zip(wanted, answers):
             item.caption = " ".join(answer.text.split())

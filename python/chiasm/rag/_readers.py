@@ -6,11 +6,10 @@ import contextlib
 import io
 import re
 import threading
-import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from chiasm._media import _pil_pixels
+from chiasm import _chiasm
 from chiasm.errors import Error, MediaError, RequestError
 from chiasm.rag._items import Item, Pixels, seen
 from chiasm.rag._passages import PASSAGE, passages
@@ -18,7 +17,6 @@ from chiasm.rag._passages import PASSAGE, passages
 if TYPE_CHECKING:
     from chiasm._model import Model
 
-_PICTURE_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
 _MOST_PIXELS = 100_000_000
 _PAGE_PIXELS = 1024
 """Of a rendered page's longer side: what embedders see of it is smaller still."""
@@ -29,20 +27,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 
 
 def read_picture(data: bytes) -> Iterator[Item]:
-    import PIL.Image
-
-    # Of Pillow's two limits the lower one only warns; ours stands between them.
-    warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)
-    try:
-        with PIL.Image.open(io.BytesIO(data), formats=_PICTURE_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise MediaError(f"over the limit of {_MOST_PIXELS:,} pixels")
-            pixels = _pil_pixels(image, "picture")
-    except PIL.UnidentifiedImageError as e:
-        raise MediaError("no picture of a known format") from e
-    except (PIL.Image.DecompressionBombError, OSError, ValueError, SyntaxError) as e:
-        raise MediaError(f"damaged picture: {e}") from e
-    yield seen("picture", pixels)
+    yield seen("picture", _chiasm.ImageInput.decoded(data, "picture", _MOST_PIXELS))
 
 
 def read_text(data: bytes) -> Iterator[Item]:
@@ -71,7 +56,7 @@ def read_pdf(data: bytes) -> Iterator[Item]:
     with _opened(data) as document:
         for number in range(len(document)):
             pixels = _rendered(document, number)
-            yield seen("page", pixels, page=number + 1)
+            yield seen("page", _chiasm.ImageInput.from_pixels(pixels, "page"), page=number + 1)
             for _, passage in passages(_page_text(document, number)):
                 yield Item("passage", text=passage, page=number + 1)
 

@@ -9,7 +9,7 @@ from chiasm._media import Image
 from chiasm.errors import Error, MediaError
 from chiasm.rag._files import Found, read_whole
 from chiasm.rag._hits import Hit
-from chiasm.rag._readers import page_pixels, read_picture
+from chiasm.rag._readers import page_pixels
 from chiasm.rag._video import frame_pixels
 
 LOOKED_AT = ("picture", "page", "frame")
@@ -28,9 +28,7 @@ def picture_of(hit: Hit, thumbnail: bytes | None = None) -> Image:
         data = read_whole(Found(hit.file_path, format, 0, 0))
         if hit.kind == "page":
             return page_pixels(data, (hit.page or 1) - 1)
-        pixels = next(read_picture(data)).pixels
-        assert pixels is not None
-        return pixels
+        return data
     except Error as e:
         if thumbnail is None:
             raise MediaError(f"{hit.path}: {e}") from e

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from chiasm import _chiasm
 from chiasm._embedder import Embedder
 from chiasm._media import Image
 from chiasm.errors import Error, MediaError, RequestError
-from chiasm.rag._items import Pixels
 
 T = TypeVar("T")
 Vector = npt.NDArray[np.float32]
@@ -47,7 +47,7 @@ class Spaces:
         untaught = column == "text_vector" and is_bundled_head(self.texts)
         return _UNTAUGHT if untaught else 1.0
 
-    def of_pictures(self, pictures: Sequence[Pixels]) -> list[Vector | Error]:
+    def of_pictures(self, pictures: Sequence[_chiasm.ImageInput]) -> list[Vector | Error]:
         """A vector for each, or what is wrong with it."""
         if not self.pictures.info.patches_per_picture:
             problem = MediaError(f"{self.pictures.info.path} embeds no pictures")

@@ -48,7 +48,8 @@ def read_video(path: str) -> Iterator[Item]:
                     continue
                 kept.end = seconds
                 yield kept
-            kept, cells = seen("frame", pixels, start=seconds), now
+            picture = _chiasm.ImageInput.from_pixels(pixels, "frame")
+            kept, cells = seen("frame", picture, start=seconds), now
     if kept is not None:
         kept.end = video.frames / rate
         yield kept
