@@ -41,20 +41,20 @@ float advance(float* state, std::int64_t size, float decay, float entering, cons
 }  // namespace
 
 void state_space_steps(const Context& ctx, TensorView<const float> bias,
-                       TensorView<const float> log_decay, StepLimits limits, TensorView<float> step,
+                       TensorView<const float> rate, StepLimits limits, TensorView<float> step,
                        TensorView<float> decay) {
   const Timed timed(ctx.profile, "state_space");
   in_context("state_space_steps", [&] {
     const std::int64_t heads = step.cols();
     bias.expect({heads});
-    log_decay.expect({heads});
+    rate.expect({heads});
     decay.expect(step.shape());
     on_device::refuse(ctx, "a state space");
     for (std::int64_t r = 0; r < step.rows(); r++) {
       float *const own = step.row(r), *const kept = decay.row(r);
       for (std::int64_t h = 0; h < heads; h++) {
         own[h] = std::clamp(softplus(own[h] + bias.data()[h]), limits.least, limits.most);
-        kept[h] = std::exp(-std::exp(log_decay.data()[h]) * own[h]);
+        kept[h] = std::exp(-rate.data()[h] * own[h]);
       }
     }
   });

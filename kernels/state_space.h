@@ -12,10 +12,10 @@ struct StepLimits {
 };
 
 /// step[r, h] = clamp(softplus(step[r, h] + bias[h])), in place, and
-/// decay[r, h] = exp(-exp(log_decay[h]) * step[r, h]).
-/// step, decay: [rows, heads]; bias, log_decay: [heads].
+/// decay[r, h] = exp(-rate[h] * step[r, h]).
+/// step, decay: [rows, heads]; bias, rate: [heads].
 void state_space_steps(const Context& ctx, TensorView<const float> bias,
-                       TensorView<const float> log_decay, StepLimits limits, TensorView<float> step,
+                       TensorView<const float> rate, StepLimits limits, TensorView<float> step,
                        TensorView<float> decay);
 
 /// Rows of one sequence, in order. For head h of group g = h / (heads / groups):

@@ -1,13 +1,33 @@
 #include "language/decoder_state_space.h"
 
+#include <cmath>
+#include <span>
 #include <utility>
 
+#include "core/error.h"
 #include "kernels/activation.h"
 #include "kernels/norm.h"
 #include "kernels/short_convolution.h"
 #include "kernels/state_space.h"
 
 namespace chiasm::language {
+
+namespace {
+
+/// How fast each head forgets. A folder holds the logarithm, a GGUF file what the state is
+/// multiplied with, which is below 0.
+Tensor load_rates(const Weights& weights, std::int64_t heads) {
+  const std::string_view name = weights.has("A") ? "A" : "A_log";
+  Tensor rates = weights.floats(name, {heads});
+  for (float& rate : std::span(rates.view<float>().data(), std::size_t(heads))) {
+    const float stored = rate;
+    rate = name == "A" ? -stored : std::exp(stored);
+    if (!(rate >= 0)) fail<ModelError>(weights.full(name), ": ", stored, " makes no decay");
+  }
+  return rates;
+}
+
+}  // namespace
 
 std::int64_t StateSpace::fixed(const DecoderConfig& c) {
   const StateSpaceConfig& s = c.state_space;
@@ -29,14 +49,14 @@ StateSpace::StateSpace(const Context& ctx, const DecoderConfig& c, std::int64_t 
   convolution_ = load_taps(own, "conv1d.weight", s.convolved(), s.taps);
   if (s.convolution_bias) convolution_bias_ = own.floats("conv1d.bias", {s.convolved()});
   step_bias_ = own.floats("dt_bias", {s.heads});
-  log_decay_ = own.floats("A_log", {s.heads});
+  rates_ = load_rates(own, s.heads);
   skip_ = own.floats("D", {s.heads});
   gated_norm_ = own.floats("norm.weight", {s.inner()});
 }
 
 std::size_t StateSpace::bytes() const {
   return language::bytes(norm_) + in_.bytes() + out_.bytes() + convolution_.bytes() +
-         convolution_bias_.bytes() + step_bias_.bytes() + log_decay_.bytes() + skip_.bytes() +
+         convolution_bias_.bytes() + step_bias_.bytes() + rates_.bytes() + skip_.bytes() +
          gated_norm_.bytes();
 }
 
@@ -52,7 +72,7 @@ void StateSpace::scan(const Context& ctx, const DecoderBatch& batch, Arena& aren
   const auto decay = arena.floats({rows, s.heads}, "decay");
   const auto step = projected.slice_cols(inner + all, s.heads);
   const auto out = projected.slice_cols(inner, inner);
-  kernels::state_space_steps(ctx, step_bias_.view<float>(), log_decay_.view<float>(),
+  kernels::state_space_steps(ctx, step_bias_.view<float>(), rates_.view<float>(),
                              {s.least_step, s.most_step}, step, decay);
   const float* const bias =
       convolution_bias_.bytes() > 0 ? convolution_bias_.view<float>().data() : nullptr;

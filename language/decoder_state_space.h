@@ -32,7 +32,7 @@ class StateSpace {
   Norm norm_;
   kernels::LinearLayer in_, out_;
   Tensor convolution_, convolution_bias_;  // [taps, convolved]; [convolved] or nothing
-  Tensor step_bias_, log_decay_, skip_;    // [heads]
+  Tensor step_bias_, rates_, skip_;        // [heads]
   Tensor gated_norm_;                      // [inner], each group normed on its own
 };
 

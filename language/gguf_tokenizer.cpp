@@ -32,6 +32,7 @@ constexpr std::array kPreTokenizers = {
     PreTokenizer{.name = "smollm", .pattern = "", .digits = true},
     PreTokenizer{.name = "gpt-2", .pattern = ""},
     PreTokenizer{.name = "default", .pattern = ""},
+    PreTokenizer{.name = "mpt", .pattern = "", .composes = true},  // GPT-NeoX's
     PreTokenizer{.name = "llama-bpe", .pattern = kLlama3, .whole_words = true, .begins = true},
     PreTokenizer{.name = "llama3", .pattern = kLlama3, .whole_words = true, .begins = true},
     PreTokenizer{.name = "qwen2", .pattern = kQwen2, .composes = true},

@@ -7,10 +7,18 @@
 
 namespace chiasm {
 
-/// A tensor's name in the file and in a folder: whole outside the layers, inside them without
-/// "blk.N." and ".weight".
+/// What a tensor's shape is in a folder.
+enum class GgufShape {
+  same,
+  row,   // all its numbers in one dimension
+  taps,  // of a convolution over single channels: [channels, taps] is [channels, 1, taps]
+};
+
+/// A tensor's name in the file and in a folder: whole outside the layers; inside them without
+/// "blk.N.", and without ".weight" and ".bias" where a folder has these too.
 struct GgufName {
   std::string_view gguf, here;
+  GgufShape shape = GgufShape::same;
 };
 
 struct GgufArchitecture {

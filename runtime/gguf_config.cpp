@@ -18,10 +18,18 @@ struct Length {
 };
 constexpr std::array kLengths = {
     Length{"embedding_length", "hidden_size"},
-    Length{"feed_forward_length", "intermediate_size"},
     Length{"block_count", "num_hidden_layers"},
+};
+constexpr std::array kAttentionLengths = {
+    Length{"feed_forward_length", "intermediate_size"},
     Length{"attention.head_count", "num_attention_heads"},
     Length{"context_length", "max_position_embeddings"},
+};
+constexpr std::array kStateSpaceLengths = {
+    Length{"ssm.time_step_rank", "num_heads"},
+    Length{"ssm.group_count", "n_groups"},
+    Length{"ssm.state_size", "state_size"},
+    Length{"ssm.conv_kernel", "conv_kernel"},
 };
 
 std::int64_t head_dim(const GgufKeys& keys) {
@@ -122,6 +130,41 @@ void add_gpt2(const GgufKeys& keys, nlohmann::json& config) {
   config["transposed"] = false;
 }
 
+/// What decoders with attention and an MLP have in common.
+void add_attention(const GgufContents& gguf, const GgufKeys& keys, std::string_view architecture,
+                   nlohmann::json& config) {
+  for (const Length& length : kAttentionLengths) {
+    config[length.here] = keys.at(length.gguf).integer();
+  }
+  if (keys.has("attention.head_count_kv")) {
+    config["num_key_value_heads"] = keys.at("attention.head_count_kv").integer();
+  } else {
+    config["num_key_value_heads"] = config["num_attention_heads"];
+  }
+  config["head_dim"] = head_dim(keys);
+  config["attention_bias"] = gguf.tensors.contains("blk.0.attn_q.bias");
+  if (architecture == "gpt2") return add_gpt2(keys, config);
+  config["rms_norm_eps"] = keys.at("attention.layer_norm_rms_epsilon").number();
+  config["rope_parameters"] = rope(gguf, keys);
+  constexpr const char* kOriginal = "rope.scaling.original_context_length";
+  if (keys.has(kOriginal)) {
+    config["original_max_position_embeddings"] = keys.at(kOriginal).integer();
+  }
+}
+
+/// Mamba 2's config. What its files say of attention and of an MLP means nothing.
+void add_state_space(const GgufContents& gguf, const GgufKeys& keys, nlohmann::json& config) {
+  for (const Length& length : kStateSpaceLengths) {
+    config[length.here] = keys.at(length.gguf).integer();
+  }
+  const std::int64_t inner = keys.at("ssm.inner_size").integer();
+  config["head_dim"] = inner / std::max<std::int64_t>(1, config["num_heads"]);
+  config["expand"] = inner / std::max<std::int64_t>(1, config["hidden_size"]);
+  config["layer_norm_epsilon"] = keys.at("attention.layer_norm_rms_epsilon").number();
+  config["use_bias"] = gguf.tensors.contains("blk.0.ssm_in.bias");
+  config["use_conv_bias"] = gguf.tensors.contains("blk.0.ssm_conv1d.bias");
+}
+
 /// Which layers slide: every one but each sixth, or as the file says; none without a window.
 void add_pattern(const GgufKeys& keys, nlohmann::json& config) {
   constexpr std::string_view kPattern = "attention.sliding_window_pattern";
@@ -201,27 +244,15 @@ Json gguf_config(const GgufContents& gguf) {
   nlohmann::json config{{"model_type", architecture.model_type},
                         {"tie_word_embeddings", !gguf.tensors.contains("output.weight")}};
   for (const Length& length : kLengths) config[length.here] = keys.at(length.gguf).integer();
-  if (keys.has("attention.head_count_kv")) {
-    config["num_key_value_heads"] = keys.at("attention.head_count_kv").integer();
+  if (architecture.name == "mamba2") {
+    add_state_space(gguf, keys, config);
   } else {
-    config["num_key_value_heads"] = config["num_attention_heads"];
-  }
-  config["head_dim"] = head_dim(keys);
-  if (architecture.name == "gpt2") {
-    add_gpt2(keys, config);
-  } else {
-    config["rms_norm_eps"] = keys.at("attention.layer_norm_rms_epsilon").number();
-    config["rope_parameters"] = rope(gguf, keys);
-    constexpr const char* kOriginal = "rope.scaling.original_context_length";
-    if (keys.has(kOriginal)) {
-      config["original_max_position_embeddings"] = keys.at(kOriginal).integer();
-    }
+    add_attention(gguf, keys, architecture.name, config);
   }
   const auto embedding = gguf.tensors.find("token_embd.weight");
   if (embedding == gguf.tensors.end()) fail<ModelError>(gguf.file, ": has no token_embd.weight");
   config["vocab_size"] = embedding->second.shape[0];
   config["eos_token_id"] = end_tokens(gguf);
-  config["attention_bias"] = gguf.tensors.contains("blk.0.attn_q.bias");
   if (architecture.name == "phi3" && keys.has("attention.sliding_window")) {
     const std::int64_t window = keys.at("attention.sliding_window").integer();
     if (window > 0) config["sliding_window"] = window;

@@ -63,6 +63,22 @@ constexpr std::array kGpt2Inside = {
     GgufName{"attn_output", "attn.c_proj"}, GgufName{"ffn_norm", "ln_2"},
     GgufName{"ffn_up", "mlp.c_fc"},         GgufName{"ffn_down", "mlp.c_proj"},
 };
+constexpr std::array kMamba2Outside = {
+    GgufName{"token_embd.weight", "backbone.embeddings.weight"},
+    GgufName{"output_norm.weight", "backbone.norm_f.weight"},
+    GgufName{"output.weight", "lm_head.weight"},
+};
+constexpr std::array kMamba2Inside = {
+    GgufName{"attn_norm", "norm"},
+    GgufName{"ssm_in", "mixer.in_proj"},
+    GgufName{"ssm_conv1d.weight", "mixer.conv1d.weight", GgufShape::taps},
+    GgufName{"ssm_conv1d.bias", "mixer.conv1d.bias"},
+    GgufName{"ssm_dt.bias", "mixer.dt_bias"},
+    GgufName{"ssm_a", "mixer.A", GgufShape::row},
+    GgufName{"ssm_d", "mixer.D", GgufShape::row},
+    GgufName{"ssm_norm.weight", "mixer.norm.weight", GgufShape::row},
+    GgufName{"ssm_out", "mixer.out_proj"},
+};
 // Of these the configs know, not the checkpoint.
 constexpr std::array<std::string_view, 3> kFactors = {
     "rope_freqs.weight", "rope_factors_long.weight", "rope_factors_short.weight"};
@@ -78,27 +94,58 @@ constexpr std::array kArchitectures = {
     GgufArchitecture{"phi3", "phi3", kLayers, kOutside, kPhi3Inside},
     GgufArchitecture{"smollm3", "smollm3", kLayers, kOutside, kInside, true},
     GgufArchitecture{"gpt2", "gpt2", "transformer.h.", kGpt2Outside, kGpt2Inside},
+    GgufArchitecture{"mamba2", "mamba2", "backbone.layers.", kMamba2Outside, kMamba2Inside},
 };
 
-/// The folder's name of a tensor; empty where the architecture has none such.
-std::string name_here(const GgufArchitecture& architecture, std::string_view name) {
+/// A tensor's name in a folder, and its shape there.
+struct Place {
+  std::string name;  // empty where the architecture has no such tensor
+  GgufShape shape = GgufShape::same;
+};
+
+Place place_of(const GgufArchitecture& architecture, std::string_view name) {
   for (const GgufName& n : architecture.outside) {
-    if (n.gguf == name) return std::string(n.here);
+    if (n.gguf == name) return {std::string(n.here), n.shape};
   }
   constexpr std::string_view kLayer = "blk.";
   const std::size_t layer_end = name.find('.', kLayer.size());
-  const std::size_t kind = name.rfind('.');
-  if (!name.starts_with(kLayer) || layer_end == std::string_view::npos || layer_end >= kind) {
-    return {};
-  }
-  const std::string_view inside = name.substr(layer_end + 1, kind - layer_end - 1);
-  const auto layer = name.substr(kLayer.size(), layer_end - kLayer.size());
+  if (!name.starts_with(kLayer) || layer_end == std::string_view::npos) return {};
+  const std::string layer(name.substr(kLayer.size(), layer_end - kLayer.size()));
+  const std::string_view inside = name.substr(layer_end + 1);
+  const std::size_t kind = std::min(inside.rfind('.'), inside.size());
   for (const GgufName& n : architecture.inside) {
-    if (n.gguf != inside) continue;
-    return std::string(architecture.layers) + std::string(layer) + "." + std::string(n.here) +
-           std::string(name.substr(kind));
+    std::string here = std::string(architecture.layers) + layer + "." + std::string(n.here);
+    if (n.gguf == inside) return {std::move(here), n.shape};
+    if (n.gguf == inside.substr(0, kind)) return {here.append(inside.substr(kind)), n.shape};
   }
   return {};
+}
+
+/// The shape that a folder has for it. ModelError for a convolution's that is no matrix.
+Shape shape_here(const TensorEntry& entry, GgufShape shape, const std::string& where) {
+  switch (shape) {
+    case GgufShape::same:
+      return entry.shape;
+    case GgufShape::row:
+      return {entry.shape.count()};
+    case GgufShape::taps:
+      if (entry.shape.rank() == 2) return {entry.shape[0], 1, entry.shape[1]};
+      fail<ModelError>(where, ": shape ", entry.shape, ", expected [channels, taps]");
+  }
+  return entry.shape;
+}
+
+/// Rows of a head in a matrix of `rows` for all heads of q or of k, whose rows are interleaved.
+std::int64_t interleaved_rows(const GgufContents& gguf, const GgufArchitecture& architecture,
+                              const std::string& name, const Shape& shape, bool q) {
+  const std::string prefix = std::string(architecture.name) + ".attention.";
+  const GgufValue* const fewer = q ? nullptr : gguf.find(prefix + "head_count_kv");
+  const std::int64_t count = (fewer != nullptr ? *fewer : gguf.at(prefix + "head_count")).integer();
+  if (count < 1 || count > shape[0] || shape[0] % (2 * count) != 0) {
+    fail<ModelError>(gguf.file, ": ", name, ": shape ", shape, " does not divide into ", count,
+                     " heads");
+  }
+  return shape[0] / count;
 }
 
 }  // namespace
@@ -120,18 +167,16 @@ const GgufArchitecture& gguf_architecture(const GgufContents& gguf) {
 
 std::map<std::string, TensorEntry, std::less<>> gguf_tensors(const GgufContents& gguf) {
   const GgufArchitecture& architecture = gguf_architecture(gguf);
-  const std::string prefix = std::string(architecture.name) + ".attention.";
-  const std::int64_t heads = gguf.at(prefix + "head_count").integer();
-  const GgufValue* const fewer = gguf.find(prefix + "head_count_kv");
-  const std::int64_t kv_heads = fewer != nullptr ? fewer->integer() : heads;
   std::map<std::string, TensorEntry, std::less<>> tensors;
   for (const auto& [name, entry] : gguf.tensors) {
     if (std::ranges::find(kFactors, name) != kFactors.end()) continue;
-    const std::string here = name_here(architecture, name);
+    const Place place = place_of(architecture, name);
+    const std::string& here = place.name;
     if (here.empty()) {
       fail<ModelError>(gguf.file, ": tensor ", name, " is not known to ", architecture.name);
     }
     TensorEntry& moved = tensors.emplace(here, entry).first->second;
+    moved.shape = shape_here(entry, place.shape, gguf.file + ": " + name);
     const bool q = here.find("q_proj.") != std::string::npos;
     const bool k = here.find("k_proj.") != std::string::npos;
     if (!architecture.interleaved || !(q || k)) continue;
@@ -139,12 +184,7 @@ std::map<std::string, TensorEntry, std::less<>> gguf_tensors(const GgufContents&
       fail<ModelError>(gguf.file, ": ", name, ": biases of attention are not supported in ",
                        architecture.name);
     }
-    const std::int64_t count = q ? heads : kv_heads;
-    if (count < 1 || count > entry.shape[0] || entry.shape[0] % (2 * count) != 0) {
-      fail<ModelError>(gguf.file, ": ", name, ": shape ", entry.shape, " does not divide into ",
-                       count, " heads");
-    }
-    moved.interleaved = entry.shape[0] / count;
+    moved.interleaved = interleaved_rows(gguf, architecture, name, entry.shape, q);
   }
   return tensors;
 }

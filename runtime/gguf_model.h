@@ -7,8 +7,8 @@
 namespace chiasm {
 
 /// The config.json that the metadata amounts to, of the architectures llama, qwen2, qwen3, gemma,
-/// gemma2, gemma3, phi3, smollm3 and gpt2. ModelError for others, and for rotary positions scaled
-/// in a way that is not known. Source of the keys: gguf-py's constants.py and llama.cpp's
+/// gemma2, gemma3, phi3, smollm3, gpt2 and mamba2. ModelError for others, and for rotary positions
+/// scaled in a way that is not known. Source of the keys: gguf-py's constants.py and llama.cpp's
 /// converters.
 Json gguf_config(const GgufContents& gguf);
 

@@ -1,7 +1,9 @@
 #pragma once
 /// Makes GGUF files of the language models in Hugging Face folders, for tests.
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <string>
 #include <utility>
@@ -20,7 +22,11 @@ struct Parts {
   GgufBytes metadata, infos;
   std::string data, model = "gpt2", pre = "smollm", architecture = "llama";
 
-  void tensor(const std::string& name, const Shape& shape, const std::vector<float>& values_of) {
+  // Changes a tensor before it is written.
+  std::function<void(const std::string&, Shape&, std::vector<float>&)> change;
+
+  void tensor(const std::string& name, Shape shape, std::vector<float> values_of) {
+    if (change) change(name, shape, values_of);
     std::vector<std::uint64_t> dims;
     for (const auto d : shape.dims()) dims.insert(dims.begin(), std::uint64_t(d));
     infos.tensor(name, dims, 0, data.size());
@@ -48,25 +54,36 @@ inline std::vector<float> interleave(const std::vector<float>& w, std::int64_t r
   return out;
 }
 
+using Names = std::vector<std::pair<std::string, std::string>>;  // in a folder, in a file
+
+inline const Names& names_of(const std::string& architecture) {
+  static const Names gpt2{
+      {"transformer.", ""},           {"h.", "blk."},          {"wte.", "token_embd."},
+      {"wpe.", "position_embd."},     {"ln_f", "output_norm"}, {"lm_head", "output"},
+      {"ln_1", "attn_norm"},          {"ln_2", "ffn_norm"},    {"attn.c_attn", "attn_qkv"},
+      {"attn.c_proj", "attn_output"}, {"mlp.c_fc", "ffn_up"},  {"mlp.c_proj", "ffn_down"}};
+  static const Names mamba2{{"backbone.layers.", "blk."},
+                            {"backbone.embeddings", "token_embd"},
+                            {"backbone.norm_f", "output_norm"},
+                            {"lm_head", "output"},
+                            {"mixer.in_proj", "ssm_in"},
+                            {"mixer.conv1d", "ssm_conv1d"},
+                            {"mixer.dt_bias", "ssm_dt.bias"},
+                            {"mixer.A_log", "ssm_a"},
+                            {"mixer.D", "ssm_d"},
+                            {"mixer.norm", "ssm_norm"},
+                            {"mixer.out_proj", "ssm_out"},
+                            {".norm.", ".attn_norm."}};
+  return architecture == "gpt2" ? gpt2 : mamba2;
+}
+
 inline std::string file_name(std::string name, const std::string& architecture) {
   const auto replace = [&](const std::string& from, const std::string& to) {
     const auto at = name.find(from);
     if (at != std::string::npos) name.replace(at, from.size(), to);
   };
-  using Names = std::vector<std::pair<std::string, std::string>>;
-  if (architecture == "gpt2") {
-    for (const auto& [from, to] : Names{{"transformer.", ""},
-                                        {"h.", "blk."},
-                                        {"wte.", "token_embd."},
-                                        {"wpe.", "position_embd."},
-                                        {"ln_f", "output_norm"},
-                                        {"lm_head", "output"},
-                                        {"ln_1", "attn_norm"},
-                                        {"ln_2", "ffn_norm"},
-                                        {"attn.c_attn", "attn_qkv"},
-                                        {"attn.c_proj", "attn_output"},
-                                        {"mlp.c_fc", "ffn_up"},
-                                        {"mlp.c_proj", "ffn_down"}}) {
+  if (architecture == "gpt2" || architecture == "mamba2") {
+    for (const auto& [from, to] : names_of(architecture)) {
       if (name.starts_with("h.") || from != "h.") replace(from, to);
     }
     return name;
@@ -175,6 +192,28 @@ inline void add_rope(Parts& p, const Json& config) {
   }
 }
 
+/// Sizes of a state space. Files say of attention and MLPs what llama.cpp asks for.
+inline void add_state_space(Parts& p, const Json& config) {
+  const std::uint32_t hidden = std::uint32_t(config["hidden_size"].integer());
+  const auto number = [&](const std::string& key, std::uint32_t value) {
+    p.metadata.value("mamba2." + key, value);
+    p.values++;
+  };
+  number("context_length", 1u << 20);
+  number("embedding_length", hidden);
+  number("feed_forward_length", 0);
+  number("attention.head_count", 0);
+  number("block_count", std::uint32_t(config["num_hidden_layers"].integer()));
+  number("ssm.conv_kernel", std::uint32_t(config["conv_kernel"].integer()));
+  number("ssm.inner_size", std::uint32_t(config["expand"].integer()) * hidden);
+  number("ssm.state_size", std::uint32_t(config["state_size"].integer()));
+  number("ssm.time_step_rank", std::uint32_t(config["num_heads"].integer()));
+  number("ssm.group_count", std::uint32_t(config["n_groups"].integer()));
+  p.metadata.value("mamba2.attention.layer_norm_rms_epsilon",
+                   float(config["layer_norm_epsilon"].number()));
+  p.values++;
+}
+
 /// Lengths of a config.json; those of GPT-2 have names of their own.
 inline void add_lengths(Parts& p, const Json& config) {
   const std::string a = p.architecture + ".";
@@ -221,14 +260,37 @@ inline std::string text_name(std::string name) {
   return name;
 }
 
+/// A tensor of Mamba 2 as convert_hf_to_gguf.py writes it.
+inline void add_state_space_tensor(Parts& p, const std::string& name, const Shape& shape,
+                                   std::vector<float> w, std::int64_t groups) {
+  const std::string there = file_name(name, p.architecture);
+  if (there.ends_with("ssm_a")) {
+    for (float& v : w) v = -std::exp(v);
+  }
+  if (there.ends_with("ssm_a") || there.ends_with("ssm_d")) {
+    p.tensor(there, {shape[0], 1}, w);
+  } else if (there.ends_with("ssm_norm.weight")) {
+    p.tensor(there, {groups, shape[0] / groups}, w);
+  } else if (there.ends_with("ssm_conv1d.weight")) {
+    p.tensor(there, {shape[0], shape[2]}, w);
+  } else {
+    p.tensor(there, shape, w);
+  }
+}
+
 /// A tensor as convert_hf_to_gguf.py writes it.
 inline void add_tensor(Parts& p, const std::string& name, const TensorEntry& entry,
-                       std::int64_t head_dim) {
+                       const Json& config) {
   std::vector<float> w(std::size_t(entry.shape.count()));
   to_floats(entry.bytes.data(), entry.dtype, entry.shape.count(), w.data());
+  if (p.architecture == "mamba2") {
+    return add_state_space_tensor(p, name, entry.shape, w, config["n_groups"].integer());
+  }
   const bool q_or_k = name.ends_with("q_proj.weight") || name.ends_with("k_proj.weight");
   if (q_or_k && (p.architecture == "llama" || p.architecture == "smollm3")) {
-    w = interleave(w, entry.shape[0], head_dim);
+    const std::int64_t heads = config["num_attention_heads"].integer();
+    w = interleave(w, entry.shape[0],
+                   config.integer("head_dim", config["hidden_size"].integer() / heads));
   }
   if (p.architecture.starts_with("gemma") && name.ends_with("norm.weight")) {
     for (float& v : w) v += 1;
@@ -247,8 +309,13 @@ inline Parts convert(Parts p, const std::filesystem::path& folder) {
   const Json config = all.has("text_config") ? all["text_config"] : all;
   p.metadata.value("general.architecture", p.architecture);
   p.values++;
-  add_lengths(p, config);
-  if (p.architecture != "gpt2") add_rope(p, config);
+  const bool mamba2 = p.architecture == "mamba2";
+  if (mamba2) {
+    add_state_space(p, config);
+  } else {
+    add_lengths(p, config);
+  }
+  if (!mamba2 && p.architecture != "gpt2") add_rope(p, config);
   for (const std::string key : {"attn_logit_softcapping", "final_logit_softcapping"}) {
     if (!config.has(key)) continue;
     p.metadata.value(p.architecture + "." + key, float(config[key].number()));
@@ -257,13 +324,10 @@ inline Parts convert(Parts p, const std::filesystem::path& folder) {
   const bool gemma = p.architecture.starts_with("gemma");
   if (gemma && config.has("sliding_window")) add_sliding(p, config);
   add_tokenizer(p, Json::load(folder / "tokenizer.json"));
-  const std::int64_t heads = config.integer("num_attention_heads", 1);
-  const std::int64_t head_dim =
-      config.integer("head_dim", config.integer("hidden_size", 0) / heads);
   const Checkpoint checkpoint = Checkpoint::open(folder);
   for (const auto& [name, entry] : checkpoint.tensors()) {
     const std::string here = text_name(name);
-    if (!here.empty()) add_tensor(p, here, entry, head_dim);
+    if (!here.empty()) add_tensor(p, here, entry, config);
   }
   return p;
 }

@@ -4,7 +4,10 @@
 
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "core/json.h"
+#include "language/gguf_tokenizer.h"
 #include "language/rope.h"
 #include "runtime/model.h"
 #include "tests/support/expect_error.h"
@@ -101,6 +104,23 @@ TEST(GgufModel, KnowsOtherArchitectures) {
   expect_equal(kModels + "phi3_longrope", "phi3");
   copy_changed(gpt2, "gpt2_depth", {{"scale_attn_by_inverse_layer_idx", false}});
   expect_equal(gpt2.path(), "gpt2");
+  expect_equal(kModels + "mamba2_groups", "mamba2");
+  expect_equal(kModels + "mamba2_tied", "mamba2");
+}
+
+// GPT-NeoX's vocabulary, which Mamba's first checkpoints have, does not cut digits and composes
+// letters.
+TEST(GgufModel, KnowsGptNeoxPreTokenizer) {
+  const auto tokenizer = [](const std::string& pre) {
+    Parts parts;
+    parts.pre = pre;
+    const std::string bytes = convert(parts).bytes();
+    return language::tokenizer_from_gguf(parse_gguf(std::as_bytes(std::span(bytes)), "x.gguf"));
+  };
+  const auto neox = tokenizer("mpt"), gpt2 = tokenizer("gpt-2");
+  EXPECT_EQ(neox.encode("it's 12 caf\xc3\xa9"), gpt2.encode("it's 12 caf\xc3\xa9"));
+  EXPECT_EQ(neox.encode("cafe\xcc\x81"), gpt2.encode("caf\xc3\xa9"));
+  EXPECT_NE(gpt2.encode("cafe\xcc\x81"), gpt2.encode("caf\xc3\xa9"));
 }
 
 // Llama 3.1's stretched frequencies are divisors in a file, as convert_hf_to_gguf.py writes them.
@@ -158,6 +178,48 @@ TEST(GgufModel, RefusesWhatItDoesNotKnow) {
   p = convert();
   p.tensor("blk.0.attn_q.bias", {60}, std::vector<float>(60, 1));
   EXPECT_TRUE(refused(p, {"blk.0.attn_q.bias", "biases of attention", "llama"}));
+}
+
+TEST(GgufModel, RefusesAStateSpaceThatDoesNotFit) {
+  const TempFolder folder;
+  const auto refused = [&](Parts parts, const std::function<void(Parts&)>& spoil,
+                           std::initializer_list<std::string_view> words) {
+    parts.architecture = "mamba2";
+    parts = testing::convert(parts, kModels + "mamba2_tied");
+    if (spoil) spoil(parts);
+    const auto file = folder.write("bad.gguf", parts.bytes());
+    return throws<ModelError>([&] { load(file.string()); }, words);
+  };
+  // One key of the conversion is renamed, and written anew.
+  const auto key = [&](const std::string& name, std::uint32_t number,
+                       std::initializer_list<std::string_view> words) {
+    const auto spoil = [&](Parts& p) {
+      p.metadata.bytes.at(p.metadata.bytes.find("mamba2." + name)) = 'x';
+      p.metadata.value("mamba2." + name, number);
+      p.values++;
+    };
+    return refused({}, spoil, words);
+  };
+  constexpr std::string_view kSizes = "do not describe a state space";
+  EXPECT_TRUE(key("ssm.time_step_rank", 0, {kSizes, "num_heads 0"}));
+  EXPECT_TRUE(key("ssm.time_step_rank", 3, {kSizes, "num_heads 3"}));
+  EXPECT_TRUE(key("ssm.inner_size", 0xffffffff, {kSizes, "expand"}));
+  EXPECT_TRUE(key("ssm.group_count", 2, {kSizes, "n_groups 2"}));
+  EXPECT_TRUE(key("embedding_length", 0, {kSizes, "hidden_size 0"}));
+  EXPECT_TRUE(key("ssm.conv_kernel", 4, {"mixer.conv1d.weight", "[144, 1, 4]"}));
+  const auto tensor = [&](const std::string& name, const Shape& shape, float number,
+                          std::initializer_list<std::string_view> words) {
+    Parts parts;
+    parts.change = [&](const std::string& n, Shape& s, std::vector<float>& values) {
+      if (n != name) return;
+      s = shape;
+      values.assign(std::size_t(shape.count()), number);
+    };
+    return refused(parts, {}, words);
+  };
+  EXPECT_TRUE(tensor("blk.0.ssm_a", {5, 1}, 1, {"mixer.A", "1 makes no decay"}));
+  EXPECT_TRUE(tensor("blk.0.ssm_a", {4, 1}, -1, {"mixer.A", "[4]", "[5]"}));
+  EXPECT_TRUE(tensor("blk.0.ssm_conv1d.weight", {7}, 1, {"blk.0.ssm_conv1d", "[7]", "taps"}));
 }
 
 TEST(GgufModel, RefusesOtherNumberFormats) {

@@ -20,21 +20,23 @@ using Floats = std::vector<float>;
 
 TEST(StateSpace, StepsAndDecays) {
   constexpr std::int64_t rows = 7, heads = 5;
-  const Floats bias = random_floats(heads, 1), log_decay = random_floats(heads, 2);
+  const Floats bias = random_floats(heads, 1);
+  Floats rates = random_floats(heads, 2);
+  for (float& rate : rates) rate = std::exp(rate);
   Floats given = random_floats(rows * heads, 3);
   for (std::size_t i = 0; i < given.size(); i++) given[i] *= float(i);  // some over 20
   constexpr float kMost = std::numeric_limits<float>::infinity();
   for (const auto& [least, most] : {std::pair(0.0f, kMost), std::pair(0.25f, 1.5f)}) {
     Floats step = given, decay(given.size());
-    state_space_steps(context(best_isa()), view(bias, {heads}), view(log_decay, {heads}),
-                      {least, most}, view(step, {rows, heads}), view(decay, {rows, heads}));
+    state_space_steps(context(best_isa()), view(bias, {heads}), view(rates, {heads}), {least, most},
+                      view(step, {rows, heads}), view(decay, {rows, heads}));
     for (std::size_t i = 0; i < given.size(); i++) {
       const std::size_t h = i % std::size_t(heads);
       const double sum = double(given[i] + bias[h]);
       const double want = std::clamp(std::log1p(std::exp(sum)), double(least), double(most));
       EXPECT_NEAR(double(step[i]), want, 4 * 0x1p-24 * want) << i;
-      const double rate = std::exp(double(log_decay[h])) * want;
-      // The exponent is rounded three times before it is taken.
+      const double rate = double(rates[h]) * want;
+      // The exponent is rounded twice before it is taken.
       EXPECT_NEAR(double(decay[i]), std::exp(-rate), (4 * rate + 2) * 0x1p-24 * std::exp(-rate));
     }
   }
