@@ -194,6 +194,8 @@ LinearLayer LinearLayer::from_transposed(const Context& ctx, const Weights& weig
   LinearLayer layer;
   if (!bias.empty()) layer.read_bias(weights, bias, out);
   const std::string source(name), turned = source + ".transposed";
+  const Shape shape{out, in};
+  layer.layer_ = weights.count_products({&source, 1}, {&shape, 1});
   if (weights.has(turned)) {  // of a packed file
     const TensorEntry& entry = weights.entry(turned, {out, in});
     layer.weights_.push_back(

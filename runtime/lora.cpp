@@ -74,6 +74,12 @@ std::map<std::string, const Product*, std::less<>> by_name(std::span<const Produ
   return names;
 }
 
+/// Whether a module, by its plain name, changes nothing that is made of a medium. Of a decoder with
+/// an encoder ("decoder.layers.0") no module is taken for such: some read the encoder's rows.
+bool is_of_the_decoder(std::string_view module) {
+  return module.starts_with("layers.") || module.starts_with("h.");
+}
+
 void check_shape(const std::string& name, const TensorEntry& entry, const Shape& expected,
                  const Product& product) {
   if (entry.shape == expected) return;
@@ -138,7 +144,7 @@ void read(const Context& ctx, const Tensors& tensors, const LoraConfig& config,
         {matrix_of(ctx, pair.down_name, *pair.down, 1),
          matrix_of(ctx, pair.up_name, *pair.up, config.scale(module, rank)), product.first});
     lora.modules++;
-    if (!plain_module_name(product.name).starts_with("layers.")) lora.changes_encoder = true;
+    if (!is_of_the_decoder(plain_module_name(product.name))) lora.changes_encoder = true;
   }
   if (lora.modules == 0) fail<ModelError>("holds no tensors");
 }
@@ -150,13 +156,18 @@ std::uint64_t next_id() {
 
 }  // namespace
 
+/// Parts of a path that say only which class the layers are wrapped in.
+constexpr std::string_view kWrappers[] = {"model",       "language_model", "text_model",
+                                          "transformer", "backbone",       "bert",
+                                          "roberta",     "mpnet",          "distilbert"};
+
 std::string plain_module_name(std::string_view path) {
   std::string out, before;
   for (std::size_t begin = 0; begin <= path.size();) {
     const std::size_t end = std::min(path.find('.', begin), path.size());
     const std::string_view part = path.substr(begin, end - begin);
     const bool tower = part == "vision_model" && before == "vision_tower";
-    if (part != "model" && part != "language_model" && part != "text_model" && !tower) {
+    if (std::ranges::find(kWrappers, part) == std::end(kWrappers) && !tower) {
       if (!out.empty()) out += '.';
       out += part;
     }

@@ -16,7 +16,6 @@ constexpr std::string_view kUnknown[][2] = {
     {"use_dora", "DoRA rescales the weights themselves"},
     {"modules_to_save", "whole modules beside the adapter are not read; merge them into the model"},
     {"lora_bias", "biases inside the adapter are not read"},
-    {"fan_in_fan_out", "matrices that lie turned round are not read"},
     {"use_qalora", "QALoRA pools the inputs"},
     {"layer_replication", "layers are not repeated"},
     {"trainable_token_indices", "rows of the token table are not changed"},

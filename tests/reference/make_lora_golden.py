@@ -1,7 +1,7 @@
 """Makes tests/golden/lora: small random adapters for folders of tests/golden/models, and the logits and
 greedy tokens that PEFT gives with them, in float32.
 
-    python tests/reference/make_lora_golden.py
+    python tests/reference/make_lora_golden.py [name ...]      # all, or some
 
 Needs what make_golden.py needs, its folders, and peft. Each adapter is also merged by hand, W + s B A, and
 the script fails where PEFT's logits are not those of the merged weights.
@@ -10,6 +10,7 @@ import json
 import math
 import pathlib
 import shutil
+import sys
 
 import numpy as np
 import peft
@@ -39,6 +40,9 @@ ADAPTERS = {  # name: (model, seed, prompt, pictures, settings)
         "target_modules": ["q_proj", "v_proj", "out_proj", "fc1", "fc2", "proj", "up_proj", "o_proj"]}),
     "smolvlm_words": ("smolvlm_2x2", 8, SEEN, ["wide.png"], {
         "r": 4, "lora_alpha": 12, "target_modules": r".*text_model.*\.(k_proj|gate_proj|down_proj)"}),
+    # Matrices that lie turned round, in a checkpoint without the base model's name.
+    "gpt2_turned": ("gpt2_bare", 9, WORDS, [], {
+        "r": 4, "lora_alpha": 10, "fan_in_fan_out": True, "target_modules": ["c_attn", "c_proj", "c_fc"]}),
 }  # fmt: skip
 
 
@@ -77,6 +81,7 @@ def make(name, base, seed, prompt, pictures, settings):
         module = key.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
         scale = model.get_submodule(f"base_model.model.{module}").scaling["default"]
         delta = scale * tensors[key.replace("lora_A", "lora_B")].double() @ tensors[key].double()
+        delta = delta.T if settings.get("fan_in_fan_out") else delta
         modules[module].weight.data = (modules[module].weight.double() + delta).float()
     with torch.inference_mode():
         plain = Reference(ROOT / base).model(**inputs).logits[0]
@@ -100,7 +105,8 @@ def main():
     torch.set_num_threads(2)
     transformers.utils.logging.disable_progress_bar()
     for name, what in ADAPTERS.items():
-        make(name, *what)
+        if not sys.argv[1:] or name in sys.argv[1:]:
+            make(name, *what)
 
 
 if __name__ == "__main__":
