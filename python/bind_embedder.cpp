@@ -14,13 +14,15 @@ using Floats = py::array_t<float>;
 
 std::unique_ptr<Embedder> load(const std::string& folder, const std::string& device,
                                const std::string& dtype, const std::string& quantize, int threads,
-                               std::int64_t max_image_pixels, const Progress& progress) {
+                               std::int64_t max_image_pixels, const std::string& lora,
+                               const Progress& progress) {
   EmbedderOptions o;
   o.device = device;
   o.dtype = dtype;
   o.quantize = quantize;
   o.threads = threads;
   o.max_image_pixels = max_image_pixels;
+  o.lora = lora;
   o.progress = heard(progress);
   py::gil_scoped_release unlock;
   return std::make_unique<Embedder>(Embedder::load(folder, o));
@@ -40,6 +42,7 @@ void bind_embedder(py::module_& m) {
       .def_property_readonly("dtype", text_of(&EmbedderInfo::dtype))
       .def_property_readonly("quantize", text_of(&EmbedderInfo::quantize))
       .def_property_readonly("isa", text_of(&EmbedderInfo::isa))
+      .def_property_readonly("lora", text_of(&EmbedderInfo::lora))
       .def_readonly("size", &EmbedderInfo::size)
       .def_readonly("max_tokens", &EmbedderInfo::max_tokens)
       .def_readonly("patches_per_picture", &EmbedderInfo::patches_per_picture)
@@ -53,11 +56,13 @@ void bind_embedder(py::module_& m) {
       .def_readonly("logit_bias", &EmbedderInfo::logit_bias);
 
   py::class_<Embedder>(m, "Embedder", "A loaded embedder. Thread-safe.")
-      .def_static("load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
-                  py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("threads") = 0,
-                  py::arg("max_image_pixels") = EmbedderOptions().max_image_pixels,
-                  py::arg("progress") = py::none(),
-                  "Loads a Hugging Face folder. `progress` hears the fraction read.")
+      .def_static(
+          "load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
+          py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("threads") = 0,
+          py::arg("max_image_pixels") = EmbedderOptions().max_image_pixels, py::arg("lora") = "",
+          py::arg("progress") = py::none(),
+          "Loads a Hugging Face folder, and the PEFT adapter of the folder `lora`. `progress` "
+          "hears the fraction read.")
       .def(
           "embed_texts",
           [](const Embedder& self, const std::vector<std::string>& texts,

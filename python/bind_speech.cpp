@@ -33,8 +33,8 @@ AudioInput from_samples(const py::array& samples, std::int64_t rate, std::string
 
 TranscribeOptions options(std::string language, bool translate, bool timestamps,
                           std::vector<double> temperatures, double compression_threshold,
-                          double logprob_threshold, double no_speech_threshold,
-                          std::uint64_t seed) {
+                          double logprob_threshold, double no_speech_threshold, std::uint64_t seed,
+                          std::string adapter) {
   TranscribeOptions o;
   o.language = std::move(language);
   o.translate = translate;
@@ -44,6 +44,7 @@ TranscribeOptions options(std::string language, bool translate, bool timestamps,
   o.logprob_threshold = logprob_threshold;
   o.no_speech_threshold = no_speech_threshold;
   o.seed = seed;
+  o.adapter = std::move(adapter);
   return o;
 }
 
@@ -107,7 +108,8 @@ void bind_audio_input(py::module_& m) {
            py::arg("temperatures") = d.temperatures,
            py::arg("compression_threshold") = d.compression_threshold,
            py::arg("logprob_threshold") = d.logprob_threshold,
-           py::arg("no_speech_threshold") = d.no_speech_threshold, py::arg("seed") = d.seed);
+           py::arg("no_speech_threshold") = d.no_speech_threshold, py::arg("seed") = d.seed,
+           py::arg("adapter") = d.adapter);
   py::class_<Confidence>(m, "Confidence", "What a window's words were judged by.")
       .def_readonly("temperature", &Confidence::temperature)
       .def_readonly("mean_logprob", &Confidence::mean_logprob)

@@ -1,9 +1,11 @@
 #include "runtime/embedder.h"
 
 #include <algorithm>
+#include <optional>
 
 #include "projector/pooling.h"
 #include "runtime/loader.h"
+#include "runtime/lora.h"
 #include "runtime/prompt.h"
 
 namespace chiasm {
@@ -18,6 +20,7 @@ constexpr std::int64_t kRowsPerStep = 2048;
 struct Embedder::Impl {
   LoadedEmbedder loaded;
   vision::MediaLimits limits;
+  std::optional<Lora> lora;
   Tap tap;
 
   const EmbedderFamily& family() const { return *loaded.family; }
@@ -26,6 +29,13 @@ struct Embedder::Impl {
     if (interrupted) ctx.interrupted = &interrupted;
     if (tap) ctx.tap = &tap;
     return ctx;
+  }
+  /// All rows go through the adapter, where there is one, with `arena` between its two products.
+  AdaptedRows adapted(Arena& arena) const {
+    AdaptedRows rows;
+    if (lora) rows.all = &lora->weights;
+    rows.arena = &arena;
+    return rows;
   }
   std::string_view prompt(const TextOptions& options) const;
   std::vector<std::vector<std::int32_t>> tokens(const std::vector<std::string>& texts,
@@ -77,15 +87,22 @@ Embedder Embedder::load(const std::filesystem::path& folder, const EmbedderOptio
   auto impl = std::make_unique<Impl>();
   impl->loaded = load_embedder(folder, options);
   impl->limits.max_pixels = options.max_image_pixels;
+  if (!options.lora.empty()) {
+    impl->lora = load_lora(impl->loaded.context(), options.lora, impl->loaded.products);
+    impl->loaded.info.lora = options.lora;
+    impl->loaded.info.weight_bytes += std::int64_t(impl->lora->weights.bytes());
+  }
   return Embedder(std::move(impl));
 }
 
 Tensor Embedder::embed_texts(const std::vector<std::string>& texts, const TextOptions& options,
                              const Poll& interrupted) const {
   const auto ids = impl_->tokens(texts, options);
-  const Context ctx = impl_->context(interrupted);
+  Context ctx = impl_->context(interrupted);
   Tensor out = float_tensor({std::int64_t(ids.size()), info().size});
   Arena arena;
+  const AdaptedRows adapted = impl_->adapted(arena);
+  if (adapted.all != nullptr) ctx.adapted = &adapted;
   for (std::size_t first = 0, next = 0; first < ids.size(); first = next) {
     ctx.poll();
     std::int64_t rows = 0;
@@ -104,11 +121,13 @@ Tensor Embedder::embed_texts(const std::vector<std::string>& texts, const TextOp
 Tensor Embedder::embed_images(const std::vector<ImageInput>& images,
                               const Poll& interrupted) const {
   if (info().patches_per_picture == 0) fail<RequestError>("this model embeds no pictures");
-  const Context ctx = impl_->context(interrupted);
+  Context ctx = impl_->context(interrupted);
   const auto all = std::int64_t(images.size());
   const std::int64_t step = std::max<std::int64_t>(1, kRowsPerStep / info().patches_per_picture);
   Tensor out = float_tensor({all, info().size});
   Arena arena;
+  const AdaptedRows adapted = impl_->adapted(arena);
+  if (adapted.all != nullptr) ctx.adapted = &adapted;
   for (std::int64_t first = 0; first < all; first += step) {
     const std::int64_t count = std::min(step, all - first);
     std::vector<vision::PreparedPicture> tiles;

@@ -26,6 +26,7 @@ struct EmbedderOptions {
   std::string quantize;
   int threads = 0;  // 0: every CPU this process may use
   std::int64_t max_image_pixels = 178'956'970;
+  std::string lora;  // a PEFT folder (lora.h) that all vectors go through; empty: none
   std::function<void(double fraction)> progress;
 };
 
@@ -46,6 +47,7 @@ struct TextOptions {
 /// What an embedder is.
 struct EmbedderInfo {
   std::string family, path, dtype, quantize, isa;
+  std::string lora;                      // the adapter's folder; empty: none
   std::int64_t size = 0;                 // numbers of a vector
   std::int64_t max_tokens = 0;           // of a text; 0: it takes no texts
   std::int64_t patches_per_picture = 0;  // 0: it takes no pictures

@@ -462,9 +462,10 @@ LoadedEmbedder load_embedder(const std::filesystem::path& folder, const Embedder
     model.checkpoint = std::make_unique<Checkpoint>(std::move(source.checkpoint));
     model.tokenizer = std::make_unique<language::Tokenizer>(std::move(source.tokenizer));
     const Context ctx = model.context();
-    model.family = make_embedder_family({ctx, folder, source.config,
-                                         Weights(*model.checkpoint, options.progress),
-                                         source.formats, *model.tokenizer});
+    const Weights weights(*model.checkpoint, options.progress);
+    model.family = make_embedder_family(
+        {ctx, folder, source.config, weights, source.formats, *model.tokenizer});
+    model.products = weights.products();
     EmbedderInfo& info = model.info;
     info.path = folder.string();
     info.dtype = name(source.formats.plain);

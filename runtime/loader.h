@@ -52,6 +52,7 @@ struct LoadedEmbedder {
   std::unique_ptr<language::Tokenizer> tokenizer;
   std::unique_ptr<EmbedderFamily> family;
   EmbedderInfo info;
+  std::vector<Product> products;  // likewise
 
   Context context() const { return context_of(*pool); }
 };

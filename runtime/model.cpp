@@ -24,6 +24,10 @@ struct Model::Impl {
 
   const Family& family() const { return *loaded.family; }
   const language::Tokenizer& tokenizer() const { return *loaded.tokenizer; }
+  /// The adapter of that name; null for no name.
+  std::shared_ptr<const Lora> adapter(const std::string& name) const {
+    return name.empty() ? nullptr : adapters.find(name);
+  }
 
   Prompt prompt(const Request& request) const {
     return make_prompt(family(), tokenizer(), request, engine->options().limits);
@@ -60,8 +64,8 @@ std::shared_ptr<Sequence> Model::Impl::sequence(const Request& request) const {
   s->seed = request.options.seed ? *request.options.seed : random_seed();
   s->first_logits = s->prompt_length() - 1;
   if (s->options.constraint) s->mask = s->options.constraint();
-  if (!s->options.adapter.empty()) {
-    s->adapter = adapters.find(s->options.adapter);
+  s->adapter = adapter(s->options.adapter);
+  if (s->adapter) {
     // Keys and values belong to the weights that made them: no two adapters share a beginning.
     if (!s->prompt.keys.empty()) s->prompt.keys.front() ^= mix64(s->adapter->id);
   }
@@ -358,7 +362,7 @@ Tensor Model::encode_audio(const AudioInput& sound, const Poll& interrupted) {
 Transcript Model::transcribe(const AudioInput& sound, const TranscribeOptions& options,
                              const OnSegment& on_segment, const Poll& interrupted) {
   return chiasm::transcribe(*impl_->engine, impl_->family(), impl_->tokenizer(), impl_->ctx, sound,
-                            options, on_segment, interrupted);
+                            options, impl_->adapter(options.adapter), on_segment, interrupted);
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {
@@ -400,8 +404,7 @@ Attention Model::attention(const Request& request, const std::vector<std::int32_
   prompt.append(answer);
   Context ctx = impl_->ctx;
   if (interrupted) ctx.interrupted = &interrupted;
-  std::shared_ptr<const Lora> lora;
-  if (!request.options.adapter.empty()) lora = impl_->adapters.find(request.options.adapter);
+  const std::shared_ptr<const Lora> lora = impl_->adapter(request.options.adapter);
   return attend(impl_->family(), ctx, impl_->engine->options(), prompt, std::int64_t(answer.size()),
                 layers, lora.get());
 }

@@ -67,9 +67,11 @@ void SentenceModel::embed_texts(const Context& ctx,
   encoder_.forward(ctx, texts, arena, x);  // [tokens of all texts, hidden]
   TensorView<float> vectors = dense_.empty() ? out : arena.floats({count, hidden}, "pooled");
   projector::pool(settings_.pooling, x, counts, vectors);  // [texts, hidden]
+  Context plain = ctx;
+  plain.adapted = nullptr;  // adapters change the encoder: these layers have a count of their own
   for (const Dense& d : dense_) {
     const auto next = &d == &dense_.back() ? out : arena.floats({count, d.layer.out()}, "dense");
-    d.layer(ctx, vectors, next, d.activation);  // [texts, out]
+    d.layer(plain, vectors, next, d.activation);  // [texts, out]
     vectors = next;
   }
 }

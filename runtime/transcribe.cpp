@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "kernels/sample.h"
 #include "runtime/confidence.h"
@@ -22,12 +23,14 @@ std::string_view trimmed(std::string_view text) {
 class Transcriber {
  public:
   Transcriber(Engine& engine, const Family& family, const language::Tokenizer& tokenizer,
-              const Context& ctx, const TranscribeOptions& options, const Poll& poll)
+              const Context& ctx, const TranscribeOptions& options,
+              std::shared_ptr<const Lora> adapter, const Poll& poll)
       : engine_(engine),
         family_(family),
         tokenizer_(tokenizer),
         ctx_(ctx),
         options_(options),
+        adapter_(std::move(adapter)),
         poll_(poll),
         speech_(*family.speech()) {}
 
@@ -92,6 +95,7 @@ class Transcriber {
     auto s = std::make_shared<Sequence>();
     for (const std::int32_t id : ids) s->prompt.keys.push_back(token_key(id));
     s->prompt.ids = std::move(ids);
+    s->adapter = adapter_;
     PlacedMedium medium;
     medium.window = audio::PreparedSound{mel_, at};
     medium.layout = family_.sound_layout(0);
@@ -217,6 +221,7 @@ class Transcriber {
   const language::Tokenizer& tokenizer_;
   const Context& ctx_;
   const TranscribeOptions& options_;
+  std::shared_ptr<const Lora> adapter_;  // null: none
   const Poll& poll_;
   const Speech& speech_;
   std::shared_ptr<const Tensor> mel_;  // [frames, bins]
@@ -273,11 +278,13 @@ SpokenWindow split_window(const SpeechTokens& speech, std::span<const std::int32
 
 Transcript transcribe(Engine& engine, const Family& family, const language::Tokenizer& tokenizer,
                       const Context& ctx, const AudioInput& input, const TranscribeOptions& options,
-                      const OnSegment& on_segment, const Poll& poll) {
+                      std::shared_ptr<const Lora> adapter, const OnSegment& on_segment,
+                      const Poll& poll) {
   if (family.speech() == nullptr) {
     fail<RequestError>("this model writes down no speech; load a Whisper model");
   }
-  return Transcriber(engine, family, tokenizer, ctx, options, poll).run(input, on_segment);
+  Transcriber transcriber(engine, family, tokenizer, ctx, options, std::move(adapter), poll);
+  return transcriber.run(input, on_segment);
 }
 
 }  // namespace chiasm

@@ -1,7 +1,10 @@
 #pragma once
 /// Speech to text, window by window.
+#include <memory>
+
 #include "language/tokenizer.h"
 #include "runtime/engine.h"
+#include "runtime/lora.h"
 #include "runtime/transcript.h"
 
 namespace chiasm {
@@ -19,9 +22,11 @@ SpokenWindow split_window(const SpeechTokens& speech, std::span<const std::int32
                           std::int64_t frames);
 
 /// Writes down a sound of any length. RequestError for families without speech and for languages
-/// that the model does not know; MediaError; Interrupted by `poll`.
+/// that the model does not know; MediaError; Interrupted by `poll`. `adapter`: that of the options;
+/// null: none.
 Transcript transcribe(Engine& engine, const Family& family, const language::Tokenizer& tokenizer,
                       const Context& ctx, const AudioInput& input, const TranscribeOptions& options,
-                      const OnSegment& on_segment, const Poll& poll);
+                      std::shared_ptr<const Lora> adapter, const OnSegment& on_segment,
+                      const Poll& poll);
 
 }  // namespace chiasm

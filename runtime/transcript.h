@@ -23,6 +23,7 @@ struct TranscribeOptions {
   /// A window is taken for silence, and skipped, where the model is surer than this that nobody
   /// speaks and less sure of its words than `logprob_threshold`.
   double no_speech_threshold = 0.6;
+  std::string adapter;  // one of Model::load_adapter's, by name; empty: the model as it is
 };
 
 /// What a window's words were judged by; the segments of a window share it.

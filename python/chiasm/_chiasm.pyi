@@ -340,7 +340,7 @@ class TranscribeOptions:
     """
     How speech is written down.
     """
-    def __init__(self, *, language: str = '', translate: bool = False, timestamps: bool = True, temperatures: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.0], compression_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.35, logprob_threshold: typing.SupportsFloat | typing.SupportsIndex = -1.0, no_speech_threshold: typing.SupportsFloat | typing.SupportsIndex = 0.6, seed: typing.SupportsInt | typing.SupportsIndex = 0) -> None:
+    def __init__(self, *, language: str = '', translate: bool = False, timestamps: bool = True, temperatures: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.0], compression_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.35, logprob_threshold: typing.SupportsFloat | typing.SupportsIndex = -1.0, no_speech_threshold: typing.SupportsFloat | typing.SupportsIndex = 0.6, seed: typing.SupportsInt | typing.SupportsIndex = 0, adapter: str = '') -> None:
         ...
 class Confidence:
     """
@@ -739,6 +739,9 @@ class EmbedderInfo:
     def logit_scale(self) -> float:
         ...
     @property
+    def lora(self) -> str:
+        ...
+    @property
     def max_tokens(self) -> int:
         ...
     @property
@@ -770,9 +773,9 @@ class Embedder:
     A loaded embedder. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, progress: collections.abc.Callable[[float], None] | None = None) -> Embedder:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, lora: str = '', progress: collections.abc.Callable[[float], None] | None = None) -> Embedder:
         """
-        Loads a Hugging Face folder. `progress` hears the fraction read.
+        Loads a Hugging Face folder, and the PEFT adapter of the folder `lora`. `progress` hears the fraction read.
         """
     def count_tokens(self, texts: collections.abc.Sequence[str], *, prompt: str | None = None, truncate: bool = False) -> list[int]:
         """

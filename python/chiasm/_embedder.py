@@ -29,6 +29,8 @@ class EmbedderInfo:
     """int8, int4, or empty."""
     isa: str
     """The instruction set in use."""
+    lora: str
+    """The folder of the adapter that all vectors go through; empty: none."""
     size: int
     """Numbers of a vector."""
     max_tokens: int

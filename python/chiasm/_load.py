@@ -130,6 +130,7 @@ def load_embedder(
     quantize: str | None = None,
     threads: int | None = None,
     max_image_pixels: int | None = None,
+    lora: str | os.PathLike[str] | None = None,
     revision: str | None = None,
     token: str | bool | None = None,
     offline: bool = False,
@@ -143,15 +144,19 @@ def load_embedder(
             `load`.
         quantize: None; "int8": all large matrices in 8 bits; "int4": MLPs of text layers in 4 bits,
             the rest in 8.
+        lora: A PEFT LoRA folder that all vectors go through. Those of an index and of its queries
+            have to come from the same.
 
     Raises:
-        ModelError: The model is missing, damaged, embeds nothing or cannot be fetched.
+        ModelError: The model or the adapter is missing, damaged, embeds nothing or cannot be fetched.
         RequestError: A setting is out of range.
         DeviceError: The device cannot be used; says what is missing.
     """
     settings = _shared_settings(device, dtype, quantize, threads)
     if max_image_pixels is not None:
         settings["max_image_pixels"] = integer("max_image_pixels", max_image_pixels, 1)
+    if lora is not None:
+        settings["lora"] = utf8("lora", os.fspath(lora))
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         return Embedder(_chiasm.Embedder.load(str(folder), progress=hear, **settings))

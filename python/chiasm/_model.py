@@ -403,6 +403,7 @@ class Model(PooledRows, Shown, Adapters):
         logprob_threshold: float = -1.0,
         no_speech_threshold: float = 0.6,
         seed: int = 0,
+        adapter: str | None = None,
         on_segment: Callable[[Segment, float], None] | None = None,
     ) -> Transcript:
         """Writes down what is said in a sound of any length.
@@ -422,6 +423,7 @@ class Model(PooledRows, Shown, Adapters):
             no_speech_threshold: Then, where the model is surer than this that nobody speaks, the
                 window is skipped as silence.
             seed: The same seed draws the same words at temperatures over 0.
+            adapter: One of `load_adapter`'s, by name; None: `model.adapter`, "": none.
             on_segment: Hears each segment as it is ready, and what part of the sound is done.
 
         Raises:
@@ -450,6 +452,7 @@ class Model(PooledRows, Shown, Adapters):
                 logprob_threshold=logprob_threshold,
                 no_speech_threshold=no_speech_threshold,
                 seed=seed,
+                adapter=self.adapter if adapter is None else adapter,
             ),
             on_segment=heard,
         )

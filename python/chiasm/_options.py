@@ -149,6 +149,7 @@ def transcribe_options(
     logprob_threshold: float = -1.0,
     no_speech_threshold: float = 0.6,
     seed: int = 0,
+    adapter: str | None = None,
 ) -> _chiasm.TranscribeOptions:
     """The settings of `Model.transcribe` as the runtime takes them."""
     if isinstance(temperatures, numbers.Real):
@@ -167,6 +168,7 @@ def transcribe_options(
         logprob_threshold=number("logprob_threshold", logprob_threshold),
         no_speech_threshold=number("no_speech_threshold", no_speech_threshold),
         seed=integer("seed", seed, 0, 2**64 - 1),
+        adapter="" if adapter is None else utf8("adapter", adapter),
     )
 
 

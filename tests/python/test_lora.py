@@ -49,7 +49,7 @@ def tensors(file):
 def write_tensors(file, values):
     header, blob = {}, b""
     for name, array in values.items():
-        array = np.ascontiguousarray(array, np.float32)
+        array = np.asarray(array, np.float32, order="C")  # leaves a scalar one
         offsets = [len(blob), len(blob) + array.nbytes]
         header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": offsets}
         blob += array.tobytes()
@@ -99,7 +99,7 @@ def test_greedy_tokens_are_peft_s(name):
 
 
 # Tables, positions, convolutions, norms: what no LoRA changes here.
-NO_PRODUCT = re.compile("embed|lm_head|norm|conv|newline|wte|wpe")
+NO_PRODUCT = re.compile("embed|lm_head|norm|conv|newline|wte|wpe|relative")
 
 
 # The tower's last layer where the one before it is taken.
@@ -109,35 +109,41 @@ UNUSED = {
 }
 
 
+def adapt(folder, out, module_of=str, unused=None):
+    """A LoRA for all matrices of a checkpoint, one that adds nothing for those whose name holds `unused`,
+    and the folder with W + s B A for weights. Returns both folders and how many matrices are changed."""
+    weights = tensors(folder / "model.safetensors")
+    random = np.random.default_rng(7)
+    pairs, merged, changed = {}, dict(weights), 0
+    for key, weight in weights.items():
+        if not key.endswith(".weight") or weight.ndim != 2 or NO_PRODUCT.search(key):
+            continue
+        turned = ".c_" in key  # GPT-2's [in, out]
+        rows, width = weight.T.shape if turned else weight.shape
+        a = random.standard_normal((3, width)).astype(np.float32) / width**0.5
+        b = 0.2 * random.standard_normal((rows, 3)).astype(np.float32)
+        if unused is not None and unused in key:
+            b *= 0  # never run, never trained
+        else:
+            changed += 1
+        module = "base_model.model." + module_of(key.removesuffix(".weight"))
+        pairs |= {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b}
+        change = 2.0 * (b.astype(np.float64) @ a)
+        merged[key] = (weight + (change.T if turned else change)).astype(np.float32)
+    shutil.copytree(folder, out / "merged")
+    write_tensors(out / "merged" / "model.safetensors", merged)
+    (out / "lora").mkdir()
+    write_tensors(out / "lora" / "adapter_model.safetensors", pairs)
+    (out / "lora" / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 3, "lora_alpha": 6}')
+    return out / "lora", out / "merged", changed
+
+
 @pytest.mark.parametrize("name", sorted(
     f.name for f in MODELS.iterdir() if (f / "model.safetensors").exists()))  # fmt: skip
 def test_every_module_of_every_family_is_that_of_the_merged_weights(name, tmp_path):
-    """W + s B A for all matrices at once, written to a checkpoint of its own."""
-    weights = tensors(MODELS / name / "model.safetensors")
-    random = np.random.default_rng(7)
-    pairs, merged, unused = {}, dict(weights), 0
-    for key, weight in weights.items():
-        if key.endswith(".weight") and weight.ndim == 2 and not NO_PRODUCT.search(key):
-            turned = ".c_" in key  # GPT-2's [in, out]
-            out, width = weight.T.shape if turned else weight.shape
-            a = random.standard_normal((3, width)).astype(np.float32) / width**0.5
-            b = 0.2 * random.standard_normal((out, 3)).astype(np.float32)
-            if name in UNUSED and UNUSED[name] in key:
-                b *= 0  # never run, never trained
-                unused += 1
-            module = "base_model.model." + key.removesuffix(".weight")
-            pairs |= {f"{module}.lora_A.weight": a, f"{module}.lora_B.weight": b}
-            change = 2.0 * (b.astype(np.float64) @ a)
-            merged[key] = (weight + (change.T if turned else change)).astype(np.float32)
-    lora, folder = tmp_path / "lora", tmp_path / "merged"
-    shutil.copytree(MODELS / name, folder)
-    write_tensors(folder / "model.safetensors", merged)
-    lora.mkdir()
-    write_tensors(lora / "adapter_model.safetensors", pairs)
-    (lora / "adapter_config.json").write_text('{"peft_type": "LORA", "r": 3, "lora_alpha": 6}')
-
+    lora, folder, changed = adapt(MODELS / name, tmp_path, unused=UNUSED.get(name))
     model = chiasm.load(MODELS / name, dtype="float32", lora=lora)
-    assert model.adapters[0].modules == len(pairs) // 2 - unused > 0
+    assert model.adapters[0].modules == changed > 0
     prompt, media = "How many people are there?", {}
     if model.info.image_token:
         media = {"images": [str(PICTURES / "wide.png")]}
@@ -386,3 +392,70 @@ def test_the_command_line_takes_a_name_before_the_folder():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "{'a': '/x/y', 'b=c': '/x/b=c', 'd': './d/'}\n"
+
+
+@pytest.mark.parametrize("name", sorted(f.name for f in (GOLDEN / "embedders").iterdir() if f.is_dir()))
+def test_embedders_are_those_of_the_merged_weights(name, tmp_path):
+    """Vectors of length 1 within 1e-5, as of texts and pictures beside their reference."""
+    folder = GOLDEN / "embedders" / name
+    bert = name.startswith("bert")  # PEFT of a task's model names what wraps the layers
+    lora, merged, _ = adapt(
+        folder, tmp_path, lambda key: f"bert.{key}" if bert else key, unused="pooler."
+    )
+    adapted, want, plain = (
+        chiasm.load_embedder(f, dtype="float32", **more)
+        for f, more in ((folder, {"lora": lora}), (merged, {}), (folder, {}))
+    )
+    assert adapted.info.lora == str(lora) and plain.info.lora == ""
+    assert adapted.info.weight_bytes > plain.info.weight_bytes
+    calls = []
+    if plain.info.max_tokens:
+        calls.append(lambda e: e.embed_text(["a red bicycle", "two words"]))
+    if plain.info.patches_per_picture:
+        calls.append(lambda e: e.embed_image([str(PICTURES / "wide.png"), str(PICTURES / "dot.png")]))
+    assert calls
+    for call in calls:
+        assert np.abs(call(adapted) - call(want)).max() < 1e-5
+        assert np.abs(call(plain) - call(want)).max() > 1e-2
+
+
+def test_embedders_refuse_other_models_adapters(tmp_path):
+    folder = GOLDEN / "embedders" / "bert_mean"
+    for lora, why in ((LORA / "llama_all", "no product"), (tmp_path / "none", "no such folder")):
+        with pytest.raises(chiasm.ModelError, match=why):
+            chiasm.load_embedder(folder, lora=lora)
+
+
+def test_embed_takes_an_adapter(tmp_path):
+    folder = GOLDEN / "embedders" / "bert_mean"
+    lora, merged, _ = adapt(folder, tmp_path, unused="pooler.")
+    got = run("embed", "--model", str(folder), "--text", "a red bicycle", "--json", "--lora", str(lora))
+    want = run("embed", "--model", str(merged), "--text", "a red bicycle", "--json")
+    rows = [np.array(json.loads(r.stdout)["embedding"]) for r in (got, want)]
+    assert np.abs(rows[0] - rows[1]).max() < 1e-2  # the folder's own number format
+
+
+def test_transcripts_are_those_of_the_merged_weights(tmp_path):
+    folder, sound = GOLDEN / "whisper" / "tiny", str(GOLDEN / "audio" / "sounds" / "speech.flac")
+    lora, merged, _ = adapt(folder, tmp_path)
+    model = chiasm.load(folder, dtype="float32")
+    assert model.load_adapter("a", lora).changes_encoder
+
+    def heard(model, **settings):
+        out = model.transcribe(sound, language="en", no_speech_threshold=1, **settings)
+        assert out.segments
+        return [s.token_ids for s in out.segments], [s.avg_logprob for s in out.segments]
+
+    want, plain = heard(chiasm.load(merged, dtype="float32")), heard(model)
+    ids, logprobs = heard(model, adapter="a")
+    assert ids == want[0] != plain[0]
+    assert np.allclose(logprobs, want[1], rtol=0, atol=1e-4)
+    model.adapter = "a"
+    assert heard(model)[0] == ids and heard(model, adapter="")[0] == plain[0]
+    with pytest.raises(chiasm.RequestError, match='"b" is not loaded; loaded are: a'):
+        model.transcribe(sound, adapter="b")
+    said = [
+        run("transcribe", sound, "--model", str(f), "--dtype", "float32", "--language", "en", *more).stdout
+        for f, more in ((folder, ("--lora", str(lora))), (merged, ()), (folder, ()))
+    ]
+    assert said[0] == said[1] != said[2]

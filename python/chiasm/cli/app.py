@@ -272,6 +272,9 @@ def embed(
             " .npy, else JSON lines.",
         ),
     ] = None,
+    lora: Annotated[
+        str | None, typer.Option("--lora", help="A PEFT LoRA folder beside the weights.")
+    ] = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     threads: o.Threads = None,
@@ -295,6 +298,7 @@ def embed(
             "device": device,
             "dtype": dtype,
             "threads": threads,
+            "lora": lora,
             "revision": revision,
             "offline": offline,
         },

@@ -45,6 +45,8 @@ def transcribe(
         float, typer.Option("--no-speech-threshold", help="Unlikely words over this are silence.")
     ] = 0.6,
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same words.")] = 0,
+    lora: o.Lora = None,
+    adapter: o.AdapterName = None,
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -61,7 +63,9 @@ def transcribe(
         model=model,
         format="json" if json else format,
         out=out,
-        load=o.load_settings(device, dtype, kv_cache, threads, None, revision, offline),
+        load=o.load_settings(
+            device, dtype, kv_cache, threads, None, revision, offline, lora, adapter
+        ),
         settings={
             "language": language,
             "task": "translate" if translate else "transcribe",
