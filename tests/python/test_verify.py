@@ -53,7 +53,8 @@ def fake_reference(folder: pathlib.Path, out: pathlib.Path) -> dict:
             described = stages(f"text {i}", lambda: embedder.embed_text([text]), "vector")
             seen["cases"].append({"name": f"text {i}", "text": text, "stages": described})
     else:
-        model = chiasm.load(folder, dtype="float32")
+        gguf = made["kind"] == "gguf"
+        model = chiasm.load(folder, **({"mmproj": "none"} if gguf else {"dtype": "float32"}))
         model_tap = model._native.set_tap
         pixels = {m["name"]: np.load(m["file"]) for m in made["images"]}
         for name, picture in pixels.items():
@@ -117,6 +118,43 @@ def test_an_embedder_passes_and_fails(tmp_path):
     change(tmp_path, "text.layers.0", 1.01)
     failed = [c.stage for c in chiasm.verify(folder, reference=tmp_path).checks if not c.passed]
     assert failed == ["text.layers.0"] * 3
+
+
+def test_a_gguf_file_passes_and_fails(tmp_path):
+    file = GOLDEN / "gguf" / "mamba2.gguf"
+    fake_reference(file, tmp_path)
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    (tmp_path / "seen.json").write_text(json.dumps({**seen, "architecture": "mamba2"}))
+    report = chiasm.verify(file, reference=tmp_path)
+    assert report.passed and (report.family, report.dtype) == ("mamba2", "float32")
+    assert [c.stage for c in report.checks] == ["prompt", "decoder", "logits", "greedy tokens"] * 2
+    change(tmp_path, "logits", 1.002)
+    failed = [c for c in chiasm.verify(file, reference=tmp_path).checks if not c.passed]
+    assert [(c.stage, c.bound) for c in failed] == [("logits", 1e-3)] * 2
+    assert job.numbers_of(GOLDEN / "gguf" / "mmproj-llava.gguf") == "float16"
+    with pytest.raises(chiasm.ModelError, match="mamba2.*gguf|gguf.*mamba2"):
+        chiasm.verify(MODELS / "mamba2_tied", reference=tmp_path)
+
+
+def test_what_of_a_gguf_file_is_not_compared(tmp_path):
+    file = GOLDEN / "gguf" / "gpt2.gguf"
+    for options, why in (
+        ({"dtype": "bfloat16"}, "own number formats"),
+        ({"images": ["a.png"]}, "words alone"),
+        ({"audio": ["a.wav"]}, "hears no sounds"),
+    ):
+        with pytest.raises(chiasm.RequestError, match=why):
+            chiasm.verify(file, **options)
+    python = tmp_path / "python"
+    python.write_text("#!/bin/sh\necho llama_cpp\n")
+    python.chmod(0o755)
+    with pytest.raises(chiasm.RequestError, match="pip install llama-cpp-python.*--python"):
+        chiasm.verify(file, python=str(python))
+    python.write_text(f"""#!/bin/sh
+if [ "$3" = llama_cpp ]; then echo; exit 0; fi
+echo '{{"error": "ValueError: no"}}'; exit 1""")
+    with pytest.raises(chiasm.Error, match="llama.cpp failed: ValueError: no"):
+        chiasm.verify(file, python=str(python))
 
 
 def test_other_tokens_end_a_case(reference):

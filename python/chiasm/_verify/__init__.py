@@ -30,7 +30,7 @@ class Report:
     family: str
     dtype: str
     versions: dict[str, str]
-    """Of torch and transformers."""
+    """Of torch and transformers, or of llama-cpp-python."""
     checks: list[Check]
 
     @property
@@ -68,17 +68,18 @@ def verify(
     processor, prompt tokens, encoder, projector, decoder, logits and greedy tokens, or vectors.
 
     transformers runs first, in a process of its own that ends before Chiasm loads; it does float32
-    arithmetic, on weights rounded to `dtype`.
+    arithmetic, on weights rounded to `dtype`. GGUF files are compared with llama.cpp: prompt tokens, logits
+    and greedy tokens of their words.
 
     Args:
-        name_or_path: A Hugging Face folder or hub id; None: the bundled model.
+        name_or_path: A Hugging Face folder, hub id or .gguf file; None: the bundled model.
         images: Picture files instead of the built-in pictures; all in one prompt.
         audio: Sound files likewise. Chiasm decodes them for both.
         prompts: Words instead of the built-in ones; of embedders the texts.
-        dtype: "float32", "bfloat16" or "float16".
+        dtype: "float32", "bfloat16" or "float16"; a GGUF file has its own.
         tokens: Greedy tokens to compare.
         threads: CPU threads of both; None: all.
-        python: The Python that has torch and transformers; None: this one.
+        python: The Python that has torch and transformers, or llama-cpp-python; None: this one.
         reference: A folder that an earlier call kept: nothing is run but Chiasm.
         keep: A folder to keep what transformers saw in; new or empty.
         revision, offline: As for `load`.
@@ -86,14 +87,17 @@ def verify(
 
     Raises:
         ModelError: The model is missing, or of a family that cannot be compared.
-        RequestError: torch or transformers are missing, or a setting is out of range.
+        RequestError: torch, transformers or llama-cpp-python are missing, or a setting is out of range.
         MediaError: A picture or a sound cannot be read.
-        Error: transformers failed; with its own words.
+        Error: transformers or llama.cpp failed; with its own words.
     """
     if dtype not in BOUNDS:
         raise RequestError(f"dtype {dtype!r}: expected {', '.join(BOUNDS)}")
     integer("tokens", tokens, 1, 4096)
     folder = _hub.find_model(name_or_path, revision=revision, offline=offline)
+    gguf = folder.suffix == ".gguf"
+    if gguf and dtype != "float32":
+        raise RequestError(f"dtype {dtype!r}: a GGUF file keeps its own number formats; leave it out")
     with _folder(reference, keep) as place:
         if reference is None:
             job = jobs.make(
@@ -107,7 +111,7 @@ def verify(
                 prompts=prompts,
             )
             python = python or sys.executable
-            child.check(python)
+            child.check(python, job["kind"])
             child.run(python, job, step)
         seen = Seen(place)
         family = jobs.family_of(folder)
@@ -116,8 +120,10 @@ def verify(
                 f'{folder}: family "{family}", the reference ran "{seen["job"]["family"]}"'
             )
         dtype = seen["job"]["dtype"]
-        load = {"dtype": dtype, "threads": threads, "device": "cpu"}
+        own = {"mmproj": "none"} if gguf else {"dtype": dtype}
+        load = {"threads": threads, "device": "cpu", **own}
         checks = list(compare(seen, str(folder), load, step))
+        family = seen.get("architecture") or family
         return Report(str(folder), family, dtype, seen["versions"], checks)
 
 

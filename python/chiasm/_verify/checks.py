@@ -13,6 +13,10 @@ import numpy.typing as npt
 # 2e-6 from those in float64, so that 1e-4 is far from the noise and close enough to see any mistake;
 # weights of 16 bits have activations rounded to 8 bits of fraction on the way.
 BOUNDS = {"float32": 1e-4, "bfloat16": 1e-2, "float16": 1e-2}
+# Of GGUF files, beside llama.cpp: its tanh-GELU is a table in float16 (2e-4 of gpt2's logits). Blocks
+# are multiplied with activations in 8 bits, which the two round otherwise: 1.4e-2 to 4.5e-2 of the logits
+# of SmolLM2-135M in Q4_1, 3.3e-2 in Q8_0, where float16 is at 4e-3. A wrong layout is at 0.5 and more.
+GGUF_BOUNDS = {"float32": 1e-3, "bfloat16": 1e-2, "float16": 1e-2, "blocks": 1e-1}
 # Of Gemma's decoders, whose scale of word rows is itself rounded, and of Mistral 3, where
 # transformers' own bfloat16 is at 1.9e-2.
 WIDER = {"bfloat16": 1.3e-2}
@@ -27,6 +31,8 @@ VECTORS = {"float32": 1e-5}  # of length 1: the last layers' rounding is average
 
 
 def bound_of(family: str, dtype: str, stage: str) -> float:
+    if family == "gguf":
+        return GGUF_BOUNDS[dtype]
     if stage == "vector" and dtype in VECTORS:
         return VECTORS[dtype]
     wider = WIDER.get(dtype) if family in WIDER_FAMILIES else None

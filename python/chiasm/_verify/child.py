@@ -15,6 +15,7 @@ from typing import Any
 from chiasm.errors import Error, RequestError
 
 _NEEDED = ("torch", "transformers")
+_NEEDED_FOR_GGUF = ("llama_cpp",)
 # The reference's folder is a package of its own: it needs no Chiasm in that Python.
 _BEGIN = """
 import runpy, sys
@@ -27,17 +28,22 @@ print(*(name for name in sys.argv[1:] if importlib.util.find_spec(name) is None)
 """
 
 
-def check(python: str) -> None:
-    """RequestError where that Python cannot run the reference, with what to install."""
+def check(python: str, kind: str) -> None:
+    """`kind`: that of the job. RequestError where that Python cannot run the reference, with what to install."""
     try:
         found = subprocess.run(
-            [python, "-c", _FIND, *_NEEDED], capture_output=True, text=True, timeout=60
+            [python, "-c", _FIND, *(_NEEDED_FOR_GGUF if kind == "gguf" else _NEEDED)], capture_output=True, text=True, timeout=60
         )
     except (OSError, subprocess.TimeoutExpired) as e:
         raise RequestError(f"--python {python}: cannot be run: {e}") from e
     if found.returncode != 0:
         raise RequestError(f"--python {python}: is no Python: {found.stderr.strip()[-200:]}")
     missing = found.stdout.split()
+    if missing and kind == "gguf":
+        raise RequestError(
+            f"verify compares GGUF files with llama.cpp, and {python} lacks {missing[0]}; pip install "
+            f"llama-cpp-python there, or name a Python that has it with --python"
+        )
     if missing:
         raise RequestError(
             f"verify compares with transformers, and {python} lacks {' and '.join(missing)}; "
@@ -53,6 +59,7 @@ def run(python: str, job: dict[str, Any], step: Callable[[str], None]) -> None:
         Error: The reference failed; with its own words.
     """
     here = str(pathlib.Path(__file__).parent)
+    name = "llama.cpp" if job["kind"] == "gguf" else "transformers"
     with tempfile.TemporaryFile("w+", encoding="utf-8") as complaints:
         child = subprocess.Popen(
             [python, "-c", _BEGIN, here],
@@ -63,7 +70,7 @@ def run(python: str, job: dict[str, Any], step: Callable[[str], None]) -> None:
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
         )
         try:
-            error = _talk(child, job, step)
+            error = _talk(child, job, lambda what: step(f"{name}: {what}"))
             code = child.wait()
         except BaseException:
             child.kill()
@@ -73,12 +80,12 @@ def run(python: str, job: dict[str, Any], step: Callable[[str], None]) -> None:
             return
         if code < 0:
             raise Error(
-                f"transformers was ended by signal {-code}; where memory ran out, know that it keeps "
-                "4 bytes for each parameter here"
+                f"{name} was ended by signal {-code}; where memory ran out, know that transformers "
+                "keeps 4 bytes for each parameter here"
             )
         complaints.seek(0)
         last = complaints.read().strip().splitlines()[-1:] or ["no word of why"]
-        raise Error(f"transformers failed: {error or last[0]}")
+        raise Error(f"{name} failed: {error or last[0]}")
 
 
 def _talk(child: subprocess.Popen[str], job: dict[str, Any], step: Callable[[str], None]) -> Any:
@@ -94,7 +101,7 @@ def _talk(child: subprocess.Popen[str], job: dict[str, Any], step: Callable[[str
         except ValueError:
             continue  # a library's own chatter
         if isinstance(told, dict) and "step" in told:
-            step(f"transformers: {told['step']}")
+            step(told["step"])
         elif isinstance(told, dict):
             error = told.get("error", error)
     return error

@@ -22,13 +22,13 @@ _WITHOUT_REFERENCE = {
 
 
 def family_of(folder: pathlib.Path) -> str:
-    """config.json's model_type.
+    """config.json's model_type; "gguf" of a GGUF file.
 
     Raises:
         ModelError: There is none, it is no family of Chiasm's, or nothing to compare it with.
     """
     if folder.suffix == ".gguf":
-        raise ModelError(f"{folder}: transformers reads folders; verify the model's original folder")
+        return "gguf"
     file = folder / "config.json"
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
@@ -48,6 +48,8 @@ def family_of(folder: pathlib.Path) -> str:
 
 
 def kind_of(family: str, folder: pathlib.Path) -> str:
+    if family == "gguf":
+        return "gguf"
     if family in _chiasm.system_info()["embedders"] and family not in ("smolvlm", "idefics3"):
         return "embedder"
     if family == "whisper":
@@ -56,6 +58,14 @@ def kind_of(family: str, folder: pathlib.Path) -> str:
         return "sounds"
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     return "pictures" if "vision_config" in config else "text"
+
+
+def numbers_of(file: pathlib.Path) -> str:
+    """What a GGUF file's weights are: float32, float16, bfloat16, or "blocks" where some are quantized."""
+    formats = {form for _, form, _ in _chiasm.checkpoint_tensors(str(file))}
+    if not formats <= {"float32", "float16", "bfloat16"}:
+        return "blocks"
+    return next(iter(sorted(formats - {"float32"})), "float32")
 
 
 def make(
@@ -81,6 +91,8 @@ def make(
     sees = kind == "pictures" or family in ("clip", "siglip")
     hears = kind in ("speech", "sounds")
     if images and not sees:
+        if kind == "gguf":
+            raise RequestError("--image: of a GGUF file the words alone are compared")
         raise RequestError(f"--image: family {family} sees no pictures")
     if audio and not hears:
         raise RequestError(f"--audio: family {family} hears no sounds")
@@ -91,7 +103,7 @@ def make(
         "out": str(out.resolve()),
         "family": family,
         "kind": kind,
-        "dtype": dtype,
+        "dtype": numbers_of(folder) if kind == "gguf" else dtype,
         "tokens": tokens,
         "threads": threads or 0,
         "images": _images(images, out) if sees else [],
@@ -100,7 +112,8 @@ def make(
     if kind == "embedder":
         job["texts"] = list(prompts) or media.TEXTS
         return job
-    job["cases"] = _cases(job, list(prompts) or [media.WORDS], bool(images or audio or prompts))
+    words = list(prompts) or [media.WORDS, *([media.STORY] if kind == "gguf" else [])]
+    job["cases"] = _cases(job, words, bool(images or audio or prompts))
     return job
 
 

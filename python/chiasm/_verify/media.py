@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 RATE = 16_000  # samples a second
 WORDS = "What is this? Name 3 things."
+STORY = "Once upon a time there was a small house by the sea, and in it lived"  # to be gone on with
 TEXTS = ["A red bicycle beside an old wall.", "How many people are there? 3456!", "the sea"]
 _SIZES = {"wide": (208, 120), "tall": (61, 157)}
 

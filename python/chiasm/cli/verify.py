@@ -20,7 +20,7 @@ def verify(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]", help="Model folder or hub id; by default the bundled model."
+            metavar="[MODEL]", help="Model folder, hub id or .gguf file; else the bundled model."
         ),
     ] = None,
     image: Annotated[

@@ -1,4 +1,4 @@
-"""Reads a job from standard input, writes what transformers sees into the job's folder, and tells its
+"""Reads a job from standard input, writes what the reference sees into the job's folder, and tells its
 steps line by line: JSON objects with "step" or, at last, "error"."""
 
 from __future__ import annotations
@@ -20,6 +20,18 @@ def tell(**message: Any) -> None:
 
 def run(job: dict[str, Any]) -> None:
     os.environ["HF_HUB_OFFLINE"] = "1"
+    if job["kind"] == "gguf":
+        from .gguf import see as see_gguf
+
+        seen = see_gguf(job, lambda what: tell(step=what))
+    else:
+        seen = _by_transformers(job)
+    seen["job"] = job
+    with open(os.path.join(job["out"], "seen.json"), "w", encoding="utf-8") as file:
+        json.dump(seen, file)
+
+
+def _by_transformers(job: dict[str, Any]) -> dict[str, Any]:
     tell(step="importing transformers")
     import torch
     import transformers
@@ -32,11 +44,9 @@ def run(job: dict[str, Any]) -> None:
         from .vectors import see
     else:
         from .answers import see
-    seen = see(job, lambda what: tell(step=what))
-    seen["job"] = job
+    seen: dict[str, Any] = see(job, lambda what: tell(step=what))
     seen["versions"] = {"torch": torch.__version__, "transformers": transformers.__version__}
-    with open(os.path.join(job["out"], "seen.json"), "w", encoding="utf-8") as file:
-        json.dump(seen, file)
+    return seen
 
 
 def main() -> int:
