@@ -52,6 +52,18 @@ def fake_reference(folder: pathlib.Path, out: pathlib.Path) -> dict:
         for i, text in enumerate(made["texts"]):
             described = stages(f"text {i}", lambda: embedder.embed_text([text]), "vector")
             seen["cases"].append({"name": f"text {i}", "text": text, "stages": described})
+    elif made["kind"] == "retriever":
+        retriever = chiasm.load_retriever(folder, dtype="float32")
+        rows = {f"text {i}": retriever.embed_text([text])[0] for i, text in enumerate(made["texts"])}
+        media = {name: {"text": text} for name, text in zip(rows, made["texts"])}
+        for m in made["images"]:
+            rows[m["name"]] = retriever.embed_image([np.load(m["file"])])[0]
+            media[m["name"]] = {"image": m["name"]}
+        for name, vectors in rows.items():
+            file = f"{name}.vector.f32"
+            vectors.tofile(out / file)
+            stage = {"name": "vector", "file": file, "rows": len(vectors), "columns": vectors.shape[1]}
+            seen["cases"].append({"name": name, **media[name], "stages": [stage]})
     else:
         gguf = made["kind"] == "gguf"
         model = chiasm.load(folder, **({"mmproj": "none"} if gguf else {"dtype": "float32"}))
@@ -118,6 +130,19 @@ def test_an_embedder_passes_and_fails(tmp_path):
     change(tmp_path, "text.layers.0", 1.01)
     failed = [c.stage for c in chiasm.verify(folder, reference=tmp_path).checks if not c.passed]
     assert failed == ["text.layers.0"] * 3
+
+
+@pytest.mark.parametrize("name", ["colpali", "colqwen2"])
+def test_a_retriever_passes_and_fails(name, tmp_path):
+    folder = GOLDEN / "retrievers" / name
+    fake_reference(folder, tmp_path)
+    report = chiasm.verify(folder, reference=tmp_path)
+    assert report.passed and [c.stage for c in report.checks] == ["vector"] * 5
+    rows = np.fromfile(tmp_path / "tall.vector.f32", np.float32).reshape(-1, 20)
+    rows[3] *= -1
+    rows.tofile(tmp_path / "tall.vector.f32")
+    failed = [c for c in chiasm.verify(folder, reference=tmp_path).checks if not c.passed]
+    assert [(c.of, c.note) for c in failed] == [("tall", "first to diverge, worst in row 3")]
 
 
 def test_a_gguf_file_passes_and_fails(tmp_path):
@@ -227,8 +252,8 @@ def test_wrong_models_are_told_apart(tmp_path):
     refused(tmp_path, "config.json")
     (tmp_path / "config.json").write_text('{"model_type": "mamba9"}')
     refused(tmp_path, "mamba9", "not supported")
-    (tmp_path / "config.json").write_text('{"model_type": "colpali"}')
-    refused(tmp_path, "colpali", "cannot be verified")
+    (tmp_path / "config.json").write_text('{"model_type": "ultravox"}')
+    refused(tmp_path, "ultravox", "cannot be verified")
     for option in ({"dtype": "int8"}, {"tokens": 0}):
         with pytest.raises(chiasm.RequestError):
             chiasm.verify(MODEL, **option)

@@ -20,7 +20,7 @@ GGUF_BOUNDS = {"float32": 1e-3, "bfloat16": 1e-2, "float16": 1e-2, "blocks": 1e-
 # Of Gemma's decoders, whose scale of word rows is itself rounded, and of Mistral 3, where
 # transformers' own bfloat16 is at 1.9e-2.
 WIDER = {"bfloat16": 1.3e-2}
-WIDER_FAMILIES = ("gemma", "gemma2", "gemma3", "gemma3_text", "paligemma", "mistral3")
+WIDER_FAMILIES = ("gemma", "gemma2", "gemma3", "gemma3_text", "paligemma", "colpali", "mistral3")
 # Log-mel features: bins far under the loudest carry the rounding of the reference's float32 FFT.
 FEATURES = 2e-5
 # Pixels: one 8-bit level in this share of the values.

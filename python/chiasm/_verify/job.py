@@ -14,10 +14,9 @@ from chiasm._verify import media
 from chiasm.errors import ModelError, RequestError
 
 _HEARING = ("qwen2_audio", "voxtral")
+_RETRIEVERS = ("colpali", "colqwen2")
 _WITHOUT_REFERENCE = {
     "ultravox": "transformers has no such family: its code lies beside published weights",
-    "colpali": "retrievers are compared in the project's tests alone",
-    "colqwen2": "retrievers are compared in the project's tests alone",
 }
 
 
@@ -38,7 +37,7 @@ def family_of(folder: pathlib.Path) -> str:
     if family in _WITHOUT_REFERENCE:
         raise ModelError(f'{file}: family "{family}" cannot be verified: {_WITHOUT_REFERENCE[family]}')
     known = _chiasm.system_info()
-    if family not in (*known["families"], *known["embedders"]):
+    if family not in (*known["families"], *known["embedders"], *_RETRIEVERS):
         raise ModelError(
             f'{file}: family "{family}" is not supported; chiasm doctor lists those that are'
         )
@@ -52,6 +51,8 @@ def kind_of(family: str, folder: pathlib.Path) -> str:
         return "gguf"
     if family in _chiasm.system_info()["embedders"] and family not in ("smolvlm", "idefics3"):
         return "embedder"
+    if family in _RETRIEVERS:
+        return "retriever"
     if family == "whisper":
         return "speech"
     if family in _HEARING:
@@ -88,7 +89,7 @@ def make(
     """
     family = family_of(folder)
     kind = kind_of(family, folder)
-    sees = kind == "pictures" or family in ("clip", "siglip")
+    sees = kind in ("pictures", "retriever") or family in ("clip", "siglip")
     hears = kind in ("speech", "sounds")
     if images and not sees:
         if kind == "gguf":
@@ -109,7 +110,7 @@ def make(
         "images": _images(images, out) if sees else [],
         "sounds": _sounds(audio, out) if hears else [],
     }
-    if kind == "embedder":
+    if kind in ("embedder", "retriever"):
         job["texts"] = list(prompts) or media.TEXTS
         return job
     words = list(prompts) or [media.WORDS, *([media.STORY] if kind == "gguf" else [])]

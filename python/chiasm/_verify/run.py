@@ -38,6 +38,8 @@ def compare(seen: Seen, model: str, load: dict[str, Any], step: Step) -> Iterato
     """The checks of all media and cases, in the order of computing."""
     if seen["job"]["kind"] == "embedder":
         yield from _vectors(seen, model, load, step)
+    elif seen["job"]["kind"] == "retriever":
+        yield from _many_vectors(seen, model, load, step)
     else:
         yield from _answers(seen, model, load, step)
 
@@ -162,3 +164,17 @@ def _vectors(seen: Seen, path: str, load: dict[str, Any], step: Step) -> Iterato
 
         distances = _listen(seen, case, native.set_tap, compute)
         yield from _stages(seen, case["name"], case, distances)
+
+
+def _many_vectors(seen: Seen, path: str, load: dict[str, Any], step: Step) -> Iterator[Check]:
+    step("loading Chiasm")
+    retriever = chiasm.load_retriever(path, **load)
+    for case in seen["cases"]:
+        step(f"running {case['name']}")
+        if "text" in case:
+            rows = retriever.embed_text([case["text"]])[0]
+        else:
+            rows = retriever.embed_image([_image(seen, case["image"])])[0]
+        distance = Distance(seen.rows(case["stages"][-1]))
+        distance.add(rows)
+        yield from _stages(seen, case["name"], case, {"vector": distance})

@@ -42,6 +42,8 @@ def _by_transformers(job: dict[str, Any]) -> dict[str, Any]:
         torch.set_num_threads(job["threads"])
     if job["kind"] == "embedder":
         from .vectors import see
+    elif job["kind"] == "retriever":
+        from .retrievers import see
     else:
         from .answers import see
     seen: dict[str, Any] = see(job, lambda what: tell(step=what))

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 import transformers
+from safetensors.torch import load_file
 
 from .keeping import Keeper, rounded
 from .prompts import _image
@@ -70,12 +71,14 @@ def _sentence(job: dict[str, Any], model: Any, tokenizer: Any, text: str, record
     longest = _longest(pathlib.Path(job["model"]), model.config)
     inputs = tokenizer(text, return_tensors="pt", max_length=longest, truncation=True)
     record.output(model.embeddings, "text.embed")
-    for i, layer in enumerate(model.encoder.layer):
+    layers = model.transformer.layer if job["family"] == "distilbert" else model.encoder.layer
+    for i, layer in enumerate(layers):
         record.output(layer, f"text.layers.{i}")
     hidden = model(**inputs).last_hidden_state
-    mode = _pooling(pathlib.Path(job["model"]))
+    folder = pathlib.Path(job["model"])
+    mode = _pooling(folder)
     pooled = {"cls_token": hidden[:, 0], "max_tokens": hidden.amax(1), "mean_tokens": hidden.mean(1)}
-    record.keep("vector", _unit(pooled[mode]))
+    record.keep("vector", _unit(_dense(folder, pooled[mode])))
     return inputs["input_ids"][0].tolist()
 
 
@@ -90,13 +93,28 @@ def _longest(folder: pathlib.Path, config: Any) -> int:
     return min(positions, int(settings.get("max_seq_length") or positions))
 
 
-def _pooling(folder: pathlib.Path) -> str:
+def _modules(folder: pathlib.Path, kind: str) -> list[tuple[pathlib.Path, dict[str, Any]]]:
+    """Folders and settings of sentence-transformers' modules of a kind."""
     file = folder / "modules.json"
-    if file.exists():
-        for module in json.loads(file.read_text(encoding="utf-8")):
-            if module["type"].endswith("Pooling"):
-                config = json.loads((folder / module["path"] / "config.json").read_text())
-                for mode in ("cls_token", "max_tokens"):
-                    if config.get(f"pooling_mode_{mode}"):
-                        return mode
+    modules = json.loads(file.read_text(encoding="utf-8")) if file.exists() else []
+    found = [folder / m["path"] for m in modules if m["type"].endswith(kind)]
+    return [(f, json.loads((f / "config.json").read_text(encoding="utf-8"))) for f in found]
+
+
+def _pooling(folder: pathlib.Path) -> str:
+    for _, config in _modules(folder, "Pooling"):
+        for mode in ("cls_token", "max_tokens"):
+            if config.get(f"pooling_mode_{mode}"):
+                return mode
     return "mean_tokens"
+
+
+def _dense(folder: pathlib.Path, vector: Any) -> Any:
+    """The layers behind the pooling. Their activation is named by its class of torch."""
+    for own, config in _modules(folder, "Dense"):
+        weights = load_file(own / "model.safetensors")
+        activation = getattr(torch.nn, config["activation_function"].rpartition(".")[2])()
+        bias = weights["linear.bias"].float() if "linear.bias" in weights else None
+        vector = torch.nn.functional.linear(vector, weights["linear.weight"].float(), bias)
+        vector = activation(vector)
+    return vector
