@@ -3,6 +3,7 @@
     python tests/reference/ctranslate2_to_whisper.py FOLDER --installed
     python bench/word_errors.py speak SOUNDS                      # espeak-ng says the sentences
     python bench/word_errors.py chiasm FOLDER SOUNDS ours.json    # where Chiasm is installed
+    python bench/word_errors.py zeros FOLDER SOUNDS ours0.json    # windows filled as faster-whisper does
     python bench/word_errors.py faster MODEL SOUNDS theirs.json   # where faster-whisper is
     python bench/word_errors.py ctranslate2 MODEL FOLDER SOUNDS engine.json
     python bench/word_errors.py transformers FOLDER SOUNDS reference.json
@@ -13,6 +14,7 @@ given. MODEL is a CTranslate2 folder (the parts of model.bin joined). faster-whi
 with zeros where transformers and openai-whisper have the features of silence, so unsure words differ.
 """
 
+import functools
 import json
 import pathlib
 import re
@@ -76,11 +78,13 @@ def speak(folder):
         subprocess.run(command, check=True)
 
 
-def chiasm(model, folder, out):
+def chiasm(model, folder, out, padding="silence"):
     import chiasm
 
     loaded = chiasm.load(model, dtype="float32")
-    texts = {n: loaded.transcribe(folder / n, language="en").text for n, *_ in plan()}
+    texts = {
+        n: loaded.transcribe(folder / n, language="en", padding=padding).text for n, *_ in plan()
+    }
     out.write_text(json.dumps(texts, indent=1) + "\n")
 
 
@@ -176,6 +180,7 @@ if __name__ == "__main__":
     commands = {
         "speak": speak,
         "chiasm": chiasm,
+        "zeros": functools.partial(chiasm, padding="zeros"),
         "faster": faster,
         "ctranslate2": ctranslate2,
         "transformers": transformers,

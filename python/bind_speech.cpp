@@ -34,8 +34,9 @@ AudioInput from_samples(const py::array& samples, std::int64_t rate, std::string
 TranscribeOptions options(std::string language, bool translate, bool timestamps,
                           std::vector<double> temperatures, double compression_threshold,
                           double logprob_threshold, double no_speech_threshold, std::uint64_t seed,
-                          std::string adapter) {
+                          std::string adapter, bool pad_with_zeros) {
   TranscribeOptions o;
+  o.padding = pad_with_zeros ? SoundPadding::zeros : SoundPadding::silence;
   o.language = std::move(language);
   o.translate = translate;
   o.timestamps = timestamps;
@@ -109,7 +110,7 @@ void bind_audio_input(py::module_& m) {
            py::arg("compression_threshold") = d.compression_threshold,
            py::arg("logprob_threshold") = d.logprob_threshold,
            py::arg("no_speech_threshold") = d.no_speech_threshold, py::arg("seed") = d.seed,
-           py::arg("adapter") = d.adapter);
+           py::arg("adapter") = d.adapter, py::arg("pad_with_zeros") = false);
   py::class_<Confidence>(m, "Confidence", "What a window's words were judged by.")
       .def_readonly("temperature", &Confidence::temperature)
       .def_readonly("mean_logprob", &Confidence::mean_logprob)

@@ -72,15 +72,17 @@ class Transcriber {
     language_ = speech_.tokens.language(wanted);
   }
 
-  /// Features of the whole sound. Those of a short one are what the processor makes of it; of a
-  /// longer one, transformers takes them without padding.
+  /// Features of the whole sound. Those of a short one are what the processor makes of it, unless
+  /// its window shall be filled with zeros; of a longer one, transformers takes them without
+  /// padding.
   void listen(const AudioInput& input) {
     const double start = seconds_now();
     const audio::LogMel& features = *speech_.features;
     const audio::LogMelConfig& c = features.config();
     const audio::Waveform sound = waveform(input, engine_.options().limits.sounds, c.rate);
     const auto samples = std::int64_t(sound.samples.size());
-    const std::int64_t length = std::max(samples, c.chunk_samples());
+    const bool zeros = options_.padding == SoundPadding::zeros;
+    const std::int64_t length = std::max(samples, zeros ? c.window : c.chunk_samples());
     auto mel = std::make_shared<Tensor>(float_tensor({features.frames(length), c.bins}));
     features(ctx_, sound.samples, length, mel->view<float>());
     mel_ = std::move(mel);

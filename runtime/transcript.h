@@ -9,9 +9,17 @@
 
 namespace chiasm {
 
+/// What fills the window of a sound that is shorter than one. The encoder sees zeros behind the end
+/// of a longer sound either way.
+enum class SoundPadding {
+  silence,  // features of silence, as transformers and openai-whisper
+  zeros     // features that are zero, as faster-whisper
+};
+
 struct TranscribeOptions {
   std::string language;    // "en", "de", ...; empty: detected in the first window
   bool translate = false;  // into English
+  SoundPadding padding = SoundPadding::silence;
   bool timestamps = true;  // else windows follow one another blindly and are a segment each
   /// A window is written down at the first of these, and again at the next as long as its words
   /// are not to be believed: their mean log-probability is under `logprob_threshold`, or they

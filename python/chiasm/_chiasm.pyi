@@ -340,7 +340,7 @@ class TranscribeOptions:
     """
     How speech is written down.
     """
-    def __init__(self, *, language: str = '', translate: bool = False, timestamps: bool = True, temperatures: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.0], compression_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.35, logprob_threshold: typing.SupportsFloat | typing.SupportsIndex = -1.0, no_speech_threshold: typing.SupportsFloat | typing.SupportsIndex = 0.6, seed: typing.SupportsInt | typing.SupportsIndex = 0, adapter: str = '') -> None:
+    def __init__(self, *, language: str = '', translate: bool = False, timestamps: bool = True, temperatures: collections.abc.Sequence[typing.SupportsFloat | typing.SupportsIndex] = [0.0], compression_threshold: typing.SupportsFloat | typing.SupportsIndex = 1.35, logprob_threshold: typing.SupportsFloat | typing.SupportsIndex = -1.0, no_speech_threshold: typing.SupportsFloat | typing.SupportsIndex = 0.6, seed: typing.SupportsInt | typing.SupportsIndex = 0, adapter: str = '', pad_with_zeros: bool = False) -> None:
         ...
 class Confidence:
     """

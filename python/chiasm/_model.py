@@ -404,6 +404,7 @@ class Model(PooledRows, Shown, Adapters):
         no_speech_threshold: float = 0.6,
         seed: int = 0,
         adapter: str | None = None,
+        padding: str = "silence",
         on_segment: Callable[[Segment, float], None] | None = None,
     ) -> Transcript:
         """Writes down what is said in a sound of any length.
@@ -424,6 +425,8 @@ class Model(PooledRows, Shown, Adapters):
                 window is skipped as silence.
             seed: The same seed draws the same words at temperatures over 0.
             adapter: One of `load_adapter`'s, by name; None: `model.adapter`, "": none.
+            padding: What fills the window of a sound under 30 s: the features of "silence", as
+                transformers has it, or "zeros", as faster-whisper.
             on_segment: Hears each segment as it is ready, and what part of the sound is done.
 
         Raises:
@@ -453,6 +456,7 @@ class Model(PooledRows, Shown, Adapters):
                 no_speech_threshold=no_speech_threshold,
                 seed=seed,
                 adapter=self.adapter if adapter is None else adapter,
+                padding=padding,
             ),
             on_segment=heard,
         )

@@ -150,8 +150,11 @@ def transcribe_options(
     no_speech_threshold: float = 0.6,
     seed: int = 0,
     adapter: str | None = None,
+    padding: str = "silence",
 ) -> _chiasm.TranscribeOptions:
     """The settings of `Model.transcribe` as the runtime takes them."""
+    if padding not in ("silence", "zeros"):
+        raise RequestError(f'padding is "{padding}", expected "silence" or "zeros"')
     if isinstance(temperatures, numbers.Real):
         temperatures = (temperatures,)
     if isinstance(temperatures, str) or not isinstance(temperatures, Iterable):
@@ -169,6 +172,7 @@ def transcribe_options(
         no_speech_threshold=number("no_speech_threshold", no_speech_threshold),
         seed=integer("seed", seed, 0, 2**64 - 1),
         adapter="" if adapter is None else utf8("adapter", adapter),
+        pad_with_zeros=padding == "zeros",
     )
 
 

@@ -149,6 +149,16 @@ def test_falling_back_to_higher_temperatures(whisper):
     assert same.segments == warm.segments
 
 
+def test_a_short_sound_padded_with_zeros(whisper):
+    def say(seconds, **settings):
+        return whisper.transcribe(sound(seconds, 1), RATE, language="en", **NEVER, **settings)
+
+    silence, zeros = say(0.4), say(0.4, padding="zeros")
+    assert zeros.segments and figures(zeros.segments) != figures(silence.segments)
+    assert zeros.duration == silence.duration
+    assert say(2.0, padding="zeros").segments == say(2.0).segments  # no window to be filled
+
+
 def test_silence_is_skipped_whatever_the_temperatures(whisper):
     settings = {"logprob_threshold": 0.0, "no_speech_threshold": 0.0}
     assert whisper.transcribe(sound(1.0, 1), RATE, temperatures=(0, 1), **settings).segments == []
@@ -162,6 +172,7 @@ def test_silence_is_skipped_whatever_the_temperatures(whisper):
         ({"temperatures": "hot"}, "temperatures is 'hot'"),
         ({"logprob_threshold": float("nan")}, "logprob_threshold is nan"),
         ({"seed": -1}, "seed is -1"),
+        ({"padding": "noise"}, 'padding is "noise"'),
     ],
 )
 def test_settings_out_of_range(whisper, settings, match):

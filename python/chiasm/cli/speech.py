@@ -47,6 +47,9 @@ def transcribe(
     seed: Annotated[int, typer.Option("--seed", min=0, help="The same seed, the same words.")] = 0,
     lora: o.Lora = None,
     adapter: o.AdapterName = None,
+    padding: Annotated[
+        str, typer.Option("--padding", help="Behind a short sound: silence or zeros.")
+    ] = "silence",
     device: o.Device = "auto",
     dtype: o.DType = "auto",
     kv_cache: o.KvCache = "auto",
@@ -75,5 +78,6 @@ def transcribe(
             "logprob_threshold": logprob_threshold,
             "no_speech_threshold": no_speech_threshold,
             "seed": seed,
+            "padding": padding,
         },
     )
