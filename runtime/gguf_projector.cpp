@@ -34,6 +34,7 @@ constexpr std::array kMlp = {
     GgufName{"mm.0.bias", "multi_modal_projector.linear_1.bias"},
     GgufName{"mm.2.weight", "multi_modal_projector.linear_2.weight"},
     GgufName{"mm.2.bias", "multi_modal_projector.linear_2.bias"},
+    GgufName{"model.image_newline", "image_newline"},  // LLaVA-NeXT's
 };
 constexpr std::array kGemma3 = {
     GgufName{"mm.input_projection.weight", "multi_modal_projector.mm_input_projection_weight"},
@@ -101,18 +102,30 @@ json idefics3_settings(const GgufContents& gguf) {
 
 bool is_clip(const GgufContents& gguf) { return gguf.tensors.contains("v.class_embd"); }
 
+/// Whether pictures are cut into tiles, as LLaVA-NeXT does. ModelError for other ways with tiles.
+bool has_tiles(const GgufContents& gguf) {
+  const GgufKeys keys(gguf, "clip.vision");
+  if (!keys.has("image_grid_pinpoints")) return false;
+  if (!is_clip(gguf)) {
+    fail<ModelError>(keys.at("image_grid_pinpoints").where(),
+                     ": tiles of an encoder other than CLIP are not read from GGUF files; load the "
+                     "model's Hugging Face folder");
+  }
+  constexpr std::string_view kMerge = "mm_patch_merge_type", kKnown = "spatial_unpad";
+  if (keys.has(kMerge) && keys.at(kMerge).str() != kKnown) {
+    fail<ModelError>(keys.at(kMerge).where(), ": \"", keys.at(kMerge).str(),
+                     "\" is not supported; ", kKnown, " is");
+  }
+  return true;
+}
+
 /// LLaVA's: the encoder ends with the last layer that is used, if the file does not say otherwise.
 json mlp_config(const GgufContents& gguf) {
   const GgufKeys keys(gguf, "clip.vision");
-  if (keys.has("image_grid_pinpoints")) {
-    fail<ModelError>(keys.at("image_grid_pinpoints").where(),
-                     ": pictures in tiles (LLaVA-NeXT) are not read from GGUF files; load the "
-                     "model's Hugging Face folder");
-  }
   const std::string_view clip = flag(gguf, "clip.use_gelu")   ? "gelu"
                                 : flag(gguf, "clip.use_silu") ? "silu"
                                                               : "quick_gelu";
-  json config{{"model_type", "llava"},
+  json config{{"model_type", has_tiles(gguf) ? "llava_next" : "llava"},
               {"vision_feature_layer", -1},
               {"vision_feature_select_strategy", "default"},
               {"vision_config",
@@ -124,6 +137,24 @@ json mlp_config(const GgufContents& gguf) {
   return config;
 }
 
+/// Pairs of height and width, one after the other in the file, of whole tiles of `side` pixels.
+json resolutions(const GgufValue& pinpoints, std::int64_t side) {
+  const std::vector<std::int64_t> sides = pinpoints.integers();
+  if (sides.empty() || sides.size() % 2 != 0) {
+    fail<ModelError>(pinpoints.where(), ": holds ", sides.size(), " numbers, expected pairs");
+  }
+  for (const std::int64_t s : sides) {
+    if (s >= side && s % side == 0 && s / side <= kMostFactor) continue;
+    fail<ModelError>(pinpoints.where(), ": ", s, " is not 1 to ", kMostFactor, " times the ", side,
+                     " pixels of a tile");
+  }
+  json out = json::array();
+  for (std::size_t i = 0; i < sides.size(); i += 2) {
+    out.push_back(json::array({sides[i], sides[i + 1]}));
+  }
+  return out;
+}
+
 /// What llava-hf's folders say: the middle of the picture, or all of it on a square of the mean
 /// colour where the file asks for padding.
 json mlp_settings(const GgufContents& gguf) {
@@ -132,6 +163,13 @@ json mlp_settings(const GgufContents& gguf) {
   const json square{{"height", side}, {"width", side}};
   if (!is_clip(gguf)) {
     return with_colours(keys, {{"image_processor_type", "SiglipImageProcessor"}, {"size", square}});
+  }
+  if (has_tiles(gguf)) {
+    return with_colours(
+        keys, {{"image_processor_type", "LlavaNextImageProcessor"},
+               {"size", {{"shortest_edge", side}}},
+               {"crop_size", square},
+               {"image_grid_pinpoints", resolutions(keys.at("image_grid_pinpoints"), side)}});
   }
   const bool pads = keys.has("image_aspect_ratio") && keys.at("image_aspect_ratio").str() == "pad";
   return with_colours(

@@ -37,7 +37,7 @@ class LlavaAnyres : public VitFamily {
   LlavaAnyres(const FamilyParts& p, AnyresKind kind)
       : VitFamily(p, kind == AnyresKind::llava_next ? kNext : kOnevision),
         kind_(kind),
-        processor_(vision::AnyresProcessor::load(p.folder, kind)),
+        processor_(p.image_settings(), kind),
         newline_(find_scope(p.weights, {"", "model"}, "image_newline")
                      .floats("image_newline", {decoder().config().hidden_size})),
         decoder_type_(p.config["text_config"].str("model_type", "llama")),

@@ -15,6 +15,7 @@
 #include "runtime/gguf_pair.h"
 #include "runtime/smolvlm.h"
 #include "tests/support/gguf_bytes.h"
+#include "vision/anyres_processor.h"
 #include "vision/idefics3_processor.h"
 #include "vision/plain_processor.h"
 #include "vision/vit.h"
@@ -68,6 +69,10 @@ void use_as_projector(const chiasm::GgufContents& gguf) {
       attempt_model([&] { chiasm::vision::Idefics3Processor(pair.settings).grid_for(100, 30); });
       attempt_model([&] {
         chiasm::vision::PlainProcessor(pair.settings, chiasm::vision::PlainKind::llava)
+            .layout(100, 30);
+      });
+      attempt_model([&] {
+        chiasm::vision::AnyresProcessor(pair.settings, chiasm::vision::AnyresKind::llava_next)
             .layout(100, 30);
       });
     });

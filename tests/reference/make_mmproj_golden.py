@@ -4,7 +4,8 @@ checkpoints in tests/golden/models have beside their language models.
     git clone https://github.com/ggml-org/llama.cpp && pip install torch transformers safetensors
     python tests/reference/make_mmproj_golden.py llama.cpp
 
-idefics3 and gemma3 go through convert_hf_to_gguf.py; llava is written here as an older script did.
+idefics3 and gemma3 go through convert_hf_to_gguf.py; llava and llava_next are written here as an older
+script did.
 """
 
 import argparse
@@ -71,6 +72,11 @@ def convert_llava(source: pathlib.Path, model: str, out: pathlib.Path) -> None:
         writer.add_uint32(f"clip.vision.{key}", value)
     writer.add_float32("clip.vision.attention.layer_norm_epsilon", 1e-5)
     writer.add_array("clip.vision.feature_layer", [layers])
+    if "image_grid_pinpoints" in config:  # LLaVA-NeXT's, [height, width] one after the other
+        sides = [side for pair in config["image_grid_pinpoints"] for side in pair]
+        writer.add_array("clip.vision.image_grid_pinpoints", sides)
+        writer.add_string("clip.vision.image_aspect_ratio", "anyres")
+        writer.add_string("clip.vision.mm_patch_merge_type", "spatial_unpad")
     writer.add_array("clip.vision.image_mean", processor["image_mean"])
     writer.add_array("clip.vision.image_std", processor["image_std"])
     names = {
@@ -82,6 +88,8 @@ def convert_llava(source: pathlib.Path, model: str, out: pathlib.Path) -> None:
     for name, tensor in load_file(folder / "model.safetensors").items():
         if name.startswith("multi_modal_projector."):
             there = name.replace("multi_modal_projector.linear_", "mm.").replace("mm.1", "mm.0")
+        elif name == "image_newline":
+            there = "model.image_newline"
         elif name.startswith("vision_tower.vision_model."):
             there = name.replace("vision_tower.vision_model", "v")
         else:
@@ -106,6 +114,7 @@ def main() -> None:
     convert(source, "idefics3_3x3", folder / "mmproj-idefics3.gguf")
     convert(source, "gemma3_sliding", folder / "mmproj-gemma3.gguf")
     convert_llava(source, "llava_clip", folder / "mmproj-llava.gguf")
+    convert_llava(source, "llava_next_anyres", folder / "mmproj-llava-next.gguf")
 
 
 if __name__ == "__main__":

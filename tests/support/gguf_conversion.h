@@ -250,7 +250,8 @@ inline std::vector<float> turned(const std::vector<float>& w, std::int64_t in) {
 
 /// A tensor's name without the scope of a model that also sees; empty for those of its other parts.
 inline std::string text_name(std::string name) {
-  for (const std::string other : {"vision", "multi_modal_projector.", "model.connector."}) {
+  for (const std::string other :
+       {"vision", "multi_modal_projector.", "model.connector.", "image_newline"}) {
     if (name.find(other) != std::string::npos) return {};
   }
   for (const std::string scope : {"language_model.", "text_model."}) {

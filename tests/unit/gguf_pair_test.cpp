@@ -31,6 +31,7 @@ struct Case {
 };
 const Case kIdefics3{"idefics3_3x3", "llama", "mmproj-idefics3.gguf"};
 const Case kLlava{"llava_clip", "llama", "mmproj-llava.gguf"};
+const Case kLlavaNext{"llava_next_anyres", "llama", "mmproj-llava-next.gguf"};
 const Case kGemma3{"gemma3_sliding", "gemma3", "mmproj-gemma3.gguf"};
 
 /// A copy of the case's folder in terms that a GGUF file can say: it has no scale of attention.
@@ -104,6 +105,7 @@ void expect_equal(const Case& c) {
 TEST(GgufPair, EqualsTheFolder) {
   expect_equal(kIdefics3);
   expect_equal(kLlava);
+  expect_equal(kLlavaNext);
   expect_equal(kGemma3);
 }
 
@@ -227,6 +229,44 @@ TEST(GgufPair, RefusesMetadataThatIsMissingWrongOrAbsurd) {
   EXPECT_TRUE(refused([](Keys& k) { k.mean.pop_back(); }, {"image_mean", "3 numbers"}));
   EXPECT_TRUE(refused([](Keys& k) { k.deviation[1] = 0; }, {"image_std", "zero"}));
   EXPECT_TRUE(refused([](Keys&) {}, {"has no tensor"}));  // right keys, but no encoder
+}
+
+TEST(GgufPair, RefusesTilesThatItCannotCut) {
+  const auto refused = [](const std::vector<std::int32_t>& sides, const std::string& merge,
+                          bool clip, std::initializer_list<std::string_view> words) {
+    Parts p;
+    p.metadata.value("general.architecture", "clip").value("clip.projector_type", "mlp");
+    for (const char* key : {"image_size", "patch_size", "embedding_length", "block_count",
+                            "feed_forward_length", "attention.head_count"}) {
+      p.metadata.value("clip.vision." + std::string(key), 14u);
+    }
+    p.metadata.value("clip.vision.attention.layer_norm_epsilon", 1e-5f);
+    p.metadata.numbers("clip.vision.image_mean", {0, 0, 0});
+    p.metadata.numbers("clip.vision.image_std", {1, 1, 1});
+    p.metadata.integers("clip.vision.image_grid_pinpoints", sides);
+    p.metadata.value("clip.vision.mm_patch_merge_type", merge);
+    p.values = 13;
+    p.tensor(clip ? "v.class_embd" : "v.other", {1}, {1});
+    const std::string bytes = p.bytes();
+    const GgufContents file = parse_gguf(std::as_bytes(std::span(bytes)), "mmproj.gguf");
+    return throws<ModelError>(
+        [&] {
+          gguf_projector(file).config(file);
+          gguf_projector(file).settings(file);
+        },
+        words);
+  };
+  EXPECT_TRUE(refused({14, 28}, "flat", true, {"mm_patch_merge_type", "flat", "spatial_unpad"}));
+  EXPECT_TRUE(refused({14, 28}, "spatial_unpad", false, {"image_grid_pinpoints", "than CLIP"}));
+  for (const auto& [sides, word] :
+       std::vector<std::pair<std::vector<std::int32_t>, const char*>>{{{}, "0 numbers"},
+                                                                      {{14}, "1 numbers"},
+                                                                      {{14, 0}, "0 is"},
+                                                                      {{14, -14}, "-14 is"},
+                                                                      {{15, 14}, "15 is"},
+                                                                      {{14 * 65, 14}, "910 is"}}) {
+    EXPECT_TRUE(refused(sides, "spatial_unpad", true, {"image_grid_pinpoints", word})) << word;
+  }
 }
 
 TEST(GgufPair, RefusesTensorsThatItDoesNotKnow) {
