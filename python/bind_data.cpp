@@ -107,7 +107,10 @@ void bind_data(py::module_& m) {
       .def_readonly("pages_in_use", &EngineStats::pages_in_use)
       .def_readonly("encoder_hits", &EngineStats::encoder_hits)
       .def_readonly("encoder_misses", &EngineStats::encoder_misses)
-      .def_readonly("encoder_bytes", &EngineStats::encoder_bytes);
+      .def_readonly("encoder_bytes", &EngineStats::encoder_bytes)
+      .def_readonly("encoder_disk_hits", &EngineStats::encoder_disk_hits)
+      .def_readonly("encoder_disk_writes", &EngineStats::encoder_disk_writes)
+      .def_readonly("encoder_disk_failures", &EngineStats::encoder_disk_failures);
 
   py::class_<ModelInfo>(m, "ModelInfo", "What a loaded model is.")
       .def_property_readonly("family", text_of(&ModelInfo::family))

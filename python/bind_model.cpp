@@ -22,7 +22,8 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
                             const std::string& dtype, const std::string& quantize,
                             const std::string& kv_cache, const std::string& mmproj, int threads,
                             std::int64_t max_context, const std::string& draft,
-                            std::int64_t draft_tokens, std::int64_t max_image_pixels,
+                            std::int64_t draft_tokens, const std::string& encoder_cache_dir,
+                            std::int64_t encoder_cache_dir_bytes, std::int64_t max_image_pixels,
                             double max_audio_seconds, const Progress& progress) {
   LoadOptions o;
   o.device = device;
@@ -34,6 +35,8 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.max_context = max_context;
   o.draft = draft;
   o.draft_tokens = draft_tokens;
+  o.encoder_cache_dir = encoder_cache_dir;
+  o.encoder_cache_dir_bytes = encoder_cache_dir_bytes;
   o.max_image_pixels = max_image_pixels;
   o.max_audio_seconds = max_audio_seconds;
   o.progress = heard(progress);
@@ -114,6 +117,8 @@ void bind_model(py::module_& m) {
           py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
           py::arg("mmproj") = "", py::arg("threads") = 0, py::arg("max_context") = 0,
           py::arg("draft") = "", py::arg("draft_tokens") = d.draft_tokens,
+          py::arg("encoder_cache_dir") = "",
+          py::arg("encoder_cache_dir_bytes") = d.encoder_cache_dir_bytes,
           py::arg("max_image_pixels") = d.max_image_pixels,
           py::arg("max_audio_seconds") = d.max_audio_seconds, py::arg("progress") = py::none(),
           "Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.")

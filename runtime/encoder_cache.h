@@ -22,6 +22,11 @@ class EncoderCache {
     friend bool operator==(const Key&, const Key&) = default;
   };
 
+  struct Entry {
+    Key key;
+    std::shared_ptr<const Tensor> features;
+  };
+
   /// The features, or null. Counts a hit or a miss.
   std::shared_ptr<const Tensor> find(const Key& key);
   void put(const Key& key, std::shared_ptr<const Tensor> features);
@@ -30,10 +35,6 @@ class EncoderCache {
   std::size_t bytes() const { return bytes_; }
 
  private:
-  struct Entry {
-    Key key;
-    std::shared_ptr<const Tensor> features;
-  };
   std::list<Entry>::iterator place(const Key& key);
 
   std::size_t limit_;

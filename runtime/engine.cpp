@@ -5,6 +5,7 @@
 
 #include "kernels/pages.h"
 #include "runtime/draft.h"
+#include "runtime/encoder_store.h"
 
 namespace chiasm {
 
@@ -183,6 +184,7 @@ void Engine::step(const Poll& interrupted) {
   ctx_.tap = tap_in_use_ ? &tap_in_use_ : nullptr;
   drop_cancelled(waiting_);
   drop_cancelled(running_);
+  save_features();
   for (const auto& s : running_) {
     if (s->rows() > options_.max_context) slide(*s);
     if (outgrows(*s)) begin_again(*s);
@@ -192,14 +194,20 @@ void Engine::step(const Poll& interrupted) {
   guess();
   run_batch();
   std::erase_if(running_, [](const auto& s) { return s->done; });
+  if (running_.empty()) save_features();
+  const EncoderStore::Counts disk =
+      options_.encoder_store ? options_.encoder_store->counts() : EncoderStore::Counts();
   const std::scoped_lock lock(mutex_);
   stats_ = {std::int64_t(waiting_.size()),
             std::int64_t(running_.size()),
             options_.kv_pages,
             options_.kv_pages - pages_.available(),
             encoded_.hits(),
-            encoded_.misses(),
-            std::int64_t(encoded_.bytes())};
+            encoded_.misses() - disk.hits,
+            std::int64_t(encoded_.bytes()),
+            disk.hits,
+            disk.writes,
+            disk.failures};
 }
 
 /// Times a whole stage, and has the operators inside count for it.
@@ -284,7 +292,7 @@ void Engine::list_media(Sequence& s) {
     s.media.back().index = i;
     if (medium.rows.empty() || medium.window) continue;  // features that no key stands for
     if (tap_in_use_) continue;                           // it hears every stage
-    s.media.back().rows = encoded_.find(s.cache_key(medium));
+    s.media.back().rows = find_features(s.cache_key(medium));
     s.media.back().ready = s.media.back().rows != nullptr;
   }
 }

@@ -2,6 +2,7 @@
 /// The one loop under every call: submit, step, cancel.
 #include <condition_variable>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -15,6 +16,7 @@
 namespace chiasm {
 
 class Draft;
+class EncoderStore;
 
 struct EngineOptions {
   std::int64_t max_context = 2048;  // tokens a sequence may hold
@@ -29,6 +31,8 @@ struct EngineOptions {
   std::int64_t max_waiting = 100'000;
   std::size_t remembered_prefixes = 8;
   std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
+  std::shared_ptr<EncoderStore>
+      encoder_store;  // keeps them beyond this process; null: nothing does
   AllLimits limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
   std::int64_t draft_tokens = 0;  // guessed by the draft model for requests that do not say
@@ -99,6 +103,8 @@ class Engine {
   std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
   bool prepare_medium(Sequence& sequence, EncodingMedium& medium, const Poll& interrupted);
   void count_encoded(const Context& ctx, const EncoderPart& part);
+  std::shared_ptr<const Tensor> find_features(const EncoderCache::Key& key);
+  void save_features();
   void run_batch();
   struct Batch;
   void slide(Sequence& sequence) const;
@@ -145,6 +151,7 @@ class Engine {
   language::KvPages pages_;
   PrefixCache prefixes_;  // after pages_: gives its pages back first
   EncoderCache encoded_;
+  std::deque<EncoderCache::Entry> unsaved_;  // features that the folder does not have yet
   std::unique_ptr<Draft> draft_;
   Arena arena_;
   List waiting_, running_;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/encoder_store.h"
 #include "runtime/engine.h"
 
 namespace chiasm {
@@ -133,12 +134,44 @@ void Engine::count_encoded(const Context& ctx, const EncoderPart& part) {
         std::make_shared<const Tensor>(family_.assemble(ctx, placed, std::move(medium.features)));
     rows->view<float>().expect({placed.layout.tokens, family_.feature_width()});
     medium.features = {};
-    if (!placed.window) encoded_.put(part.sequence->cache_key(placed), rows);
+    if (!placed.window) {
+      const EncoderCache::Key key = part.sequence->cache_key(placed);
+      encoded_.put(key, rows);
+      if (options_.encoder_store) unsaved_.push_back({key, rows});
+    }
     medium.rows = std::move(rows);
   }
   medium.prepared.reset();
   medium.sound.reset();
   medium.ready = true;
+}
+
+/// Features that were encoded before: kept in memory, or in the folder; null for others.
+std::shared_ptr<const Tensor> Engine::find_features(const EncoderCache::Key& key) {
+  std::shared_ptr<const Tensor> rows = encoded_.find(key);
+  EncoderStore* const store = options_.encoder_store.get();
+  if (store == nullptr) return rows;
+  if (rows) {
+    store->touch(key);
+  } else if ((rows = store->find(key, family_.feature_width()))) {
+    encoded_.put(key, rows);
+  }
+  return rows;
+}
+
+/// Writes to the folder what was encoded, one medium a step while others are served. Whoever waits
+/// for a first token does not wait for a disk, as long as little piles up.
+void Engine::save_features() {
+  constexpr std::size_t kMostUnsaved = 16;
+  const bool awaited = !waiting_.empty() || std::ranges::any_of(running_, [](const auto& s) {
+    return s->tokens.empty();
+  });
+  if (awaited && unsaved_.size() <= kMostUnsaved) return;
+  while (!unsaved_.empty()) {
+    options_.encoder_store->put(unsaved_.front().key, *unsaved_.front().features);
+    unsaved_.pop_front();
+    if (!running_.empty()) return;
+  }
 }
 
 }  // namespace chiasm

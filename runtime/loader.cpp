@@ -10,6 +10,7 @@
 #include "core/resident.h"
 #include "kernels/pages.h"
 #include "language/gguf_tokenizer.h"
+#include "runtime/encoder_identity.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
 #include "runtime/gguf_pair.h"
@@ -412,6 +413,9 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     engine.suppressed_first = generation.suppressed_first;
     describe(model, path, source);
     model.info.fixed_bytes = fixed_bytes(model, before);
+    if (!options.encoder_cache_dir.empty()) {
+      engine.encoder_store = open_encoder_store(model, path, options);
+    }
     return model;
   });
 }

@@ -1,6 +1,7 @@
 #include "runtime/lora.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <map>
 #include <optional>
@@ -14,6 +15,7 @@ namespace chiasm {
 namespace {
 
 constexpr std::string_view kFile = "adapter_model.safetensors";
+constexpr std::string_view kConfig = "adapter_config.json";
 constexpr std::int64_t kMaxRank = 4096;  // far over any in use; bounds what a damaged file takes
 
 /// The two matrices of a module.
@@ -149,6 +151,12 @@ void read(const Context& ctx, const Tensors& tensors, const LoraConfig& config,
   if (lora.modules == 0) fail<ModelError>("holds no tensors");
 }
 
+/// Of both files of an adapter.
+ContentHash hash_of(const MappedFile& tensors, const MappedFile& config) {
+  const std::array both{content_hash(tensors.bytes()), content_hash(config.bytes())};
+  return content_hash(std::as_bytes(std::span(both)));
+}
+
 std::uint64_t next_id() {
   static std::atomic<std::uint64_t> last{0};
   return ++last;
@@ -190,13 +198,14 @@ Lora load_lora(const Context& ctx, const std::filesystem::path& folder,
                      old ? "; adapter_model.bin may hold code, save it as safetensors" : "");
   }
   try {
-    const LoraConfig config(Json::load(folder / "adapter_config.json", std::size_t(16) << 20));
+    const LoraConfig config(Json::load(folder / kConfig, std::size_t(16) << 20));
     const MappedFile mapped(file);
     const Tensors tensors = parse_safetensors(mapped.bytes(), file.string());
     Lora lora;
     lora.path = folder.string();
     lora.id = next_id();
     in_context(file.string(), [&] { read(ctx, tensors, config, products, lora); });
+    if (lora.changes_encoder) lora.content = hash_of(mapped, MappedFile(folder / kConfig));
     return lora;
   } catch (const FormatError& e) {
     throw ModelError(e.what());

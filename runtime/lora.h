@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/context.h"
+#include "core/hash.h"
 #include "core/weights.h"
 #include "kernels/adapter.h"
 
@@ -16,7 +17,8 @@ namespace chiasm {
 struct Lora {
   std::string name, path;
   kernels::Adapter weights;
-  std::uint64_t id = 0;          // no two of a model are alike: part of the caches' keys
+  std::uint64_t id = 0;          // no two of a model are alike: part of the prefix cache's keys
+  ContentHash content;           // of its files, where it changes the encoder
   std::int64_t modules = 0;      // that it changes
   bool changes_encoder = false;  // whether it changes more than the text decoder
 };

@@ -34,6 +34,11 @@ struct LoadOptions {
   /// on, `draft_tokens` of them at a time (GenerateOptions::draft_tokens). Empty: none.
   std::filesystem::path draft;
   std::int64_t draft_tokens = 4;
+  /// A folder that keeps the features of encoded media beyond this process (encoder_store.h), made
+  /// where it is missing; models and processes may share it. Empty: none. At most so many bytes;
+  /// the least recently used features go first.
+  std::filesystem::path encoder_cache_dir;
+  std::int64_t encoder_cache_dir_bytes = std::int64_t(1) << 30;
   int threads = 0;               // 0: every CPU this process may use
   std::int64_t max_context = 0;  // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;

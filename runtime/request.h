@@ -194,6 +194,9 @@ struct EngineStats {
   std::int64_t pages = 0, pages_in_use = 0;  // of the KV cache, those kept for prefixes included
   /// Media whose features were still at hand, those that were encoded, and the bytes kept.
   std::int64_t encoder_hits = 0, encoder_misses = 0, encoder_bytes = 0;
+  /// Of the folder that features are kept in: media whose features were found there, such as were
+  /// written, and such as could not be.
+  std::int64_t encoder_disk_hits = 0, encoder_disk_writes = 0, encoder_disk_failures = 0;
 };
 
 /// Receives each piece of text as it is ready; returning false cancels the request.

@@ -140,7 +140,10 @@ struct Sequence {
   /// What the encoder cache knows a medium of the prompt by.
   EncoderCache::Key cache_key(const PlacedMedium& medium) const {
     EncoderCache::Key key{medium.hash, medium.layout.tokens};
-    if (const Lora* lora = encoder_adapter()) key.hash.low ^= mix64(lora->id);
+    if (const Lora* lora = encoder_adapter()) {
+      key.hash.high ^= lora->content.high;
+      key.hash.low ^= lora->content.low;
+    }
     return key;
   }
   /// Whether its last token is all that is to be computed.

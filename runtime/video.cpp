@@ -92,8 +92,11 @@ ContentHash hash_of(const PlacedVideo& video) {
                                    std::bit_cast<std::uint64_t>(taken.video.fps),
                                    std::bit_cast<std::uint64_t>(taken.video.seconds)};
   if (video.file != nullptr) {
-    const ContentHash hash = video.file->content();
-    parts.insert(parts.end(), {hash.high, hash.low});
+    const std::string decoder = vision::video_decoder();
+    for (const ContentHash hash :
+         {video.file->content(), content_hash(std::as_bytes(std::span(decoder)))}) {
+      parts.insert(parts.end(), {hash.high, hash.low});
+    }
   }
   for (const std::int64_t index : taken.indices) {
     parts.push_back(std::uint64_t(index));

@@ -31,6 +31,8 @@ def load(
     mmproj: str | os.PathLike[str] | None = None,
     draft: str | os.PathLike[str] | None = None,
     draft_tokens: int = 4,
+    encoder_cache_dir: str | os.PathLike[str] | None = None,
+    encoder_cache_dir_bytes: int = 1 << 30,
     max_image_pixels: int | None = None,
     max_audio_seconds: float | None = None,
     revision: str | None = None,
@@ -62,6 +64,11 @@ def load(
             answers go on. The model checks each guess, so that its answers are the same, sooner
             where guesses are right. It reads the words alone, not pictures or sounds.
         draft_tokens: How many tokens it guesses at a time; requests may say otherwise.
+        encoder_cache_dir: A folder that keeps what encoders make of pictures, videos and sounds, so that
+            one which comes again after a restart is not encoded again. It is made where it is missing;
+            models, versions and processes may share it, each finds its own alone. Whoever can write
+            there can change what the model sees. None: memory alone, 64 MB.
+        encoder_cache_dir_bytes: That its files may take, at least 1 MiB; the least recently used go first.
         max_image_pixels: A larger picture is refused before it is decoded; None: 178,956,970, as
             Pillow does.
         max_audio_seconds: Likewise for sounds; None: the runtime's limit.
@@ -90,6 +97,11 @@ def load(
         guesser = _hub.find_model(draft, revision=None, token=token, offline=offline)
         settings["draft"] = str(guesser)
         settings["draft_tokens"] = integer("draft_tokens", draft_tokens, 1, 32)
+    if encoder_cache_dir is not None:
+        settings["encoder_cache_dir"] = utf8("encoder_cache_dir", os.fspath(encoder_cache_dir))
+        settings["encoder_cache_dir_bytes"] = integer(
+            "encoder_cache_dir_bytes", encoder_cache_dir_bytes, 1
+        )
     folder = _hub.find_model(name_or_path, revision=revision, token=token, offline=offline)
     with listener(progress, "loading") as hear:
         native = _chiasm.Model.load(str(folder), progress=hear, **settings)

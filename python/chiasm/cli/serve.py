@@ -70,6 +70,16 @@ def serve(
     max_audio_minutes: Annotated[
         float, typer.Option("--max-audio-minutes", min=0.1, help="Longest sound.")
     ] = 60.0,
+    encoder_cache_dir: Annotated[
+        str | None,
+        typer.Option(
+            "--encoder-cache-dir",
+            help="A folder that keeps what was encoded of pictures and sounds, for the next start.",
+        ),
+    ] = None,
+    encoder_cache_mb: Annotated[
+        float, typer.Option("--encoder-cache-mb", min=2, help="That it may take.")
+    ] = 1000.0,
     grace: Annotated[
         float,
         typer.Option("--grace", min=0.0, help="Seconds that running requests get on a stop."),
@@ -124,6 +134,8 @@ def serve(
         lora=o.adapters(lora),
         mmproj=mmproj,
         draft=draft,
+        encoder_cache_dir=encoder_cache_dir,
+        encoder_cache_dir_bytes=int(encoder_cache_mb * _MB),
         **shared,
         **limits,
     )

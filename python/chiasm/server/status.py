@@ -93,6 +93,9 @@ def engine_gauges(role: str, stats: _chiasm.EngineStats) -> dict[str, tuple[str,
         "kv_pages_in_use": ("Those in use, remembered prefixes included.", stats.pages_in_use),
         "encoder_hits": ("Media whose features were at hand.", stats.encoder_hits),
         "encoder_misses": ("Media that were encoded.", stats.encoder_misses),
-        "encoder_bytes": ("Features that are kept.", stats.encoder_bytes),
+        "encoder_bytes": ("Bytes of features in memory.", stats.encoder_bytes),
+        "encoder_disk_hits": ("Media whose features the folder had.", stats.encoder_disk_hits),
+        "encoder_disk_writes": ("Features written to it.", stats.encoder_disk_writes),
+        "encoder_disk_failures": ("Those that could not be.", stats.encoder_disk_failures),
     }
     return {f"chiasm_{role}_{name}": (help, float(v)) for name, (help, v) in told.items()}
