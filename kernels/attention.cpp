@@ -130,6 +130,7 @@ class TileKernel {
     const cpu::CpuOps& ops = cpu::ops_for(ctx.isa);
     run_ = !bf16_                              ? ops.attention
            : args.format == cpu::RowFormat::i8 ? ops.attention_int8
+           : shape.int8_scores && !args.paged  ? ops.attention_int8_scores
                                                : ops.attention_bf16;
   }
 

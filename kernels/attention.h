@@ -50,6 +50,9 @@ struct AttentionShape {
   // to it before they are multiplied; sums and softmax stay float32. With int8 pages q is rounded
   // to int8 instead, in groups as keys are. Elsewhere it changes nothing.
   bool bf16_products = false;
+  // Where those are taken, and keys are contiguous: q and k are rounded to int8 before they are
+  // multiplied, each head of a row with a scale of its own, its largest magnitude over 127.
+  bool int8_scores = false;
 };
 
 /// out[r, h, :] = sum_j softmax_j(scale * q[r, h, :] . k[j, h', :]) v[j, h', :] with h' the KV head

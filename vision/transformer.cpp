@@ -19,7 +19,8 @@ Transformer::Transformer(const Context& ctx, const TransformerConfig& c,
                          const TransformerNames& names, const Weights& layers,
                          kernels::WeightFormat format)
     : config_(c),
-      bf16_products_(format != kernels::WeightFormat::f32 && format != kernels::WeightFormat::f16) {
+      bf16_products_(format != kernels::WeightFormat::f32 && format != kernels::WeightFormat::f16),
+      int8_scores_(format == kernels::WeightFormat::q8_rows) {
   const std::int64_t dim = c.hidden_size, inner = c.intermediate_size;
   const kernels::NormKind rms{kernels::NormKind::rms, c.norm.eps};
   for (std::int64_t i = 0; i < c.layers; i++) {
@@ -112,7 +113,7 @@ void Transformer::attend(const Context& ctx, const Layer& layer, const Attention
   kv.k = k;
   kv.v = qkv.slice_cols(2 * dim, dim);
   const float scale = 1.0f / std::sqrt(float(head_dim));
-  kernels::attention(ctx, {heads, heads, head_dim, scale, 0, bf16_products_}, q, kv,
+  kernels::attention(ctx, {heads, heads, head_dim, scale, 0, bf16_products_, int8_scores_}, q, kv,
                      pattern.sequences, pattern.first_key, pattern.last_key, normed);
   join(ctx, layer.out, layer.scale1, normed, arena, x);
 }

@@ -92,7 +92,7 @@ class Transformer {
             TensorView<const float> from, Arena& arena, TensorView<float> x) const;
 
   TransformerConfig config_{};
-  bool bf16_products_ = false;  // of attention
+  bool bf16_products_ = false, int8_scores_ = false;  // of attention
   std::vector<Layer> layers_;
 };
 

@@ -290,6 +290,7 @@ struct PagedPart : ScaledWeights {
 
 struct Int8Form {
   static constexpr int kMaxUnits = cpu::kMaxUnits, kMaxSets = kMaxGroups;
+  static constexpr bool kPaged = true;
   using Queries = cpu::Queries;
   using Packed = PackedPart;
   using Paged = PagedPart;

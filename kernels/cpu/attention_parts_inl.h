@@ -11,6 +11,7 @@
 ///   Packed(args, keys, values), .take(args, key, range, keys, values, next, buffer): a packed
 ///   part,
 ///     taken in block by block
+///   kPaged: whether it also has
 ///   Paged::fits(args), Paged(args, tile, part, seen): a part where it lies
 /// and both parts
 ///   score<R>(queries, key, scores): of the 64 keys from `key` on
@@ -171,15 +172,17 @@ void attend_parts(const TilePairs& pairs, std::int64_t part, std::int64_t part_e
       gather(first + r, {s.sums + r * padded, s.largest + r, s.total + r});
     }
   };
-  // Packing pays when it is used more than once.
-  if (count <= kPairsTogether && Form::Paged::fits(a)) {
-    Form::load_queries(pairs, 0, count, s.q);
-    for (; part < part_end; part++) {
-      if (seen_of(part).empty()) continue;
-      attend_some(pairs, 0, part, typename Form::Paged(a, pairs.t, part, seen_of(part)), s);
-      gather_some(0);
+  if constexpr (Form::kPaged) {
+    // Packing pays when it is used more than once.
+    if (count <= kPairsTogether && Form::Paged::fits(a)) {
+      Form::load_queries(pairs, 0, count, s.q);
+      for (; part < part_end; part++) {
+        if (seen_of(part).empty()) continue;
+        attend_some(pairs, 0, part, typename Form::Paged(a, pairs.t, part, seen_of(part)), s);
+        gather_some(0);
+      }
+      return;
     }
-    return;
   }
   typename Form::Packed packed[Form::kMaxUnits / 16];  // a head's keys are 16 units at least
   for (std::int64_t i = part; i < part_end; i++) {

@@ -26,6 +26,8 @@ struct CpuOps {
   void (*attention_bf16)(const AttentionArgs& args, const AttentionTile& tile);
   /// The same over pages of int8, with products of int8 for the scores.
   void (*attention_int8)(const AttentionArgs& args, const AttentionTile& tile);
+  /// The same over contiguous rows, with products of int8 for the scores.
+  void (*attention_int8_scores)(const AttentionArgs& args, const AttentionTile& tile);
   /// Joins parts [0, parts) of tile.partial, of which those that the rows see were attended, into
   /// rows of `out`: the same bits as attending all parts at once.
   void (*join_attention)(const AttentionArgs& args, const AttentionTile& tile, int parts);
@@ -39,6 +41,7 @@ struct CpuOps {
 
 void attention_avx512_bf16(const AttentionArgs& args, const AttentionTile& tile);
 void attention_avx512_int8(const AttentionArgs& args, const AttentionTile& tile);
+void attention_avx512_int8_scores(const AttentionArgs& args, const AttentionTile& tile);
 
 // Where the compiler cannot build a path, ops_unavailable.cpp has a version that throws.
 const CpuOps& ops_portable();

@@ -18,6 +18,7 @@ constexpr CpuOps kOps = {
     attention_tile<V>,
     nullptr,
     nullptr,
+    nullptr,
     join_attention_tile<V>,
     argmax_all<V>,
     exp_over<V>,

@@ -10,9 +10,11 @@ namespace chiasm::kernels::cpu {
 namespace {
 using V = VecAvx512;
 constexpr CpuOps kOps = {
-    activate_all<V>,        gated_activation_all<V>, layer_norm_rows<V>,    rms_norm_rows<V>,
-    rotate_half_pairs<V>,   attention_tile<V>,       attention_avx512_bf16, attention_avx512_int8,
-    join_attention_tile<V>, argmax_all<V>,           exp_over<V>,           widen_blocks,
+    activate_all<V>,        gated_activation_all<V>, layer_norm_rows<V>,
+    rms_norm_rows<V>,       rotate_half_pairs<V>,    attention_tile<V>,
+    attention_avx512_bf16,  attention_avx512_int8,   attention_avx512_int8_scores,
+    join_attention_tile<V>, argmax_all<V>,           exp_over<V>,
+    widen_blocks,
 };
 }  // namespace
 
