@@ -28,10 +28,13 @@ def main() -> None:
     assets.add_argument("--folder", type=Path, default=Path("docs/assets"))
     for command in (tokenizer, joint, export, check, measure, wild):
         command.add_argument("--model", type=Path, default=MODEL, help="the Hugging Face folder")
-    _add_training_options(vision, photos=96, drawn=48)
-    _add_training_options(joint, photos=24, drawn=28)
+    _add_training_options(vision, photos=48, drawn=96)
+    _add_training_options(joint, photos=12, drawn=40)
     for command in (vision, joint):
         command.add_argument("--init-from", type=Path, help="start from the weights of a folder")
+    joint.add_argument(
+        "--labelled", type=int, default=24, help="more drawn pictures, whose patches alone are asked"
+    )
     export.add_argument(
         "--checkpoint", type=Path, required=True, help="averaged.pt or last.pt of the second stage"
     )

@@ -48,7 +48,7 @@ def joint(arguments) -> None:
     _prepare(arguments)
     stage = JointStage(
         Photos(arguments.data),
-        BatchShape(arguments.photos, arguments.drawn),
+        BatchShape(arguments.photos, arguments.drawn, arguments.labelled),
         arguments.seed,
         arguments.workers,
         arguments.device,

@@ -38,5 +38,5 @@ class MiniConfig:
 
     vision: VisionConfig = VisionConfig()
     text: TextConfig = TextConfig()
-    scale_factor: int = 2
+    scale_factor: int = 1  # of the pixel shuffle: each patch is a row of the decoder
     embed_size: int = 256

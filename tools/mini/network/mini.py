@@ -10,30 +10,24 @@ from .vision import VisionModel
 
 
 class ModalityProjection(nn.Module):
-    """Four patches side by side become one row of the decoder."""
+    """A patch becomes a row of the decoder."""
 
     def __init__(self, config: MiniConfig):
         super().__init__()
-        self.proj = nn.Linear(
-            config.vision.hidden_size * config.scale_factor**2, config.text.hidden_size, bias=False
-        )
+        self.proj = nn.Linear(config.vision.hidden_size, config.text.hidden_size, bias=False)
 
 
 class Connector(nn.Module):
-    """Pixel shuffle (Shi et al., 2016, arXiv:1609.05158, used backwards) and a projection."""
+    """A projection alone: the family's pixel shuffle is by 1. Several patches in one row of 256 numbers
+    lost letters, and what lay side by side was hard to tell apart."""
 
     def __init__(self, config: MiniConfig):
         super().__init__()
         self.modality_projection = ModalityProjection(config)
-        self.scale = config.scale_factor
 
     def forward(self, patches: Tensor) -> Tensor:
-        """[batch, 64, hidden] -> [batch, 16, text hidden]; each row is a 2 x 2 block."""
-        batch, count, width = patches.shape
-        side, scale = int(count**0.5), self.scale
-        blocks = patches.view(batch, side // scale, scale, side // scale, scale, width)
-        blocks = blocks.transpose(2, 3).reshape(batch, count // scale**2, scale**2 * width)
-        return self.modality_projection.proj(blocks)
+        """[batch, 64, hidden] -> [batch, 64, text hidden]."""
+        return self.modality_projection.proj(patches)
 
 
 class Backbone(nn.Module):
@@ -78,7 +72,7 @@ class Mini(nn.Module):
         return self.model.vision_model(pixels)
 
     def cross(self, patches: Tensor) -> Tensor:
-        """[batch, 64, hidden] -> the decoder's rows of the picture [batch, 16, text hidden]."""
+        """[batch, 64, hidden] -> the decoder's rows of the picture [batch, 64, text hidden]."""
         return self.model.connector(patches)
 
     def read(

@@ -12,6 +12,7 @@ from ..pictures.charts import BAR
 from ..pictures.palette import COLOURS
 from ..pictures.photos import CLASSES
 from ..pictures.sample import CHAR_SLOTS, CHARACTERS, LONGEST, MOST
+from ..pictures.shapes import SHAPE_NAMES
 
 PHOTO = "photo"
 OUTPUTS = {
@@ -22,8 +23,12 @@ OUTPUTS = {
     "order": LONGEST + 1,
     "rank": MOST + 1,
     "alike": 3 * (MOST + 1),
+    "beside": 8 * (len(SHAPE_NAMES) + 2),
+    "extreme": 6 * 3,
+    "part": 10,
+    "size": 3,
 }
-SLOTS = {"characters": CHAR_SLOTS, "alike": 3}  # kinds with several answers a patch
+SLOTS = {"characters": CHAR_SLOTS, "alike": 3, "beside": 8, "extreme": 6}  # kinds with several answers a patch
 
 
 class PatchHeads(nn.Module):
@@ -40,25 +45,20 @@ class PatchHeads(nn.Module):
 
 
 class RowHeads(nn.Module):
-    """One linear layer on each row that the decoder gets, for the 2 x 2 patches it was made from.
+    """One linear layer on each row that the decoder gets, for the patch it was made from.
 
     Rows are scaled as the decoder's first norm does. Weights begin at zero, so that the projection is
     pulled only as the heads learn.
     """
 
-    def __init__(self, width: int, scale: int):
+    def __init__(self, width: int):
         super().__init__()
-        self.scale = scale
-        self.patches = nn.Linear(width, scale**2 * sum(OUTPUTS.values()))
+        self.patches = nn.Linear(width, sum(OUTPUTS.values()))
         nn.init.zeros_(self.patches.weight)
 
     def forward(self, rows: Tensor) -> dict[str, Tensor]:
-        """[batch, 16, text hidden] -> logits by kind [batch, 64, classes] in the order of patches."""
-        batch, count, _ = rows.shape
-        side, scale = int(count**0.5), self.scale
-        rows = F.rms_norm(rows.float(), rows.shape[-1:])
-        blocks = self.patches(rows).view(batch, side, side, scale, scale, -1)
-        return by_kind(blocks.transpose(2, 3).reshape(batch, count * scale**2, -1))
+        """[batch, 64, text hidden] -> logits by kind [batch, 64, classes]."""
+        return by_kind(self.patches(F.rms_norm(rows.float(), rows.shape[-1:])))
 
 
 def by_kind(outputs: Tensor) -> dict[str, Tensor]:

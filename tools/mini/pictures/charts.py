@@ -59,7 +59,7 @@ def draw_chart(rng: np.random.Generator) -> Sample:
         x0 = left + pitch * number + (pitch - thick) / 2
         y0 = floor - height * (floor - top)
         draw.rectangle((x0, y0, x0 + thick, floor), fill=draw_colour(rng, str(name)))
-        on = ((middles >= y0) & (middles <= floor))[:, None] & (
+        on = (middles >= y0)[:, None] & (  # down to its letter, which then tells of the bar
             (middles >= x0 - 4) & (middles <= x0 + thick + 4)
         )[None]
         shape[on], colour[on] = BAR, COLOURS.index(str(name)) + 1

@@ -22,10 +22,13 @@ def _unknown(*shape: int) -> np.ndarray:
 class PatchLabels:
     """Labels of the 64 patches in row-major order; 0 means nothing there, IGNORE not known.
 
-    `shape`, `colour`, `centre`: of the thing that covers a patch. `characters`: see
-    `character_labels`. What takes a look at the whole picture, so that the decoder need not learn it
-    from answers alone: `order`, see `reading_order`; `rank` of a bar, 1 the highest; `alike`, how many
-    things have its shape, its colour, both.
+    `shape`, `colour`, `centre`: of the thing that covers a patch, or of the bar that stands on it.
+    `characters`: see `character_labels`. What takes a look at the whole picture, so that the decoder need
+    not learn it from answers alone: `order`, see `reading_order`, and of things the place of their group in
+    a caption; `rank` of a bar, 1 the highest; `alike`, how many things have its shape, its colour, both;
+    `beside`, shape and colour of the one thing to the left, right, above, below; `extreme`, whether it
+    is the last in each of these directions, the largest, the smallest; `part`, the ninth of the picture
+    it is in; `size`.
     """
 
     shape: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
@@ -35,6 +38,10 @@ class PatchLabels:
     order: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
     rank: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
     alike: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID, 3))
+    beside: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID, 8))
+    extreme: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID, 6))
+    part: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
+    size: np.ndarray = field(default_factory=lambda: _unknown(GRID * GRID))
 
 
 @dataclass

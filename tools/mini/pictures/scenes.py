@@ -1,14 +1,14 @@
 """Drawn scenes: coloured shapes of several sizes and styles on a background."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from .geometry import GRID, squash
 from .palette import COLOURS, contrasts, draw_colour
-from .sample import MOST, PatchLabels, Sample
+from .sample import Sample
+from .scene_labels import label
 from .shapes import SHAPE_NAMES, SHAPE_WEIGHTS, outline
+from .thing import Thing
 
 MASK_CELLS = GRID * 4  # resolution of the map from patches to the object that covers them
 OUTLINED_ONLY = (
@@ -25,22 +25,6 @@ OUTLINED_ONLY = (
 )
 
 
-@dataclass(frozen=True)
-class Thing:
-    """One object of a scene; x, y and radius are fractions of the picture."""
-
-    shape: str
-    colour: str
-    x: float
-    y: float
-    radius: float
-
-    @property
-    def size(self) -> str:
-        """The word for its size, or "medium", which no question asks about."""
-        return "small" if self.radius < 0.1 else "large" if self.radius > 0.19 else "medium"
-
-
 def draw_scene(rng: np.random.Generator) -> Sample:
     """A scene of one to eight objects. facts: `things`, `background`."""
     background = str(rng.choice(COLOURS, p=_BACKGROUND_WEIGHTS))
@@ -51,7 +35,7 @@ def draw_scene(rng: np.random.Generator) -> Sample:
         "scene",
         squash(picture),
         {"things": things, "background": background},
-        _label(things, masks),
+        label(things, masks),
     )
 
 
@@ -154,29 +138,3 @@ def _weather(rng: np.random.Generator, canvas: Image.Image) -> np.ndarray:
         grain = rng.integers(-8, 9, picture.shape[:2])
         picture = np.clip(picture + grain[:, :, None], 0, 255).astype(np.uint8)
     return picture
-
-
-def _label(things: list[Thing], masks: np.ndarray) -> PatchLabels:
-    """A patch is labelled by the object that covers most of it, or 0 when none covers a quarter."""
-    cells = masks.reshape(GRID, 4, GRID, 4).transpose(0, 2, 1, 3).reshape(GRID * GRID, 16)
-    covered = np.stack([(cells == number).sum(1) for number in range(1, len(things) + 1)], axis=1)
-    owner = np.where(covered.max(1) >= 4, covered.argmax(1) + 1, 0)
-    shape = np.array([0] + [SHAPE_NAMES.index(thing.shape) + 1 for thing in things])
-    colour = np.array([0] + [COLOURS.index(thing.colour) + 1 for thing in things])
-    centre = np.zeros(GRID * GRID, np.int64)
-    for thing in things:
-        centre[int(thing.y * GRID) * GRID + int(thing.x * GRID)] = 1
-    labels = PatchLabels(shape=shape[owner], colour=colour[owner], centre=centre)
-    labels.characters = np.zeros_like(labels.characters)
-    labels.order, labels.rank = np.zeros_like(labels.order), np.zeros_like(labels.rank)
-    labels.alike = _how_many_alike(things)[owner]
-    return labels
-
-
-def _how_many_alike(things: list[Thing]) -> np.ndarray:
-    """int64 [1 + things, 3]: how many have the shape, the colour, both of each; a row of 0 first."""
-    shapes = np.array([thing.shape for thing in things])
-    colours = np.array([thing.colour for thing in things])
-    same_shape, same_colour = shapes[:, None] == shapes, colours[:, None] == colours
-    counts = [same.sum(1) for same in (same_shape, same_colour, same_shape & same_colour)]
-    return np.concatenate([np.zeros((1, 3), np.int64), np.minimum(np.stack(counts, 1), MOST)])

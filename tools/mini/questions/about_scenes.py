@@ -1,13 +1,12 @@
 """Questions about drawn scenes: captions, counts, colours, kinds, places."""
 
-from collections import Counter
-
 import numpy as np
 
 from ..pictures.palette import COLOURS
 from ..pictures.sample import Sample
-from ..pictures.scenes import Thing
 from ..pictures.shapes import SHAPE_NAMES, SHAPE_WEIGHTS
+from ..pictures.thing import Thing, extreme_in_size, groups
+from .listings import list_things
 from .phrasing import (
     CAPTION_REQUESTS,
     KIND_ANSWERS,
@@ -29,26 +28,27 @@ from .scene_places import ask_place
 NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight")
 
 
-def ask_scene(rng: np.random.Generator, sample: Sample) -> Turn:
-    """One question about a scene; makers that do not fit it give None and another is drawn."""
+def ask_scene(rng: np.random.Generator, sample: Sample, slow: float = 0.0) -> Turn:
+    """One question about a scene; makers that do not fit it give None and another is drawn.
+
+    `slow`: how often it is drawn from the kinds that take longest to learn, in training.
+    """
     things, background = sample.facts["things"], sample.facts["background"]
     while True:
-        turn = pick(rng, _ASKERS)(rng, things, background)
+        askers = _SLOW_TO_LEARN if slow and rng.random() < slow else _ASKERS
+        turn = pick(rng, askers)(rng, things, background)
         if turn:
             return turn
 
 
 def describe(things: list[Thing]) -> str:
     """Words like "a red circle and two blue squares", groups from left to right."""
-    groups = Counter(
-        (thing.colour, thing.shape) for thing in sorted(things, key=lambda thing: thing.x)
-    )
     return listing(
         [
             article(f"{colour} {shape}")
             if count == 1
             else f"{NUMBERS[count]} {colour} {plural(shape)}"
-            for (colour, shape), count in groups.items()
+            for (colour, shape), count in groups(things).items()
         ]
     )
 
@@ -231,11 +231,9 @@ def _background(rng, things, background):
 def _larger(rng, things, background):
     if len(things) < 2:
         return None
-    ordered = sorted(things, key=lambda thing: thing.radius)
     big = rng.random() < 0.6
-    thing, rival = (ordered[-1], ordered[-2]) if big else (ordered[0], ordered[1])
-    ratio = thing.radius / rival.radius
-    if max(ratio, 1 / ratio) < 1.3:
+    thing = extreme_in_size(things, big)
+    if thing is None:
         return None
     templates = (
         (
@@ -291,6 +289,9 @@ def _odd(rng, things, background):
     return Turn("unsure", pick(rng, READ_REQUESTS), NO_TEXT) if rng.random() < 0.4 else beyond(rng)
 
 
+_SLOW_TO_LEARN = (_caption, _count_some, _colour_of, _larger, ask_place, ask_place) + (
+    list_things,
+) * 3
 _ASKERS = (
     (_caption,) * 5
     + (_what_shape,) * 4

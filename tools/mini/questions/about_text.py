@@ -4,6 +4,7 @@ import numpy as np
 
 from ..pictures.sample import Sample
 from ..pictures.words import draw_text
+from .listings import list_bars
 from .phrasing import (
     CAPTION_REQUESTS,
     KIND_ANSWERS,
@@ -158,10 +159,12 @@ _LOWEST = (
 )
 
 
-def ask_chart(rng: np.random.Generator, sample: Sample) -> Turn:
-    """One question about a bar chart."""
+def ask_chart(rng: np.random.Generator, sample: Sample, slow: float = 0.0) -> Turn:
+    """One question about a bar chart. `slow`: see `ask_scene`."""
     bars = sample.facts["bars"]
     many_colours = len({colour for _, colour, _ in bars}) == len(bars)
+    if slow and (bars[0][0] or many_colours) and rng.random() < slow:
+        return list_bars(rng, bars)
     kind = rng.random()
     if kind < 0.4:
         highest = rng.random() < 0.6

@@ -8,18 +8,20 @@ from .about_scenes import ask_scene, describe
 from .about_text import ask_chart, ask_display, ask_sign
 from .phrasing import Turn, article, fill, spoken
 
+_WITH_SLOW = {"scene": ask_scene, "chart": ask_chart}
 _ASKERS = {
     "photo": ask_photo,
-    "scene": ask_scene,
     "text": ask_sign,
-    "chart": ask_chart,
     "display": ask_display,
 }
 
 
-def ask(rng: np.random.Generator, sample: Sample) -> Turn:
-    """One question about `sample`, worded as people do, and its answer."""
-    turn = _ASKERS[sample.kind](rng, sample)
+def ask(rng: np.random.Generator, sample: Sample, slow: float = 0.0) -> Turn:
+    """One question about `sample`, worded as people do, and its answer; `slow`: see `ask_scene`."""
+    if sample.kind in _WITH_SLOW:
+        turn = _WITH_SLOW[sample.kind](rng, sample, slow)
+    else:
+        turn = _ASKERS[sample.kind](rng, sample)
     return Turn(turn.topic, spoken(rng, turn.question), turn.answer)
 
 

@@ -2,16 +2,20 @@
 
 import numpy as np
 
-from ..pictures.scenes import Thing
+from ..pictures.thing import CLEAR, Thing, offset, outermost, things_towards, third
 from .phrasing import Turn, article, fill, pick, sentence, yes_no
 
-CLEAR = 0.12  # a difference of places, in picture widths, that leaves no doubt
-# direction: (phrases, axis, sign)
-DIRECTIONS = {
-    "left": (("to the left of", "left of", "on the left of"), "x", -1),
-    "right": (("to the right of", "right of", "on the right of"), "x", 1),
-    "above": (("above", "over"), "y", -1),
-    "below": (("below", "under", "beneath"), "y", 1),
+PHRASES = {
+    "left": ("to the left of", "left of", "on the left of"),
+    "right": ("to the right of", "right of", "on the right of"),
+    "above": ("above", "over"),
+    "below": ("below", "under", "beneath"),
+}
+OUTERMOST = {
+    "left": ("leftmost shape", "shape furthest to the left", "shape on the far left"),
+    "right": ("rightmost shape", "shape furthest to the right", "shape on the far right"),
+    "above": ("topmost shape", "highest shape", "shape at the top"),
+    "below": ("lowest shape", "shape at the bottom"),
 }
 
 
@@ -30,10 +34,6 @@ def _unique(things: list[Thing], thing: Thing) -> bool:
     return sum(_named(other) == _named(thing) for other in things) == 1
 
 
-def _offset(thing: Thing, anchor: Thing, axis: str, sign: int) -> float:
-    return sign * (getattr(thing, axis) - getattr(anchor, axis))
-
-
 def _call(rng, things: list[Thing], thing: Thing) -> str:
     """The name of `thing`, without its colour now and then where the shape is enough."""
     if rng.random() < 0.3 and sum(other.shape == thing.shape for other in things) == 1:
@@ -43,19 +43,11 @@ def _call(rng, things: list[Thing], thing: Thing) -> str:
 
 def _beside(rng, things):
     """What lies in a direction from a thing; asked where exactly one thing or nothing is there."""
-    anchor = pick(rng, things)
-    phrases, axis, sign = DIRECTIONS[pick(rng, tuple(DIRECTIONS))]
-    offsets = [
-        (_offset(thing, anchor, axis, sign), thing) for thing in things if thing is not anchor
-    ]
-    if (
-        not offsets
-        or not _unique(things, anchor)
-        or any(abs(offset) < CLEAR for offset, _ in offsets)
-    ):
+    anchor, direction = pick(rng, things), pick(rng, tuple(PHRASES))
+    there = things_towards(things, anchor, direction)
+    if len(things) < 2 or not _unique(things, anchor) or there is None or len(there) > 1:
         return None
-    there = [thing for offset, thing in offsets if offset > 0]
-    if len(there) > 1 or (not there and rng.random() < 0.7):
+    if not there and rng.random() < 0.7:
         return None
     templates = (
         "What is {where} the {noun}?",
@@ -64,7 +56,7 @@ def _beside(rng, things):
         "What do you see {where} the {noun}?",
         "Which shape is {where} the {noun}?",
     )
-    question = fill(rng, templates, where=pick(rng, phrases), noun=_call(rng, things, anchor))
+    question = fill(rng, templates, where=pick(rng, PHRASES[direction]), noun=_call(rng, things, anchor))
     return Turn("relation", question, sentence(article(_named(there[0]))) if there else "Nothing.")
 
 
@@ -73,35 +65,25 @@ def _is_beside(rng, things):
     if len(things) < 2:
         return None
     first, second = (things[i] for i in rng.choice(len(things), 2, replace=False))
-    phrases, axis, sign = DIRECTIONS[pick(rng, tuple(DIRECTIONS))]
-    offset = _offset(first, second, axis, sign)
-    if abs(offset) < CLEAR or not _unique(things, first) or not _unique(things, second):
+    direction = pick(rng, tuple(PHRASES))
+    distance = offset(first, second, direction)
+    if abs(distance) < CLEAR or not _unique(things, first) or not _unique(things, second):
         return None
-    question = (
-        f"Is the {_call(rng, things, first)} {pick(rng, phrases)} the {_call(rng, things, second)}?"
-    )
-    return Turn("relation", question, yes_no(offset > 0))
+    where = pick(rng, PHRASES[direction])
+    question = f"Is the {_call(rng, things, first)} {where} the {_call(rng, things, second)}?"
+    return Turn("relation", question, yes_no(distance > 0))
 
 
 def _outermost(rng, things):
     """Which thing is the last in a direction."""
     if len(things) < 2:
         return None
-    words, axis, sign = pick(
-        rng,
-        (
-            (("leftmost shape", "shape furthest to the left", "shape on the far left"), "x", -1),
-            (("rightmost shape", "shape furthest to the right", "shape on the far right"), "x", 1),
-            (("topmost shape", "highest shape", "shape at the top"), "y", -1),
-            (("lowest shape", "shape at the bottom"), "y", 1),
-        ),
-    )
-    ordered = sorted(things, key=lambda thing: sign * getattr(thing, axis))
-    if abs(getattr(ordered[-1], axis) - getattr(ordered[-2], axis)) < CLEAR:
+    direction = pick(rng, tuple(OUTERMOST))
+    thing = outermost(things, direction)
+    if thing is None:
         return None
-    return Turn(
-        "relation", f"What is the {pick(rng, words)}?", sentence(article(_named(ordered[-1])))
-    )
+    question = f"What is the {pick(rng, OUTERMOST[direction])}?"
+    return Turn("relation", question, sentence(article(_named(thing))))
 
 
 def _where(rng, things):
@@ -109,7 +91,7 @@ def _where(rng, things):
     thing = pick(rng, things)
     if not _unique(things, thing):
         return None
-    places = [_third(thing.x), _third(thing.y)]
+    places = [third(thing.x), third(thing.y)]
     if None in places:
         return None
     across, down = ("left", "", "right")[places[0]], ("top", "", "bottom")[places[1]]
@@ -125,10 +107,3 @@ def _where(rng, things):
         "Where do you see the {noun}?",
     )
     return Turn("relation", fill(rng, templates, noun=_call(rng, things, thing)), answer)
-
-
-def _third(place: float) -> int | None:
-    """0, 1 or 2, or None near a border between thirds."""
-    if min(abs(place - 1 / 3), abs(place - 2 / 3)) < 0.04:
-        return None
-    return int(place * 3)

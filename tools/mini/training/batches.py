@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from ..pictures.mixture import drawn_picture, training_photo
+from ..pictures.mixture import TO_LABEL, drawn_picture, training_photo
 from ..pictures.photos import Photos
 from ..pictures.sample import PatchLabels, Sample
 
@@ -18,6 +18,7 @@ class BatchShape:
 
     photos: int
     drawn: int
+    labelled: int = 0  # drawn pictures of which only the patches are asked
 
 
 def pixels_of(samples: list[Sample]) -> Tensor:
@@ -45,7 +46,7 @@ def patch_labels_of(samples: list[Sample]) -> dict[str, Tensor]:
 
 
 class Steps(Dataset):
-    """Item n is the batch of step n: photographs, then drawn pictures, through `collate`."""
+    """Item n is the batch of step n: photographs, drawn pictures, labelled ones, through `collate`."""
 
     def __init__(self, photos: Photos, shape: BatchShape, seed: int, shares: dict, collate):
         self.photos, self.shape, self.seed, self.shares, self.collate = (
@@ -60,6 +61,8 @@ class Steps(Dataset):
         photo, drawn = self.shape.photos, self.shape.drawn
         samples = [training_photo(self.photos, self.seed, step * photo + i) for i in range(photo)]
         samples += [drawn_picture(self.seed, step * drawn + i, self.shares) for i in range(drawn)]
+        more = self.shape.labelled
+        samples += [drawn_picture(self.seed + 1, step * more + i, TO_LABEL) for i in range(more)]
         return self.collate(samples, np.random.default_rng((self.seed, 3, step)))
 
 

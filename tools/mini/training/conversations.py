@@ -13,17 +13,18 @@ from ..questions.phrasing import Turn
 from ..tokenizer import END, FAKE, GLOBAL, IMAGE, PAD, START
 from .batches import patch_labels_of, pixels_of
 
-IMAGE_ROWS = 16
-ROOM = 72  # tokens of questions and answers after each picture
+IMAGE_ROWS = 64
+ROOM = 80  # tokens of questions and answers after each picture
 TWO_TURNS = 0.12  # how often a question follows another in one conversation
+SLOW = 0.35  # how often a scene is asked one of the kinds that take longest to learn
 FIRST_ROW = 5  # tokens before the picture's rows: start, "User", ":", fake, global
 
 
 @dataclass
 class JointBatch:
-    """One step's tensors. B pictures, L tokens, A answered tokens."""
+    """One step's tensors. B pictures with questions, then P - B whose patches alone are asked, L tokens."""
 
-    pixels: Tensor  # uint8 [B, 3, 128, 128]
+    pixels: Tensor  # uint8 [P, 3, 128, 128]
     labels: dict[str, Tensor]
     tokens: Tensor  # int64 [B, L]
     positions: Tensor  # int64 [B, L]; every question starts again behind the picture
@@ -49,8 +50,9 @@ class JointBatch:
 class Conversations:
     """Turns samples into batches."""
 
-    def __init__(self, tokenizer: Tokenizer):
-        self.tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, labelled: int = 0):
+        """`labelled`: how many samples at the end of each batch are asked nothing but their patches."""
+        self.tokenizer, self.labelled = tokenizer, labelled
         self.pad = tokenizer.token_to_id(PAD)
         self.prefix = self.encode(f"{START}User:{FAKE}{GLOBAL}{IMAGE * IMAGE_ROWS}{FAKE}")
         if (
@@ -79,9 +81,9 @@ class Conversations:
         positions, segments = list(range(start)), [0] * start
         segment = 0
         while True:
-            asked, wanted = self.exchange(ask(rng, sample))
+            asked, wanted = self.exchange(ask(rng, sample, SLOW))
             if rng.random() < TWO_TURNS:
-                again, more = self.exchange(ask(rng, sample))
+                again, more = self.exchange(ask(rng, sample, SLOW))
                 link = self.encode("\nUser: ")
                 asked, wanted = asked + link + again, wanted + [IGNORE] * len(link) + more
             if segment and len(tokens) + len(asked) > start + ROOM:
@@ -94,13 +96,14 @@ class Conversations:
 
     def collate(self, samples: list[Sample], rng: np.random.Generator) -> JointBatch:
         """A batch with as many questions for each picture as there is room for."""
-        rows = [self._row(sample, rng) for sample in samples]
+        asked = samples[: len(samples) - self.labelled]
+        rows = [self._row(sample, rng) for sample in asked]
         tokens, targets, positions, segments = (
             _padded([row[part] for row in rows], fill)
             for part, fill in enumerate((self.pad, IGNORE, 0, -1))
         )
-        texts = [self.encode(f"{START}{search_text(rng, sample)}{END}") for sample in samples]
-        names = np.array([subject(sample) for sample in samples])
+        texts = [self.encode(f"{START}{search_text(rng, sample)}{END}") for sample in asked]
+        names = np.array([subject(sample) for sample in asked])
         return JointBatch(
             pixels_of(samples),
             patch_labels_of(samples),

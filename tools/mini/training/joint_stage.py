@@ -18,7 +18,7 @@ from .patch_loss import patch_loss
 from .quick_check import QuickCheck
 from .vision_stage import ENDLESS
 
-PATCH_WEIGHT = 0.3  # of the first stage's losses, which go on helping
+PATCH_WEIGHT = 0.5  # of the first stage's losses, which go on helping
 SEARCH_WEIGHT = 0.15
 TOWER_RATE = 0.1
 VALIDATED = {"photo": 200, "scene": 160, "text": 80, "chart": 40, "display": 20}
@@ -32,7 +32,7 @@ class JointModel(nn.Module):
         self.mini = Mini()
         config = self.mini.config
         self.heads = PatchHeads(config.vision.hidden_size)
-        self.row_heads = RowHeads(config.text.hidden_size, config.scale_factor)
+        self.row_heads = RowHeads(config.text.hidden_size)
 
 
 class JointStage:
@@ -43,7 +43,7 @@ class JointStage:
 
     @staticmethod
     def rate_of(parameter: str) -> float:
-        """The tower comes trained: at the full rate it would forget how to see letters."""
+        """The tower comes trained: at the full rate answers would make it forget how to see letters."""
         return TOWER_RATE if "vision_model." in parameter else 1.0
 
     def __init__(
@@ -56,7 +56,7 @@ class JointStage:
         tokenizer: Tokenizer,
     ):
         self.model = JointModel().to(device)
-        self.conversations = Conversations(tokenizer)
+        self.conversations = Conversations(tokenizer, shape.labelled)
         self.steps = Steps(photos, shape, seed, TO_ASK, self.conversations.collate)
         self.workers, self.device = workers, device
         held_out = [
@@ -90,8 +90,13 @@ class JointStage:
         with torch.autocast(self.device, torch.bfloat16):
             patches = mini.see(normalise(batch.pixels))
             crossed = mini.cross(patches)
+            asked_about = len(batch.tokens)
             hidden = mini.read(
-                batch.tokens, batch.positions, attention_mask(batch.segments), crossed, FIRST_ROW
+                batch.tokens,
+                batch.positions,
+                attention_mask(batch.segments),
+                crossed[:asked_about],
+                FIRST_ROW,
             )
             asked = batch.targets != IGNORE
             answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
@@ -99,7 +104,7 @@ class JointStage:
             self.heads_alone = max(self.heads_alone - 1, 0)
             on_patches, parts = patch_loss(self.model.heads(labelled), batch.labels, smoothing=0.05)
             on_rows, of_rows = patch_loss(self.model.row_heads(crossed), batch.labels)
-            rows = mini.picture_row(patches), mini.text_row(batch.texts, batch.text_ends)
+            rows = mini.picture_row(patches[:asked_about]), mini.text_row(batch.texts, batch.text_ends)
         search = search_loss(*rows, mini.chiasm.embed.logit_scale, batch.matches)
         total = answers + PATCH_WEIGHT * (on_patches + on_rows) + SEARCH_WEIGHT * search
         shown = {
@@ -108,6 +113,7 @@ class JointStage:
             "characters": parts["characters"],
             "in rows": of_rows["characters"],
             "order": of_rows["order"],
+            "beside": of_rows["beside"],
             "photo": parts["photo"],
         }
         return total, shown

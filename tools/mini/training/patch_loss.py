@@ -16,6 +16,10 @@ WEIGHTS = {
     "order": 1.0,
     "rank": 0.5,
     "alike": 1.0,
+    "beside": 1.0,
+    "extreme": 0.5,
+    "part": 0.3,
+    "size": 0.3,
     PHOTO: 1.0,
 }
 

@@ -1,0 +1,71 @@
+"""Questions about all things of a picture at once, asked in training alone.
+
+One asks for several look-ups of the kind that short questions ask for one by one: the colour that belongs
+to a shape, what lies beside it, the letter of a bar by its height.
+"""
+
+import numpy as np
+
+from ..pictures.thing import TOWARDS, Thing, things_towards
+from .phrasing import Turn, article, fill, pick, sentence
+
+_PHRASES = {"left": "left of", "right": "right of", "above": "above", "below": "below"}
+
+
+def list_things(rng: np.random.Generator, things: list[Thing], background: str) -> Turn | None:
+    """One listing of a scene, or None where it would list nothing."""
+    return pick(rng, (_colours, _colours, _beside, _beside, _downwards))(rng, things)
+
+
+def _named(thing: Thing) -> str:
+    return f"{thing.colour} {thing.shape}"
+
+
+def _colours(rng, things):
+    """Each shape with its colour, in an order that no caption has."""
+    order = [things[i] for i in rng.permutation(len(things))]
+    shapes = list(dict.fromkeys(thing.shape for thing in order))
+    colours = {shape: {t.colour for t in things if t.shape == shape} for shape in shapes}
+    single = [shape for shape in shapes if len(colours[shape]) == 1]
+    if not single:
+        return None
+    asked = ", ".join(single)
+    templates = ("Which colours have these: {asked}?", "What colours are these: {asked}?", "Colours of {asked}?")
+    told = ", ".join(f"{shape} {colours[shape].pop()}" for shape in single)
+    return Turn("listing", fill(rng, templates, asked=asked), sentence(told))
+
+
+def _beside(rng, things):
+    """What lies in a direction from each thing of which that is clear."""
+    direction = pick(rng, tuple(TOWARDS))
+    told = []
+    for thing in sorted(things, key=lambda t: t.x):
+        there = things_towards(things, thing, direction)
+        if there is None or len(there) > 1 or sum(_named(t) == _named(thing) for t in things) > 1:
+            continue
+        told.append(f"{_named(thing)}: {article(_named(there[0])) if there else 'nothing'}")
+    if not told or len(things) < 2:
+        return None
+    return Turn("listing", f"What is {_PHRASES[direction]} each shape?", sentence(", ".join(told)))
+
+
+def _downwards(rng, things):
+    """All things from top to bottom."""
+    ordered = sorted(things, key=lambda t: t.y)
+    if len(things) < 2 or min(b.y - a.y for a, b in zip(ordered, ordered[1:])) < 0.05:
+        return None
+    templates = ("List the shapes from top to bottom.", "Name the shapes from top to bottom.")
+    return Turn("listing", pick(rng, templates), sentence(", ".join(map(_named, ordered))))
+
+
+def list_bars(rng: np.random.Generator, bars: list[tuple[str, str, float]]) -> Turn:
+    """Bars by height, or with their colours; named by letters where they have them."""
+    names = [letter or colour for letter, colour, _ in bars]
+    if bars[0][0] and rng.random() < 0.4:
+        told = [f"{letter} {colour}" for letter, colour, _ in bars]
+        return Turn("listing", "What colours are the bars?", sentence(", ".join(told)))
+    falling = rng.random() < 0.6
+    order = sorted(range(len(bars)), key=lambda i: bars[i][2], reverse=falling)
+    words = ("highest", "lowest") if falling else ("lowest", "highest")
+    question = f"List the bars from {words[0]} to {words[1]}."
+    return Turn("listing", question, sentence(", ".join(names[i] for i in order)))
