@@ -28,7 +28,7 @@ os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 ray = pytest.importorskip("ray", reason='pip install "chiasm[ray]"')
 
 NODE = {"num_cpus": 1, "object_store_memory": 100_000_000}
-SETTINGS = {"max_tokens": 964, "ignore_eos": True}  # long enough to be at work when a node is killed
+SETTINGS = {"max_tokens": 900, "ignore_eos": True}  # long enough to be at work when a node is killed
 HOW = {"progress": False, "cpus": 1}
 
 
