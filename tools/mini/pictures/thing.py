@@ -19,9 +19,19 @@ class Thing:
     radius: float
 
     @property
+    def name(self) -> str:
+        """Its colour and shape."""
+        return f"{self.colour} {self.shape}"
+
+    @property
     def size(self) -> str:
         """The word for its size, or "medium", which no question asks about."""
         return "small" if self.radius < 0.1 else "large" if self.radius > 0.19 else "medium"
+
+
+def is_unique(things: list[Thing], thing: Thing) -> bool:
+    """Whether no other has its name."""
+    return sum(other.name == thing.name for other in things) == 1
 
 
 def groups(things: list[Thing]) -> Counter[tuple[str, str]]:

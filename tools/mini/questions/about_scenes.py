@@ -5,7 +5,7 @@ import numpy as np
 from ..pictures.palette import COLOURS
 from ..pictures.sample import Sample
 from ..pictures.shapes import SHAPE_NAMES, SHAPE_WEIGHTS
-from ..pictures.thing import Thing, extreme_in_size, groups
+from ..pictures.thing import Thing, extreme_in_size, groups, is_unique
 from .listings import list_things
 from .phrasing import (
     CAPTION_REQUESTS,
@@ -71,7 +71,7 @@ def _what_shape(rng, things, background):
         "What shape do you see?",
     )
     return Turn(
-        "shape", pick(rng, templates), sentence(article(f"{things[0].colour} {things[0].shape}"))
+        "shape", pick(rng, templates), sentence(article(things[0].name))
     )
 
 
@@ -249,15 +249,12 @@ def _larger(rng, things, background):
             "What is the smallest object?",
         )
     )
-    return Turn("size", pick(rng, templates), sentence(article(f"{thing.colour} {thing.shape}")))
+    return Turn("size", pick(rng, templates), sentence(article(thing.name)))
 
 
 def _size(rng, things, background):
     thing = pick(rng, things)
-    if (
-        thing.size == "medium"
-        or sum((t.shape, t.colour) == (thing.shape, thing.colour) for t in things) > 1
-    ):
+    if thing.size == "medium" or not is_unique(things, thing):
         return None
     templates = (
         "Is the {noun} large or small?",
@@ -265,7 +262,7 @@ def _size(rng, things, background):
         "What size is the {noun}?",
     )
     return Turn(
-        "size", fill(rng, templates, noun=f"{thing.colour} {thing.shape}"), sentence(thing.size)
+        "size", fill(rng, templates, noun=thing.name), sentence(thing.size)
     )
 
 

@@ -6,7 +6,7 @@ to a shape, what lies beside it, the letter of a bar by its height.
 
 import numpy as np
 
-from ..pictures.thing import TOWARDS, Thing, things_towards
+from ..pictures.thing import TOWARDS, Thing, is_unique, things_towards
 from .phrasing import Turn, article, fill, pick, sentence
 
 _PHRASES = {"left": "left of", "right": "right of", "above": "above", "below": "below"}
@@ -15,10 +15,6 @@ _PHRASES = {"left": "left of", "right": "right of", "above": "above", "below": "
 def list_things(rng: np.random.Generator, things: list[Thing], background: str) -> Turn | None:
     """One listing of a scene, or None where it would list nothing."""
     return pick(rng, (_colours, _colours, _beside, _beside, _downwards))(rng, things)
-
-
-def _named(thing: Thing) -> str:
-    return f"{thing.colour} {thing.shape}"
 
 
 def _colours(rng, things):
@@ -41,9 +37,9 @@ def _beside(rng, things):
     told = []
     for thing in sorted(things, key=lambda t: t.x):
         there = things_towards(things, thing, direction)
-        if there is None or len(there) > 1 or sum(_named(t) == _named(thing) for t in things) > 1:
+        if there is None or len(there) > 1 or not is_unique(things, thing):
             continue
-        told.append(f"{_named(thing)}: {article(_named(there[0])) if there else 'nothing'}")
+        told.append(f"{thing.name}: {article(there[0].name) if there else 'nothing'}")
     if not told or len(things) < 2:
         return None
     return Turn("listing", f"What is {_PHRASES[direction]} each shape?", sentence(", ".join(told)))
@@ -55,7 +51,7 @@ def _downwards(rng, things):
     if len(things) < 2 or min(b.y - a.y for a, b in zip(ordered, ordered[1:])) < 0.05:
         return None
     templates = ("List the shapes from top to bottom.", "Name the shapes from top to bottom.")
-    return Turn("listing", pick(rng, templates), sentence(", ".join(map(_named, ordered))))
+    return Turn("listing", pick(rng, templates), sentence(", ".join(thing.name for thing in ordered)))
 
 
 def list_bars(rng: np.random.Generator, bars: list[tuple[str, str, float]]) -> Turn:

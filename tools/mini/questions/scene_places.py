@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..pictures.thing import CLEAR, Thing, offset, outermost, things_towards, third
+from ..pictures.thing import CLEAR, Thing, is_unique, offset, outermost, things_towards, third
 from .phrasing import Turn, article, fill, pick, sentence, yes_no
 
 PHRASES = {
@@ -26,26 +26,18 @@ def ask_place(rng: np.random.Generator, things: list[Thing], background: str) ->
     )
 
 
-def _named(thing: Thing) -> str:
-    return f"{thing.colour} {thing.shape}"
-
-
-def _unique(things: list[Thing], thing: Thing) -> bool:
-    return sum(_named(other) == _named(thing) for other in things) == 1
-
-
 def _call(rng, things: list[Thing], thing: Thing) -> str:
     """The name of `thing`, without its colour now and then where the shape is enough."""
     if rng.random() < 0.3 and sum(other.shape == thing.shape for other in things) == 1:
         return thing.shape
-    return _named(thing)
+    return thing.name
 
 
 def _beside(rng, things):
     """What lies in a direction from a thing; asked where exactly one thing or nothing is there."""
     anchor, direction = pick(rng, things), pick(rng, tuple(PHRASES))
     there = things_towards(things, anchor, direction)
-    if len(things) < 2 or not _unique(things, anchor) or there is None or len(there) > 1:
+    if len(things) < 2 or not is_unique(things, anchor) or there is None or len(there) > 1:
         return None
     if not there and rng.random() < 0.7:
         return None
@@ -57,7 +49,7 @@ def _beside(rng, things):
         "Which shape is {where} the {noun}?",
     )
     question = fill(rng, templates, where=pick(rng, PHRASES[direction]), noun=_call(rng, things, anchor))
-    return Turn("relation", question, sentence(article(_named(there[0]))) if there else "Nothing.")
+    return Turn("relation", question, sentence(article(there[0].name)) if there else "Nothing.")
 
 
 def _is_beside(rng, things):
@@ -67,7 +59,7 @@ def _is_beside(rng, things):
     first, second = (things[i] for i in rng.choice(len(things), 2, replace=False))
     direction = pick(rng, tuple(PHRASES))
     distance = offset(first, second, direction)
-    if abs(distance) < CLEAR or not _unique(things, first) or not _unique(things, second):
+    if abs(distance) < CLEAR or not is_unique(things, first) or not is_unique(things, second):
         return None
     where = pick(rng, PHRASES[direction])
     question = f"Is the {_call(rng, things, first)} {where} the {_call(rng, things, second)}?"
@@ -83,13 +75,13 @@ def _outermost(rng, things):
     if thing is None:
         return None
     question = f"What is the {pick(rng, OUTERMOST[direction])}?"
-    return Turn("relation", question, sentence(article(_named(thing))))
+    return Turn("relation", question, sentence(article(thing.name)))
 
 
 def _where(rng, things):
     """In which third of the picture a thing is, across and down."""
     thing = pick(rng, things)
-    if not _unique(things, thing):
+    if not is_unique(things, thing):
         return None
     places = [third(thing.x), third(thing.y)]
     if None in places:
