@@ -12,13 +12,24 @@ namespace chiasm::device {
 ///   q8: int8, w = scale * q; one float16 scale for each 32 inputs, [out][padded / 32]
 ///   q4: two numbers a byte, the lower nibble first, w = scale * q + min; scales and minima
 ///   likewise
-enum class Format : std::int32_t { f32, bf16, f16, q8, q4 };
+///   q8_rows: int8, w = scale * q; one float32 scale for each output
+///   blocks8, blocks4: numbers as of q8 and q4, w = scale * s * (q - offset) - min * n; float32
+///   scales and minima for each 2^block_shift inputs, s and n for each 2^group_shift, which divides
+///   them
+enum class Format : std::int32_t { f32, bf16, f16, q8, q4, q8_rows, blocks8, blocks4 };
 
+/// A matrix [out, in]. What its format does not have is null: minima are then 0, s and n 1.
 struct MatrixRef {
   const void* data = nullptr;
   const std::uint16_t* scales = nullptr;
   const std::uint16_t* minima = nullptr;
+  const float* wide_scales = nullptr;  // of q8_rows and blocks
+  const float* wide_minima = nullptr;
+  const std::int8_t* group_scales = nullptr;   // s
+  const std::uint8_t* group_minima = nullptr;  // n
+  const std::int32_t* order = nullptr;         // [in]: the input that stands at each place
   std::int64_t out = 0, in = 0, padded = 0;
+  std::int32_t block_shift = 0, group_shift = 0, offset = 0;
   Format format = Format::f32;
 };
 

@@ -13,7 +13,7 @@
 namespace chiasm::device {
 
 /// Another number, another table or other meanings: plug-in and program must agree.
-inline constexpr std::uint32_t kTableVersion = 1;
+inline constexpr std::uint32_t kTableVersion = 2;
 inline constexpr const char* kTableSymbol = "chiasm_device_table";
 
 enum class Status : std::int32_t { ok = 0, failed = 1, out_of_memory = 2, unsupported = 3 };

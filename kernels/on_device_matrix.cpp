@@ -1,8 +1,9 @@
 // From the CPU's packed weights to the device's rows.
 #include <bit>
 #include <cstring>
+#include <type_traits>
 
-#include "kernels/cpu/packed.h"
+#include "kernels/cpu/pack_quant.h"
 #include "kernels/on_device.h"
 
 namespace chiasm::kernels::on_device {
@@ -11,11 +12,15 @@ namespace {
 
 constexpr std::int64_t kUnit = 8;  // inputs that a lane reads
 
-/// A matrix as the device keeps it: [out][padded], then scales and minima.
+/// A matrix as the device keeps it: [out][padded], then what MatrixRef points to besides, in its
+/// order.
 struct Rows {
   std::int64_t padded = 0;
   std::vector<std::byte> data;
   std::vector<std::uint16_t> scales, minima;
+  std::vector<float> wide_scales, wide_minima;
+  std::vector<std::int8_t> group_scales;
+  std::vector<std::uint8_t> group_minima;
 };
 
 std::int64_t rounded(std::int64_t n, std::int64_t unit) { return (n + unit - 1) / unit * unit; }
@@ -53,6 +58,7 @@ std::uint16_t half_at(const Block& block, int offset) {
   return bits;
 }
 
+/// Of q8 and of q8_rows.
 Rows q8_rows_of(const Matrix::Packed& p) {
   Rows rows;
   rows.padded = rounded(p.in, cpu::kGroup);
@@ -63,7 +69,10 @@ Rows q8_rows_of(const Matrix::Packed& p) {
         const auto q = int(block.data[(i / 4 * cpu::kLanes + block.lane) * 4 + i % 4]);
         rows.data.push_back(std::byte(q - cpu::kQ8Offset));
       }
-      rows.scales.push_back(half_at(block, cpu::kQ8Scales));
+      if (p.format == WeightFormat::q8) rows.scales.push_back(half_at(block, cpu::kQ8Scales));
+    }
+    if (p.format == WeightFormat::q8_rows) {
+      rows.wide_scales.push_back(p.scales(o / cpu::kPanel)[o % cpu::kPanel]);
     }
   }
   return rows;
@@ -89,6 +98,29 @@ Rows q4_rows_of(const Matrix::Packed& p) {
   return rows;
 }
 
+Rows block_rows_of(const Matrix::Packed& p, bool nibbles) {
+  const cpu::BlockTraits t = cpu::traits_of(*p.form());
+  Rows rows;
+  rows.padded = p.in;
+  cpu::FileBlock block{};
+  for (std::int64_t o = 0; o < p.out; o++) {
+    for (std::int64_t b = 0; b < p.in / t.inputs; b++) {
+      cpu::read_form_block(p, o, b, block);
+      for (int i = 0; i < t.inputs; i += nibbles ? 2 : 1) {
+        rows.data.push_back(nibbles ? std::byte(block.q[i] | block.q[i + 1] << 4)
+                                    : std::byte(block.q[i]));
+      }
+      rows.wide_scales.push_back(block.scale);
+      if (t.minima) rows.wide_minima.push_back(block.minimum);
+      for (int g = 0; t.scales != cpu::GroupScales::none && g < t.inputs / t.group; g++) {
+        rows.group_scales.push_back(block.scales[g]);
+        if (t.minima) rows.group_minima.push_back(block.minima[g]);
+      }
+    }
+  }
+  return rows;
+}
+
 device::Format format_of(const Matrix& w) {
   switch (w.format()) {
     case WeightFormat::f32:
@@ -102,17 +134,19 @@ device::Format format_of(const Matrix& w) {
     case WeightFormat::q4:
       return device::Format::q4;
     case WeightFormat::q8_rows:
+      return device::Format::q8_rows;
     case WeightFormat::q5_1:
+    case WeightFormat::q5_k:
+    case WeightFormat::q6_k:
+      return device::Format::blocks8;
     case WeightFormat::q2_k:
     case WeightFormat::q3_k:
     case WeightFormat::q4_k:
-    case WeightFormat::q5_k:
-    case WeightFormat::q6_k:
     case WeightFormat::q4_32:
     case WeightFormat::q4_128:
-      break;
+      return device::Format::blocks4;
   }
-  fail<DeviceError>("weights as ", format_name(w.format()), " do not run on a device yet");
+  fail<DeviceError>("weights as ", format_name(w.format()), " do not run on a device");
 }
 
 Rows rows_of(const Matrix& w, device::Format format) {
@@ -124,41 +158,84 @@ Rows rows_of(const Matrix& w, device::Format format) {
     case device::Format::f16:
       return plain_rows<f16>(w, [](float v) { return to_f16(v); });
     case device::Format::q8:
+    case device::Format::q8_rows:
       return q8_rows_of(w.packed());
     case device::Format::q4:
       return q4_rows_of(w.packed());
+    case device::Format::blocks8:
+    case device::Format::blocks4:
+      return block_rows_of(w.packed(), format == device::Format::blocks4);
   }
   return {};
+}
+
+/// What describes the rows, all but their memory.
+device::MatrixRef described(const Matrix& w) {
+  device::MatrixRef out;
+  out.format = format_of(w);
+  out.out = w.out();
+  out.in = w.in();
+  out.padded = rounded(w.in(), w.packed().quantized() ? cpu::kGroup : kUnit);
+  if (const auto form = w.packed().form()) {
+    const cpu::BlockTraits t = cpu::traits_of(*form);
+    out.block_shift = std::countr_zero(unsigned(t.inputs));
+    out.group_shift = std::countr_zero(unsigned(t.group));
+    out.offset = t.offset;
+  }
+  return out;
+}
+
+/// Points to the parts behind the numbers, in the order in which `matrix` joins them. Counts are
+/// such that each begins where its numbers may.
+void point_to_parts(const Matrix& w, const std::byte* memory, device::MatrixRef& out) {
+  out.data = memory;
+  const std::int64_t numbers = out.out * out.padded;
+  const bool halves = out.format == device::Format::q4 || out.format == device::Format::blocks4;
+  const std::byte* at = memory + (halves ? numbers / 2 : numbers);
+  const auto next = [&](auto*& part, std::int64_t count) {
+    part = reinterpret_cast<std::remove_reference_t<decltype(part)>>(at);
+    at += count * std::int64_t(sizeof *part);
+  };
+  const bool grouped = out.format == device::Format::q8 || out.format == device::Format::q4;
+  if (grouped) next(out.scales, numbers / cpu::kGroup);
+  if (out.format == device::Format::q4) next(out.minima, numbers / cpu::kGroup);
+  if (out.format == device::Format::q8_rows) next(out.wide_scales, out.out);
+  const auto form = w.packed().form();
+  if (!form) return;
+  const cpu::BlockTraits t = cpu::traits_of(*form);
+  next(out.wide_scales, numbers / t.inputs);
+  if (t.minima) next(out.wide_minima, numbers / t.inputs);
+  if (t.scales == cpu::GroupScales::none) return;
+  next(out.group_scales, numbers / t.group);
+  if (t.minima) next(out.group_minima, numbers / t.group);
 }
 
 }  // namespace
 
 device::MatrixRef matrix(Device& device, const Matrix& w) {
-  const device::Format format = format_of(w);
-  const bool quantized = format == device::Format::q8 || format == device::Format::q4;
-  device::MatrixRef out;
-  out.format = format;
-  out.out = w.out();
-  out.in = w.in();
-  out.padded = rounded(w.in(), quantized ? cpu::kGroup : kUnit);
+  device::MatrixRef out = described(w);
   const void* const key = w.data().data();
   const std::byte* memory = device.known_constant(key);
   if (memory == nullptr) {
-    Rows rows = rows_of(w, format);
-    const auto append = [&](const std::vector<std::uint16_t>& more) {
+    Rows rows = rows_of(w, out.format);
+    const auto append = [&](const auto& more) {
       const auto bytes = std::as_bytes(std::span(more));
       rows.data.insert(rows.data.end(), bytes.begin(), bytes.end());
     };
     append(rows.scales);
     append(rows.minima);
+    append(rows.wide_scales);
+    append(rows.wide_minima);
+    append(rows.group_scales);
+    append(rows.group_minima);
     memory = device.constant(key, rows.data);
   }
-  out.data = memory;
-  if (!quantized) return out;
-  const std::int64_t numbers = out.out * out.padded;
-  const std::int64_t bytes = format == device::Format::q8 ? numbers : numbers / 2;
-  out.scales = reinterpret_cast<const std::uint16_t*>(memory + bytes);
-  if (format == device::Format::q4) out.minima = out.scales + numbers / cpu::kGroup;
+  point_to_parts(w, memory, out);
+  const auto& order = w.packed().order;
+  if (!order.empty()) {
+    out.order = reinterpret_cast<const std::int32_t*>(
+        device.constant(order.data(), order.size() * sizeof order[0]));
+  }
   return out;
 }
 

@@ -141,7 +141,6 @@ struct Source {
   language::Tokenizer tokenizer;
   WeightFormats formats;
   std::string quantize, packed_layout, chat_template;
-  bool widened = false;  // some weights are kept in blocks that become float32 on their way
   // Of two GGUF files: the second, and its image processor's settings.
   MappedFile projector = {};
   std::optional<Json> image_settings = std::nullopt;
@@ -155,16 +154,12 @@ void check_embedders_device(const std::string& device) {
 }
 
 /// What keeps a model from running on a device; empty where nothing does.
-std::string unfit_for_device(const LoadOptions& options, const Family& family,
-                             const Source& source) {
+std::string unfit_for_device(const LoadOptions& options, const Family& family) {
   const auto& decoder = family.decoder();
   if (!family.runs_on_device()) return "this family does not run on a device yet";
   if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
   if (decoder.needs_whole_prefix()) {
     return "short convolutions and state spaces do not run on a device yet";
-  }
-  if (source.quantize == "int8" || source.quantize == "int4" || source.widened) {
-    return "quantized weights do not run on a device yet";
   }
   if (options.kv_cache == "int8") return "a KV cache of int8 does not run on a device yet";
   return {};
@@ -173,8 +168,8 @@ std::string unfit_for_device(const LoadOptions& options, const Family& family,
 /// The device that the model runs on: the one that the options name, or under "auto" one that is
 /// there, where the model can run on it, else the CPU.
 std::unique_ptr<Device> device_for(std::unique_ptr<Device> named, const LoadOptions& options,
-                                   const Family& family, const Source& source) {
-  const std::string why = unfit_for_device(options, family, source);
+                                   const Family& family) {
+  const std::string why = unfit_for_device(options, family);
   if (options.device == "auto") return why.empty() ? choose_device("auto") : nullptr;
   if (named != nullptr && !why.empty()) {
     fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");
@@ -224,20 +219,13 @@ Source open_folder(const std::filesystem::path& folder, const LoadOptions& optio
           formats,
           quantized.empty() ? options.quantize : quantized,
           {},
-          {},
-          !quantized.empty()};
+          {}};
 }
 
 kernels::WeightFormat plain_format(DType dtype) {
   return dtype == DType::bf16  ? kernels::WeightFormat::bf16
          : dtype == DType::f32 ? kernels::WeightFormat::f32
                                : kernels::WeightFormat::f16;
-}
-
-bool has_widened(const GgufContents& gguf) {
-  return std::ranges::any_of(gguf.tensors, [](const auto& tensor) {
-    return tensor.second.blocks && kernels::is_widened(kernels::format_of(*tensor.second.blocks));
-  });
 }
 
 /// Quantized tensors stay in the file's own blocks; the formats are for the others.
@@ -253,7 +241,6 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
   const Json config = gguf_config(gguf);
   WeightFormats formats =
       weight_formats(options, plain_format(gguf.tensors.at("token_embd.weight").dtype));
-  bool widened = has_widened(gguf);
   std::string source = gguf.file;
   std::optional<GgufPair> pair;
   if (projector) {
@@ -261,7 +248,6 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
     const GgufContents other = parse_gguf(second.bytes(), projector->filename().string());
     pair = gguf_pair(other, gguf, config);
     formats.vision = plain_format(pair->encoder_dtype);
-    widened = widened || has_widened(other);
     source += " with " + other.file;
   }
   const GgufValue* chat = gguf.find("tokenizer.chat_template");
@@ -276,7 +262,6 @@ Source open_gguf(const std::filesystem::path& path, const LoadOptions& options) 
           "gguf",
           {},
           chat_template,
-          widened,
           std::move(second),
           pair ? std::optional(pair->settings) : std::nullopt};
 }
@@ -397,7 +382,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
-    model.device = device_for(std::move(named), options, *model.family, source);
+    model.device = device_for(std::move(named), options, *model.family);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.remembered_prefixes =

@@ -61,6 +61,29 @@ void put_block(const Lane& at, const BlockTraits& t, const FileBlock& block) {
 }
 
 template <BlockForm kForm>
+void get_block(const Lane& at, FileBlock& block) {
+  constexpr BlockTraits t = traits_of(kForm);
+  constexpr BlockLayout l = layout_of(t);
+  std::memcpy(&block.scale, at.unit + at.index * 4, sizeof(float));
+  if (t.minima) std::memcpy(&block.minimum, at.unit + l.minima + at.index * 4, sizeof(float));
+  for (int g = 0; t.scales != GroupScales::none && g < t.inputs / t.group; g++) {
+    const int row = g * kFormLanes + at.index;
+    const std::uint8_t minimum = t.minima ? at.unit[l.group_minima + row] : std::uint8_t(0);
+    if (t.scales == GroupScales::nibbles) {
+      block.scales[g] = std::int8_t(minimum & 15);
+      block.minima[g] = std::uint8_t(minimum >> 4);
+    } else {
+      block.scales[g] = std::int8_t(at.unit[l.group_scales + row]);
+      block.minima[g] = minimum;
+    }
+  }
+  for (int i = 0; i < t.inputs; i++) {
+    const std::uint8_t* const step = at.unit + l.steps + i / kFormStep * l.step_bytes;
+    block.q[i] = std::uint8_t(bits_at<t.bits>(step, i % kFormStep, at.index));
+  }
+}
+
+template <BlockForm kForm>
 void widen_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
   constexpr BlockTraits t = traits_of(kForm);
   constexpr BlockLayout l = layout_of(t);
@@ -136,25 +159,41 @@ void pack_grouped_panel(const Matrix::Packed& packed, std::span<const GroupedWei
               });
 }
 
-void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
-  switch (*packed.form()) {
+namespace {
+
+/// Calls work with the form as a constant.
+template <class Work>
+void with_form(BlockForm form, Work&& work) {
+  switch (form) {
     case BlockForm::q5_1:
-      return widen_row<BlockForm::q5_1>(packed, output, y);
+      return work.template operator()<BlockForm::q5_1>();
     case BlockForm::q2_k:
-      return widen_row<BlockForm::q2_k>(packed, output, y);
+      return work.template operator()<BlockForm::q2_k>();
     case BlockForm::q3_k:
-      return widen_row<BlockForm::q3_k>(packed, output, y);
+      return work.template operator()<BlockForm::q3_k>();
     case BlockForm::q4_k:
-      return widen_row<BlockForm::q4_k>(packed, output, y);
+      return work.template operator()<BlockForm::q4_k>();
     case BlockForm::q5_k:
-      return widen_row<BlockForm::q5_k>(packed, output, y);
+      return work.template operator()<BlockForm::q5_k>();
     case BlockForm::q6_k:
-      return widen_row<BlockForm::q6_k>(packed, output, y);
+      return work.template operator()<BlockForm::q6_k>();
     case BlockForm::q4_32:
-      return widen_row<BlockForm::q4_32>(packed, output, y);
+      return work.template operator()<BlockForm::q4_32>();
     case BlockForm::q4_128:
-      return widen_row<BlockForm::q4_128>(packed, output, y);
+      return work.template operator()<BlockForm::q4_128>();
   }
+}
+
+}  // namespace
+
+void read_form_block(const Matrix::Packed& packed, std::int64_t output, std::int64_t block,
+                     FileBlock& out) {
+  with_form(*packed.form(),
+            [&]<BlockForm kForm>() { get_block<kForm>(lane_of(packed, output, block), out); });
+}
+
+void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y) {
+  with_form(*packed.form(), [&]<BlockForm kForm>() { widen_row<kForm>(packed, output, y); });
 }
 
 }  // namespace chiasm::kernels::cpu

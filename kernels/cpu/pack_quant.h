@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/cpu/file_block.h"
 #include "kernels/cpu/packed.h"
 #include "kernels/grouped.h"
 
@@ -21,6 +22,9 @@ void pack_form_panel(const Matrix::Packed& packed, std::span<const BlockRows> pa
 /// Outputs of GPTQ and AWQ, likewise.
 void pack_grouped_panel(const Matrix::Packed& packed, std::span<const GroupedWeight> parts,
                         std::int64_t panel);
+/// The numbers of one block of an output, as they were packed.
+void read_form_block(const Matrix::Packed& packed, std::int64_t output, std::int64_t block,
+                     FileBlock& out);
 /// One output of a block form as float32, inputs as they are packed.
 void widen_form_row(const Matrix::Packed& packed, std::int64_t output, float* y);
 /// y[0..in) = scale * q + min of one output, each product and sum rounded once.

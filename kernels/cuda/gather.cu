@@ -20,7 +20,10 @@ __global__ void embed_rows(EmbedCall c) {
   if (i >= c.table.in) return;
   float w[8];
   read8<format>(c.table, c.ids[row], i, w);
-  for (std::int64_t j = 0; j < 8 && i + j < c.table.in; j++) c.y[row * c.y_stride + i + j] = w[j];
+  for (std::int64_t j = 0; j < 8 && i + j < c.table.in; j++) {
+    const std::int64_t to = c.table.order != nullptr ? c.table.order[i + j] : i + j;
+    c.y[row * c.y_stride + to] = w[j];
+  }
 }
 
 /// One block row a patch; a thread one number of it: (channel, u, v).

@@ -1,5 +1,6 @@
-// Products of any number of rows: few ones read the weights once (gemv.cu); many go through the
-// backend's matrix product, activations narrowed and quantized weights widened to bfloat16 first.
+// Products of any number of rows: few ones, and some with quantized weights, read the weights once
+// (gemv.cu, some_rows.cu); many go through the backend's matrix product, activations narrowed and
+// quantized weights widened to bfloat16 first.
 #include "kernels/cuda/functions.h"
 #include "kernels/cuda/operators.h"
 #include "kernels/cuda/weights.h"
@@ -15,11 +16,17 @@ std::uint64_t aligned(std::uint64_t bytes) {
   return (bytes + kAlignment - 1) / kAlignment * kAlignment;
 }
 
-/// y [rows, padded] bfloat16 = x [rows, in], zeros behind.
-__global__ void narrow_rows(const float* x, std::int64_t stride, std::int64_t in, std::uint16_t* y,
-                            std::int64_t padded) {
+/// y [rows, w.padded] bfloat16 = x [rows, w.in] in the order of the weight's inputs, zeros behind.
+__global__ void narrow_rows(const float* x, std::int64_t stride, MatrixRef w, std::uint16_t* y) {
   const std::int64_t row = blockIdx.x, i = std::int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
-  if (i < padded) y[row * padded + i] = i < in ? dev::to_bf16(x[row * stride + i]) : 0;
+  if (i >= w.padded) return;
+  const std::int64_t from = w.order != nullptr && i < w.in ? w.order[i] : i;
+  y[row * w.padded + i] = i < w.in ? dev::to_bf16(x[row * stride + from]) : 0;
+}
+
+__global__ void order_rows(const float* x, std::int64_t stride, MatrixRef w, float* y) {
+  const std::int64_t row = blockIdx.x, i = std::int64_t(blockIdx.y) * blockDim.x + threadIdx.x;
+  if (i < w.in) y[row * w.in + i] = x[row * stride + w.order[i]];
 }
 
 template <Format format>
@@ -41,6 +48,18 @@ __global__ void finish_rows(LinearCall c) {
 
 unsigned pieces(std::int64_t count) { return unsigned((count + kThreads - 1) / kThreads); }
 
+/// The call with its rows in the order of the weight's inputs.
+LinearCall ordered(Session& session, const LinearCall& call) {
+  if (call.w.order == nullptr) return call;
+  auto* const x = static_cast<float*>(session.scratch(std::uint64_t(call.rows * call.w.in) * 4));
+  dev::launch(session, order_rows, dev::Grid(unsigned(call.rows), pieces(call.w.in)), kThreads, 0,
+              call.x, call.x_stride, call.w, x);
+  LinearCall out = call;
+  out.x = x;
+  out.x_stride = call.w.in;
+  return out;
+}
+
 }  // namespace
 
 void linear(Session& session, const LinearCall& call) {
@@ -48,18 +67,20 @@ void linear(Session& session, const LinearCall& call) {
   if (call.accumulate && call.function != Function::none) {
     throw Failure(Status::unsupported, "a product with a nonlinearity that joins another sum");
   }
-  if (call.rows <= kFewRows) return multiply_few_rows(session, call);
+  if (call.rows <= kFewRows) return multiply_few_rows(session, ordered(session, call));
   const MatrixRef& w = call.w;
   Product product{call.x,    call.x_stride, w.data, w.padded, call.y,         call.y_stride,
                   call.rows, w.out,         w.in,   false,    call.accumulate};
   if (w.format != Format::f32) {
     // Zeros behind the inputs multiply zeros: the product may run over the padding.
     const std::uint64_t narrow = aligned(std::uint64_t(call.rows * w.padded) * 2);
-    const bool widen = w.format != Format::bf16;
+    const bool other = w.format != Format::bf16, some = other && call.rows <= kSomeRows;
+    const bool widen = other && !some;
     const std::uint64_t wide = widen ? std::uint64_t(w.out * w.padded) * 2 : 0;
     auto* const x = static_cast<std::uint16_t*>(session.scratch(narrow + wide));
     dev::launch(session, narrow_rows, dev::Grid(unsigned(call.rows), pieces(w.padded)), kThreads, 0,
-                call.x, call.x_stride, w.in, x, w.padded);
+                call.x, call.x_stride, w, x);
+    if (some) return multiply_some_rows(session, call, x);
     if (widen) {
       auto* const plain = x + narrow / 2;
       with_format(w.format, [&]<Format format>() {

@@ -20,6 +20,11 @@ void sample(Session& session, const SampleCall& call);
 /// y = x w^T over few rows, whatever the format (gemv.cu).
 void multiply_few_rows(Session& session, const LinearCall& call);
 inline constexpr std::int64_t kFewRows = 8;
+/// Likewise over up to kSomeRows, for weights that are not bfloat16 themselves: they are narrowed
+/// to it on their way to tensor cores (some_rows.cu). x: the call's rows narrowed already, [rows,
+/// w.padded], in the order of the weight's inputs.
+void multiply_some_rows(Session& session, const LinearCall& call, const std::uint16_t* x);
+inline constexpr std::int64_t kSomeRows = 64;
 
 /// y = x w^T (+ y with `accumulate`) over many rows of plain numbers: x [rows, in] and w [out, in]
 /// both float32 or both bfloat16. Of the backend: cuBLASLt on the card.

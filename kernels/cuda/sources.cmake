@@ -13,5 +13,6 @@ set(cuda_kernels
   norm.cu
   pointwise.cu
   sample.cu
+  some_rows.cu
   turn.cu
 )

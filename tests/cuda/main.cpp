@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   cuda_check::Harness harness(argc > 1 ? argv[1] : "");
   cuda_check::check_rows(harness);
   cuda_check::check_products(harness);
+  cuda_check::check_blocks(harness);
   cuda_check::check_attention(harness);
   cuda_check::check_sampling(harness);
   return harness.finish();

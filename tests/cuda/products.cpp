@@ -1,7 +1,7 @@
 // Matrix products and look-ups, in every format a device reads.
+#include "tests/cuda/products.h"
+
 #include "kernels/embed.h"
-#include "kernels/matrix.h"
-#include "tests/cuda/harness.h"
 
 namespace chiasm::cuda_check {
 
@@ -40,38 +40,51 @@ Floats expected(const Matrix& w, const Floats& x, const Floats& bias, Activation
   return y;
 }
 
-struct Case {
-  std::int64_t rows, out, in;
-  bool bias = false;
-  Activation act = Activation::none;
-  bool accumulate = false;
-};
+}  // namespace
 
-void check_linear(Harness& h, WeightFormat format, const Case& c) {
-  const auto w = std::make_shared<Matrix>(random_matrix(context(best_isa()), c.out, c.in, format));
-  const Floats x = random_floats(c.rows * c.in, 22), bias = random_floats(c.bias ? c.out : 0, 23),
-               before = random_floats(c.accumulate ? c.rows * c.out : 0, 24);
+void check_product(Harness& h, const std::string& name, const std::shared_ptr<const Matrix>& w,
+                   const ProductCase& c) {
+  const std::int64_t in = w->in(), out = w->out();
+  const Floats x = random_floats(c.rows * in, 22), bias = random_floats(c.bias ? out : 0, 23),
+               before = random_floats(c.accumulate ? c.rows * out : 0, 24);
   // Few rows multiply in float32. Many are narrowed to bfloat16, weights of other formats too: x
   // and w are each wrong by 2^-9 at most, a sum of random signs by about as much of its own size,
   // and a short row whose sums cancel by twice that (measured: up to 5.5e-3).
   constexpr std::int64_t kFewRows = 8;
-  const bool exact = c.rows <= kFewRows || format == WeightFormat::f32;
-  const double bound = exact ? double(c.in + 16) * 0x1p-24 * 8 : 0x1p-7;
-  const std::string name = "linear " + std::string(kernels::format_name(format)) + " " +
-                           std::to_string(c.rows) + " x " + std::to_string(c.in) + " to " +
-                           std::to_string(c.out) + (c.bias ? " bias" : "") +
-                           (c.accumulate ? " +=" : "");
+  const bool exact = c.rows <= kFewRows || w->format() == WeightFormat::f32;
+  const double bound = exact ? double(in + 16) * 0x1p-24 * 8 : 0x1p-7;
   h.check(
-      name, c.out, bound,
+      "linear " + name + " " + std::to_string(c.rows) + " x " + std::to_string(in) + " to " +
+          std::to_string(out) + (c.bias ? " bias" : "") + (c.accumulate ? " +=" : ""),
+      out, bound,
       [=](Bench& bench) {
-        const auto in = bench.rows(x, c.in);
-        const auto y = c.accumulate ? bench.rows(before, c.out) : bench.rows(c.rows, c.out);
-        kernels::linear(bench.on_device, in, *w,
+        const auto rows = bench.rows(x, in);
+        const auto y = c.accumulate ? bench.rows(before, out) : bench.rows(c.rows, out);
+        kernels::linear(bench.on_device, rows, *w,
                         {bias.empty() ? nullptr : bias.data(), c.act, c.accumulate}, y);
         return bench.read(y);
       },
       [=](Bench&) { return expected(*w, x, bias, c.act, before); });
 }
+
+void check_embed(Harness& h, const std::string& name, const std::shared_ptr<const Matrix>& w) {
+  const std::int64_t dim = w->in();
+  const std::vector<std::int32_t> ids{std::int32_t(w->out() - 1), 0, 3, 3};
+  h.check(
+      "embed " + name, dim, 0x1p-23,
+      [=](Bench& bench) {
+        const auto y = bench.rows(4, dim);
+        kernels::embed(bench.on_device, *w, ids, y);
+        return bench.read(y);
+      },
+      [=](Bench& bench) {
+        Floats y(std::size_t(4 * dim));
+        kernels::embed(bench.reference, *w, ids, view(y, {4, dim}));
+        return y;
+      });
+}
+
+namespace {
 
 void check_gated(Harness& h) {
   constexpr std::int64_t kRows = 3, kIn = 40, kOut = 128;
@@ -100,27 +113,23 @@ void check_gated(Harness& h) {
 void check_products(Harness& h) {
   check_gated(h);
   for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16, WeightFormat::f16,
-                                    WeightFormat::q8, WeightFormat::q4}) {
-    check_linear(h, format, {1, 5, 64});
-    check_linear(h, format, {1, 33, 544, true, Activation::silu});
-    check_linear(h, format, {7, 17, 300, true});  // 4 + 2 + 1 rows, padded inputs
-    check_linear(h, format, {8, 9, 37, false, Activation::none, true});
-    check_linear(h, format, {19, 40, 96, true, Activation::gelu_tanh});
-    check_linear(h, format, {9, 11, 43, true, Activation::none, true});
-    const auto table = std::make_shared<Matrix>(random_matrix(context(best_isa()), 12, 70, format));
-    const std::vector<std::int32_t> ids{11, 0, 3, 3};
-    h.check(
-        "embed " + std::string(kernels::format_name(format)), 70, 0x1p-23,
-        [=](Bench& bench) {
-          const auto y = bench.rows(4, 70);
-          kernels::embed(bench.on_device, *table, ids, y);
-          return bench.read(y);
-        },
-        [=](Bench& bench) {
-          Floats y(4 * 70);
-          kernels::embed(bench.reference, *table, ids, view(y, {4, 70}));
-          return y;
-        });
+                                    WeightFormat::q8, WeightFormat::q8_rows, WeightFormat::q4}) {
+    const auto check = [&](std::int64_t out, std::int64_t in, const ProductCase& c) {
+      const Context ctx = context(best_isa());
+      check_product(h, std::string(kernels::format_name(format)),
+                    std::make_shared<const Matrix>(random_matrix(ctx, out, in, format)), c);
+    };
+    check(5, 64, {1});
+    check(33, 544, {1, true, Activation::silu});
+    check(17, 300, {7, true});  // 4 + 2 + 1 rows, padded inputs
+    check(9, 37, {8, false, Activation::none, true});
+    check(40, 96, {19, true, Activation::gelu_tanh});
+    check(11, 43, {9, true, Activation::none, true});
+    check(70, 300, {64});
+    check(35, 130, {65, true});
+    const auto table =
+        std::make_shared<const Matrix>(random_matrix(context(best_isa()), 12, 70, format));
+    check_embed(h, std::string(kernels::format_name(format)), table);
   }
 }
 

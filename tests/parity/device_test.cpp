@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
 #include <tuple>
 
@@ -18,16 +19,20 @@
 namespace chiasm::testing {
 namespace {
 
-Model load(const std::string& folder, const std::string& device, const std::string& dtype,
-           const std::string& kv_cache = "auto") {
+Model load(const std::filesystem::path& path, LoadOptions options) {
   const char* const card = std::getenv("CHIASM_DEVICE_PLUGIN");  // bench/gpu_run.sh
   const PluginVariable plugin(card != nullptr ? card : CHIASM_EMULATED_PLUGIN);
+  options.threads = 2;
+  return Model::load(golden_root() / path, options);
+}
+
+Model load(const std::string& folder, const std::string& device, const std::string& dtype,
+           const std::string& kv_cache = "auto") {
   LoadOptions options;
   options.device = device;
   options.dtype = dtype;
   options.kv_cache = kv_cache;
-  options.threads = 2;
-  return Model::load(golden_root() / "models" / folder, options);
+  return load(std::filesystem::path("models") / folder, options);
 }
 
 class DeviceParity : public ::testing::TestWithParam<std::tuple<std::string, std::string>> {};
@@ -80,6 +85,47 @@ INSTANTIATE_TEST_SUITE_P(Float32, DeviceGreedy,
                          ::testing::Combine(::testing::Values("qwen3_heads", "smolvlm_2x2"),
                                             ::testing::Values("float32")),
                          title);
+
+double error(const Tensor& got, const Tensor& want) {
+  const float* const a = got.view<float>().data();
+  const float* const b = want.view<float>().data();
+  double difference = 0, norm = 0;
+  for (std::int64_t i = 0; i < want.shape().count(); i++) {
+    difference += std::pow(double(a[i]) - double(b[i]), 2);
+    norm += std::pow(double(b[i]), 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+// Beside the same weights on the CPU, which rounds activations to 8 bits: the encoder's 8-bit rows,
+// groups of 8 and 4 bits.
+TEST(DeviceQuantizedModels, LogitsAreNearTheCpus) {
+  for (const auto& [folder, quantize] :
+       {std::pair("smolvlm_2x2", "int8"), std::pair("qwen3_heads", "int4")}) {
+    LoadOptions options;
+    options.dtype = "float32";
+    options.quantize = quantize;
+    const auto path = std::filesystem::path("models") / folder;
+    const Request request = read_golden(golden_root() / path).cases.front().request();
+    options.device = "cpu";
+    const Tensor want = load(path, options).logits(request);
+    options.device = "cuda";
+    EXPECT_LE(error(load(path, options).logits(request), want), 3e-2) << folder;
+  }
+}
+
+// The CPU widens these blocks to float32, so what differs are products of many rows in bfloat16.
+TEST(DeviceQuantizedModels, BlocksOfFilesAreTheCpus) {
+  LoadOptions options;
+  options.mmproj = "none";
+  for (const char* file : {"gguf/phi3.gguf", "gguf/smollm3.gguf"}) {
+    const Request request = Request::text("How many pictures?", {});
+    options.device = "cpu";
+    const Tensor want = load(file, options).logits(request);
+    options.device = "cuda";
+    EXPECT_LE(error(load(file, options).logits(request), want), 1e-2) << file;
+  }
+}
 
 TEST(DeviceChoice, ModelsThatDoNotRunThereStayOnTheCpu) {
   EXPECT_EQ(load("lfm2_mixed", "auto", "float32").info().device, "cpu");
