@@ -7,6 +7,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 #include <vector>
 
 #include "core/error.h"
@@ -166,20 +167,22 @@ const std::byte* Device::constant(const void* host, std::span<const std::byte> a
 const std::byte* Device::resident(std::span<const std::byte> numbers) {
   const Lock held = lock();
   for (Resident& r : residents_) {
-    if (!std::ranges::equal(r.numbers, numbers)) continue;
+    if (r.memory == nullptr || !std::ranges::equal(r.numbers, numbers)) continue;
     r.used = ++uses_;
     return r.memory;
   }
   if (residents_.size() < kRemembered) residents_.emplace_back();
   Resident& oldest = *std::ranges::min_element(residents_, {}, &Resident::used);
-  if (oldest.capacity < numbers.size()) {
-    release(oldest.memory);
+  oldest.numbers.clear();  // what is below may fail, and must not be found half done
+  if (oldest.memory == nullptr || oldest.capacity < numbers.size()) {
+    release(std::exchange(oldest.memory, nullptr));
+    oldest.capacity = 0;
     oldest.memory = allocate(numbers.size());
     oldest.capacity = numbers.size();
   }
+  upload(oldest.memory, numbers);
   oldest.numbers.assign(numbers.begin(), numbers.end());
   oldest.used = ++uses_;
-  upload(oldest.memory, numbers);
   return oldest.memory;
 }
 

@@ -44,13 +44,13 @@ void release(void* memory) {
 }
 
 void upload(Session&, void* to, const void* from, std::uint64_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);  // of nothing, addresses may be null
 }
 void download(Session&, void* to, const void* from, std::uint64_t bytes) {
-  std::memcpy(to, from, bytes);
+  if (bytes > 0) std::memcpy(to, from, bytes);
 }
 void copy(Session&, void* to, const void* from, std::uint64_t bytes) {
-  std::memmove(to, from, bytes);
+  if (bytes > 0) std::memmove(to, from, bytes);
 }
 void synchronize(Session&) {}
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <random>
 #include <string_view>
 #include <vector>
@@ -21,6 +22,7 @@ using sanitizers::Quiet;
 
 constexpr unsigned kWarp = 32;
 constexpr std::size_t kSharedAlignment = 128;
+constexpr std::size_t kCopyBytes = 16;  // of an asynchronous copy
 
 enum class State { ready, waits_for_block, waits_for_warp, done };
 
@@ -52,7 +54,8 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   unsigned count = 0, live = 0, arrived = 0, turn = 0, current = 0;
-  std::vector<std::byte> shared;
+  std::unique_ptr<std::byte[]> shared;
+  std::size_t shared_bytes = 0;
   const std::function<void()>* body = nullptr;
   std::array<char, 2> points;
   char finished;
@@ -79,7 +82,8 @@ void wait(State state) {
   thread.fiber.leave(/*ends=*/false);
 }
 
-void run_thread() {
+/// Never returns, so that ThreadSanitizer must not count its call.
+__attribute__((no_sanitize("thread"))) void run_thread() {
   block.thread().fiber.arrived();
   (*block.body)();
   {
@@ -116,15 +120,25 @@ bool run_warp(const std::vector<unsigned>& order, unsigned begin) {
   return any;
 }
 
+/// The block's dynamic shared memory, between guards: NaN until written.
+void place_shared(std::size_t bytes) {
+  const std::size_t whole = bytes + 2 * kSharedAlignment;
+  if (block.shared_bytes < whole) {
+    block.shared = std::make_unique<std::byte[]>(whole);
+    block.shared_bytes = whole;
+  }
+  const auto address = reinterpret_cast<std::uintptr_t>(block.shared.get());
+  block.place.shared = block.shared.get() + (kSharedAlignment - address % kSharedAlignment);
+  sanitizers::poison(block.shared.get(), block.shared_bytes);
+  sanitizers::unpoison(block.place.shared, bytes);
+  std::memset(block.place.shared, 0xFF, bytes);
+}
+
 void start_block(unsigned threads, std::size_t shared_bytes, const std::function<void()>& body) {
   block.count = block.live = threads;
   block.arrived = 0;
   block.body = &body;
-  block.shared.resize(shared_bytes + kSharedAlignment);
-  const auto address = reinterpret_cast<std::uintptr_t>(block.shared.data());
-  block.place.shared =
-      block.shared.data() + (kSharedAlignment - address % kSharedAlignment) % kSharedAlignment;
-  std::memset(block.place.shared, 0xFF, shared_bytes);  // NaN until written
+  place_shared(shared_bytes);
   while (block.threads.size() < threads) block.threads.emplace_back();
   block.warps.assign((threads + kWarp - 1) / kWarp, Warp{});
   for (unsigned i = 0; i < threads; i++) {
@@ -154,7 +168,6 @@ void run_block(std::string_view schedule, std::mt19937& random) {
     if (!any) die("some threads wait at a barrier that others never reach");
   }
   sanitizers::acquire(&block.finished);
-  for (unsigned i = 0; i < block.count; i++) block.threads[i].fiber.finish();
 }
 
 }  // namespace
@@ -202,13 +215,12 @@ __attribute__((no_sanitize("thread"))) const Slot* meet(Collective kind, const S
 }
 
 void copy_async16(void* to, const void* from, bool real) {
-  constexpr std::size_t kBytes = 16;
-  if ((reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from)) % kBytes !=
-      0) {
+  const auto both = reinterpret_cast<std::uintptr_t>(to) | reinterpret_cast<std::uintptr_t>(from);
+  if (both % kCopyBytes != 0) {
     die("an asynchronous copy is not aligned to 16 bytes");
   }
-  std::memset(to, 0xFF, kBytes);
-  sanitizers::wrote(to, kBytes);
+  std::memset(to, 0xFF, kCopyBytes);
+  sanitizers::wrote(to, kCopyBytes);
   block.thread().pending.push_back({to, from, real});
 }
 
@@ -225,10 +237,13 @@ void wait_copies(std::size_t pending) {
   for (std::size_t i = 0; i < end; i++) {
     const Copy& copy = thread.pending[i];
     if (copy.real) {
-      std::memcpy(copy.to, copy.from, 16);
+      sanitizers::read(copy.from, kCopyBytes);
+      std::memcpy(copy.to, copy.from, kCopyBytes);
     } else {
-      std::memset(copy.to, 0, 16);
+      std::memset(copy.to, 0, kCopyBytes);
     }
+    // Seen at its issue and here: a card may write at any time between the two.
+    sanitizers::wrote(copy.to, kCopyBytes);
   }
   thread.pending.erase(thread.pending.begin(), thread.pending.begin() + std::ptrdiff_t(end));
   thread.groups.erase(thread.groups.begin(), thread.groups.begin() + std::ptrdiff_t(landed));

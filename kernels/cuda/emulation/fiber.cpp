@@ -43,15 +43,19 @@ Fiber::Fiber() {
   stack_ = static_cast<std::byte*>(memory);
 }
 
-Fiber::Fiber(Fiber&& other) noexcept : stack_(std::exchange(other.stack_, nullptr)) {}
+Fiber::Fiber(Fiber&& other) noexcept
+    : stack_(std::exchange(other.stack_, nullptr)),
+      sanitizer_(std::exchange(other.sanitizer_, nullptr)) {}
 
 Fiber::~Fiber() {
+  if (sanitizer_ != nullptr) sanitizers::end_fiber(sanitizer_);
   if (stack_ != nullptr) munmap(stack_, kStackBytes);
 }
 
 void Fiber::prepare(void (*function)()) {
   sanitizers::unpoison(stack_, kStackBytes);
-  sanitizer_ = sanitizers::make_fiber();
+  if (sanitizer_ == nullptr) sanitizer_ = sanitizers::make_fiber();  // costs more than a block
+  begins_ = true;
   void** const end = reinterpret_cast<void**>(stack_ + kStackBytes) - 2;
   end[0] = reinterpret_cast<void*>(function);  // where the switch returns to
   end[1] = nullptr;
@@ -60,7 +64,7 @@ void Fiber::prepare(void (*function)()) {
 
 __attribute__((no_sanitize("thread"))) void Fiber::enter() {
   sanitizer_caller_ = sanitizers::this_fiber();
-  sanitizers::switch_fiber(sanitizer_);
+  sanitizers::switch_fiber(sanitizer_, /*follows=*/std::exchange(begins_, false));
   sanitizers::leave_fiber(&caller_kept_, stack_, kStackBytes);
   chiasm_switch_stack(&caller_, top_);
   sanitizers::arrive_in_fiber(caller_kept_, nullptr, nullptr);
@@ -71,12 +75,10 @@ __attribute__((no_sanitize("thread"))) void Fiber::arrived() {
 }
 
 __attribute__((no_sanitize("thread"))) void Fiber::leave(bool ends) {
-  sanitizers::switch_fiber(sanitizer_caller_);
+  sanitizers::switch_fiber(sanitizer_caller_, /*follows=*/false);
   sanitizers::leave_fiber(ends ? nullptr : &kept_, caller_stack_, caller_stack_bytes_);
   chiasm_switch_stack(&top_, caller_);
   sanitizers::arrive_in_fiber(kept_, &caller_stack_, &caller_stack_bytes_);
 }
-
-void Fiber::finish() { sanitizers::end_fiber(sanitizer_); }
 
 }  // namespace chiasm::device::emulation

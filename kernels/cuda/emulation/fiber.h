@@ -23,13 +23,12 @@ class Fiber {
   void leave(bool ends);
   /// To be called first by a fiber's function.
   void arrived();
-  /// Frees what a sanitizer keeps for it.
-  void finish();
 
  private:
   std::byte* stack_;
   void* top_ = nullptr;     // where it stopped
   void* caller_ = nullptr;  // where who entered it stopped
+  bool begins_ = false;     // whether it has been prepared and not entered yet
   void* sanitizer_ = nullptr;
   void* sanitizer_caller_ = nullptr;
   void* kept_ = nullptr;

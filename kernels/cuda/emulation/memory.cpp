@@ -23,6 +23,7 @@ Memory::Memory() {
       mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) throw Failure(Status::out_of_memory, "no addresses for emulated memory");
   base_ = static_cast<std::byte*>(base);
+  sanitizers::poison(base_, kBytes);
 }
 
 void Memory::protect(int protection) const {

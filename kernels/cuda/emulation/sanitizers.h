@@ -14,6 +14,7 @@ void AnnotateIgnoreReadsBegin(const char* file, int line);
 void AnnotateIgnoreReadsEnd(const char* file, int line);
 void AnnotateIgnoreWritesBegin(const char* file, int line);
 void AnnotateIgnoreWritesEnd(const char* file, int line);
+void __tsan_read_range(void* address, unsigned long size);
 void __tsan_write_range(void* address, unsigned long size);
 }
 #endif
@@ -56,11 +57,17 @@ struct Quiet {
 inline void* make_fiber() { return __tsan_create_fiber(0); }
 inline void* this_fiber() { return __tsan_get_current_fiber(); }
 inline void end_fiber(void* fiber) { __tsan_destroy_fiber(fiber); }
-/// Without an edge between the two: only barriers order threads.
-inline void switch_fiber(void* fiber) { __tsan_switch_to_fiber(fiber, 1); }
+/// `follows`: what the fiber does comes after all that was done here. Else without an edge between
+/// the two: only barriers order threads.
+inline void switch_fiber(void* fiber, bool follows) {
+  __tsan_switch_to_fiber(fiber, follows ? 0 : __tsan_switch_to_fiber_no_sync);
+}
 inline void release(void* point) { __tsan_release(point); }
 inline void acquire(void* point) { __tsan_acquire(point); }
-/// GCC expands small memsets inline, where ThreadSanitizer does not see them.
+/// GCC expands small copies inline, where ThreadSanitizer does not see them.
+inline void read(const void* memory, std::size_t bytes) {
+  __tsan_read_range(const_cast<void*>(memory), bytes);
+}
 inline void wrote(void* memory, std::size_t bytes) { __tsan_write_range(memory, bytes); }
 #else
 struct Quiet {
@@ -69,9 +76,10 @@ struct Quiet {
 inline void* make_fiber() { return nullptr; }
 inline void* this_fiber() { return nullptr; }
 inline void end_fiber(void*) {}
-inline void switch_fiber(void*) {}
+inline void switch_fiber(void*, bool) {}
 inline void release(void*) {}
 inline void acquire(void*) {}
+inline void read(const void*, std::size_t) {}
 inline void wrote(void*, std::size_t) {}
 #endif
 
