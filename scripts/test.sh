@@ -9,7 +9,7 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 cd "$root"
 
-all_steps=(setup build unit parity isa neon style tidy package python fuzz asan)
+all_steps=(setup build unit parity isa neon style tidy package python fuzz asan cuda)
 jobs=$(nproc)
 
 configure() { # configure FOLDER OPTIONS...: quiet unless it fails
@@ -32,9 +32,9 @@ compile() { # compile FOLDER TARGETS...: ninja's last lines, or all of them when
   tail -n 1 "$folder/build.log"
 }
 
-release() {
+release() { # release TARGETS...: without any, all of it
   configure build/release -DCMAKE_BUILD_TYPE=Release -DCMAKE_EXPORT_COMPILE_COMMANDS=ON
-  compile build/release
+  compile build/release "$@"
 }
 
 sources() { git ls-files '*.h' '*.cpp' '*.cu' '*.cuh'; }
@@ -84,6 +84,11 @@ step_fuzz() {
     -DCHIASM_SANITIZE=address,undefined
   compile build/fuzz
   ctest --test-dir build/fuzz -L fuzz -j"$jobs" --output-on-failure
+}
+
+step_cuda() { # kernels of the device: planted bugs are found, threads do not race
+  release chiasm_cuda_check chiasm_cuda_check_address chiasm_cuda_check_thread
+  "$(find_python)" tests/cuda/mutations.py build/release
 }
 
 step_style() {

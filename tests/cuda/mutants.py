@@ -1,0 +1,225 @@
+"""Planted bugs, each with the check that must find it. tests/cuda/mutations.py tries them.
+
+A bug is a piece of text that stands once in a file of kernels/cuda, and what takes its place. `found_by`:
+
+    numbers   an operator's case differs from the reference, or between orders of threads
+    stuck     the emulator ends the process: a barrier that some never reach, lanes that are apart
+    address   AddressSanitizer
+    thread    ThreadSanitizer, with one fiber for each CUDA thread
+"""
+
+import dataclasses
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutant:
+    name: str
+    file: str  # in kernels/cuda
+    old: str
+    new: str
+    case: str  # what the names of the cases to be run hold
+    found_by: str = "numbers"
+
+
+TILES, TILES_CASE = "attention_tiles.cu", "masks, 4/2 heads of 64"
+ROWS, ROWS_CASE = "attention_rows.cu", "steps, 2/2 heads of 64"
+SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
+
+MUTANTS = [
+    # Attention on tensor cores.
+    Mutant(
+        "tiles: one group of copies too few is waited for",
+        TILES, "dev::wait_copies<1>();", "dev::wait_copies<2>();", TILES_CASE,
+    ),
+    Mutant(
+        "tiles: two fragments of keys swapped",
+        TILES, "(score[2 * n], a, b[0], b[1])", "(score[2 * n], a, b[1], b[0])", TILES_CASE,
+    ),
+    Mutant(
+        "tiles: the last visible key is one too many",
+        TILES, "key >= last[half])", "key > last[half])", TILES_CASE,
+    ),
+    Mutant(
+        "tiles: keys behind a sequence's end are read, from its page",
+        TILES, "key < s.key_count && d < c.head_dim", "d < c.head_dim", TILES_CASE,
+    ),
+    Mutant(
+        "tiles: keys behind a sequence's end are read, and there is nothing",
+        TILES, "key < s.key_count && d < c.head_dim", "d < c.head_dim",
+        "masks, 2/1 heads of 64, contiguous", "address",
+    ),
+    Mutant(
+        "tiles: no barrier before a block of keys is overwritten",
+        TILES, "    dev::sync_block();  // the block's memory is free\n", "", TILES_CASE, "thread",
+    ),
+    Mutant(
+        "tiles: no barrier between q's copy and its use",
+        TILES, "  dev::sync_block();  // q is there\n", "", TILES_CASE, "thread",
+    ),
+    Mutant(
+        "tiles: half a warp waits for the block, half for the warp",
+        TILES, "    dev::sync_block();\n    float score",
+        "    if (lane < 16) {\n      dev::sync_block();\n    } else {\n      dev::sync_warp();\n"
+        "    }\n    float score",
+        TILES_CASE, "stuck",
+    ),
+    # Attention of decoded rows, keys in parts.
+    Mutant(
+        "rows: the last part of the keys is not joined",
+        ROWS, "(c.last_key[row] + kPartKeys - 1) / kPartKeys", "c.last_key[row] / kPartKeys",
+        ROWS_CASE,
+    ),
+    Mutant(
+        "rows: parts are added without their maxima",
+        ROWS, "dev::exp2(from[c.head_dim] - most) * from[d]", "from[d]", ROWS_CASE,
+    ),
+    Mutant(
+        "rows: half of a warp's keys is not joined",
+        ROWS, "step < dev::kWarp; step *= 2", "step < dev::kWarp / 2; step *= 2", ROWS_CASE,
+    ),
+    Mutant(
+        "rows: no barrier between the warps' sums and their joining",
+        ROWS, "  leave(sums, shared);\n  dev::sync_block();\n", "  leave(sums, shared);\n",
+        ROWS_CASE, "thread",
+    ),
+    Mutant(
+        "rows: heads beyond a group's last one are written",
+        ROWS, "int(group - in_group < pack ? group - in_group : pack)", "pack",
+        "steps, 6/2 heads of 64",
+    ),
+    Mutant(
+        "rows: numbers behind a head's end take part",
+        ROWS, "  if (d >= dims) return out;\n", "", "masks, 3/3 heads of 18",
+    ),
+    Mutant(
+        "keys: pages are counted from the first sequence's",
+        "attention_scores.h", "c.pages[s.pages + key / kPageTokens]",
+        "c.pages[key / kPageTokens]", ROWS_CASE,
+    ),
+    Mutant(
+        "keys: scores are capped at half the cap",
+        "attention_scores.h", "1.0f - 2.0f / (1.0f + e)", "1.0f - 1.5f / (1.0f + e)",
+        "steps, capped",
+    ),
+    # Products.
+    Mutant(
+        "gemv: the last few inputs are left out",
+        "gemv.cu", "j < int(count)", "j < int(count) - 1", "linear f32 8 x 37",
+    ),
+    Mutant(
+        "gemv: what y held is lost",
+        "gemv.cu", "c.accumulate ? *y + value : value", "value", "linear f32 8 x 37",
+    ),
+    Mutant(
+        "gemv: outputs behind the last one are computed",
+        "gemv.cu", "  if (o >= c.w.out) return;  // the whole warp\n", "",
+        "linear f32 1 x 64 to 5", "address",
+    ),
+    Mutant(
+        "gemv: an odd last row is left out",
+        "gemv.cu", "  run(gemv<format, 1>, 1);\n", "", "linear f32 7 x 300",
+    ),
+    Mutant(
+        "weights: the minimum of 4-bit groups is dropped",
+        "weights.h", "0xfu) - shared.offset) + shared.min", "0xfu) - shared.offset)",
+        "linear q4 1 x 64",
+    ),
+    Mutant(
+        "weights: neighbouring nibbles swapped",
+        "weights.h", "(v >> (4 * j))", "(v >> (4 * (j ^ 1)))", "linear q4 1 x 64",
+    ),
+    Mutant(
+        "weights: the scales of K-types' groups are forgotten",
+        "weights.h", "s.scale *= float(m.group_scales[group])", "s.scale *= 1.0f",
+        "linear q4_k 1 x",
+    ),
+    Mutant(
+        "some rows: no barrier before a stretch is overwritten",
+        SOME, "    dev::sync_block();  // the buffer is free\n", "", SOME_CASE, "thread",
+    ),
+    Mutant(
+        "some rows: the second pair of warps is not added",
+        SOME, "c[i / 4][i % 4] + sums[in_pair * tiles * 4 + i]", "c[i / 4][i % 4]", SOME_CASE,
+    ),
+    Mutant(
+        "some rows: no barrier before the second pair's sums are read",
+        SOME, "  dev::sync_block();\n  if (part == 1) return;", "  if (part == 1) return;",
+        SOME_CASE, "thread",
+    ),
+    Mutant(
+        "some rows: one group of copies too few is waited for",
+        SOME, "dev::wait_copies<1>();", "dev::wait_copies<2>();", SOME_CASE,
+    ),
+    Mutant(
+        "linear: padding is read from the next row",
+        "linear.cu", "i < w.in ? dev::to_bf16(x[row * stride + from]) : 0",
+        "dev::to_bf16(x[row * stride + from])", "linear bf16 9 x 43",
+    ),
+    # Rows.
+    Mutant(
+        "norm: no barrier between the warps' sums and their use",
+        "norm.cu", "/ dev::kWarp] = v;\n  dev::sync_block();\n", "/ dev::kWarp] = v;\n",
+        "layer_norm 2 x 576", "thread",
+    ),
+    Mutant(
+        "norm: the second sum overwrites the first one's parts",
+        "norm.cu", "  dev::sync_block();  // what was in `shared` has been read\n", "",
+        "layer_norm 2 x 576", "thread",
+    ),
+    Mutant(
+        "norm: one lane of each warp alone meets the barrier",
+        "norm.cu",
+        "if (threadIdx.x % dev::kWarp == 0) shared[threadIdx.x / dev::kWarp] = v;\n"
+        "  dev::sync_block();\n",
+        "if (threadIdx.x % dev::kWarp == 0) {\n    shared[threadIdx.x / dev::kWarp] = v;\n"
+        "    dev::sync_block();\n  }\n",
+        "layer_norm 2 x 576", "stuck",
+    ),
+    Mutant(
+        "norm: the variance is taken about zero",
+        "norm.cu", "const float d = x[i] - mean;", "const float d = x[i];", "layer_norm 2 x 576",
+    ),
+    Mutant(
+        "turn: no barrier between turning k and storing it",
+        "turn.cu", "  dev::sync_block();  // k is turned\n", "", "turn and write", "thread",
+    ),
+    Mutant(
+        "turn: rows are stored in the first page",
+        "turn.cu", "page = slot / kPageTokens", "page = 0", "write_pages float32",
+    ),
+    Mutant(
+        "turn: the other way round",
+        "turn.cu", "a * cosine[pair] - b * sine[pair]", "a * cosine[pair] + b * sine[pair]",
+        "rotary of 1 axes",
+    ),
+    Mutant(
+        "pointwise: every row adds the first one",
+        "pointwise.cu", "c.x + row * c.x_stride, before", "c.x, before", "add, add_scaled",
+    ),
+    Mutant(
+        "gather: a line of a picture's padding is shown",
+        "gather.cu", "y < c.valid_height", "y <= c.valid_height", "picture 8 x 12",
+    ),
+    Mutant(
+        "gather: rows and columns of a shuffled square swapped",
+        "gather.cu", "* c.factor + place / c.factor", "* c.factor + place % c.factor",
+        "pixel_shuffle",
+    ),
+    # Tokens.
+    Mutant(
+        "sample: the last of equals is taken",
+        "sample.cu", "b.index < a.index", "b.index > a.index", "sample of 411",
+    ),
+    Mutant(
+        "sample: no barrier between the warps' best and the block's",
+        "sample.cu", "= mine;\n  dev::sync_block();\n", "= mine;\n", "sample of 411", "thread",
+    ),
+    Mutant(
+        "sample: no barrier between the threads' sums and their use",
+        "sample.cu", "= sum;\n  dev::sync_block();\n", "= sum;\n", "sample of 411", "thread",
+    ),
+    Mutant(
+        "sample: a thread counts from its own stretch",
+        "sample.cu", "float cumulative = before;", "float cumulative = 0;", "sample of 411",
+    ),
+]  # fmt: skip
