@@ -67,7 +67,8 @@ export -f plain whole
 step build 150 bash -c plain || exit 1
 export CHIASM_CUDA_PLUGIN=$PWD/build/gpu/plain/libchiasm_cuda.so
 check=build/gpu/plain/tests/cuda/chiasm_cuda_check
-step operators 60 "$check"
+# What this card makes of each operation that kernels use: to be kept as tests/golden/cuda.
+CHIASM_INTRINSICS_OUT=$out step operators 60 "$check"
 step speed 60 build/gpu/plain/tests/cuda/chiasm_cuda_speed "$out/speed.json"
 if python3 -c 'import torch; assert torch.cuda.is_available()' 2>/dev/null; then
   step torch 40 python3 bench/gpu_peers.py

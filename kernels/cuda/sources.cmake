@@ -9,6 +9,7 @@ set(cuda_kernels
   attention_tiles.cu
   gather.cu
   gemv.cu
+  intrinsics.cu
   linear.cu
   norm.cu
   pointwise.cu

@@ -13,6 +13,8 @@ int main(int argc, char** argv) {
   }
   std::printf("device: %s (%s)\n", report.name.c_str(), report.build.c_str());
   cuda_check::Harness harness(argc > 1 ? argv[1] : "");
+  cuda_check::check_intrinsics(harness);
+  cuda_check::check_misuse(harness);
   cuda_check::check_rows(harness);
   cuda_check::check_products(harness);
   cuda_check::check_blocks(harness);

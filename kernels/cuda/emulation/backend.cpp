@@ -43,15 +43,34 @@ void release(void* memory) {
   }
 }
 
+// A card would find the mistakes below late, in another call, or never. Of no bytes, addresses may
+// be null.
 void upload(Session&, void* to, const void* from, std::uint64_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);  // of nothing, addresses may be null
+  if (bytes == 0) return;
+  Memory::instance().expect_own(to, bytes, "upload: the target");
+  Memory::instance().expect_foreign(from, "upload: the source");
+  std::memcpy(to, from, bytes);
 }
+
 void download(Session&, void* to, const void* from, std::uint64_t bytes) {
-  if (bytes > 0) std::memcpy(to, from, bytes);
+  if (bytes == 0) return;
+  Memory::instance().expect_foreign(to, "download: the target");
+  Memory::instance().expect_own(from, bytes, "download: the source");
+  std::memcpy(to, from, bytes);
 }
+
 void copy(Session&, void* to, const void* from, std::uint64_t bytes) {
-  if (bytes > 0) std::memmove(to, from, bytes);
+  if (bytes == 0) return;
+  Memory::instance().expect_own(to, bytes, "copy: the target");
+  Memory::instance().expect_own(from, bytes, "copy: the source");
+  const auto* const a = static_cast<const std::byte*>(to);
+  const auto* const b = static_cast<const std::byte*>(from);
+  if (a < b + bytes && b < a + bytes) {
+    throw Failure(Status::failed, "copy: the source and the target overlap");
+  }
+  std::memcpy(to, from, bytes);
 }
+
 void synchronize(Session&) {}
 
 Access::Access(const Session*) { Memory::instance().enter(); }

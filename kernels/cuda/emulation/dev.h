@@ -71,7 +71,11 @@ void wait_copies() {
   emulation::wait_copies(N);
 }
 
-inline float exp2(float x) { return std::exp2(x); }
+/// As a card's ex2.approx.ftz, what is below the smallest normal number is 0.
+inline float exp2(float x) {
+  const float y = std::exp2(x);
+  return y < 0x1p-126f ? 0.0f : y;
+}
 
 /// To nearest, ties to even; NaN as a card gives it.
 inline std::uint16_t to_bf16(float x) {

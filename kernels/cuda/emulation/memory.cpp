@@ -3,6 +3,8 @@
 #include <sys/mman.h>
 
 #include <cstring>
+#include <iterator>
+#include <string>
 
 #include "kernels/cuda/emulation/sanitizers.h"
 #include "kernels/cuda/session.h"
@@ -47,12 +49,12 @@ void* Memory::allocate(std::uint64_t bytes) {
   const std::lock_guard lock(mutex_);
   const std::uint64_t whole = (bytes + kGuard - 1) / kGuard * kGuard + kGuard;
   std::uint64_t begin = 0;  // the first gap that is wide enough
-  for (const auto& [at, size] : taken_) {
+  for (const auto& [at, piece] : taken_) {
     if (at - begin >= whole) break;
-    begin = at + size;
+    begin = at + piece.whole;
   }
   if (begin + whole > kBytes) return nullptr;
-  taken_[begin] = whole;
+  taken_[begin] = {whole, bytes};
   std::byte* const memory = base_ + begin;
   sanitizers::unpoison(memory, bytes);
   sanitizers::poison(memory + bytes, whole - bytes);
@@ -64,9 +66,45 @@ bool Memory::release(void* memory) {
   const std::lock_guard lock(mutex_);
   const auto at = taken_.find(std::uint64_t(static_cast<std::byte*>(memory) - base_));
   if (at == taken_.end()) return false;
-  sanitizers::poison(memory, at->second);
+  std::memset(memory, 0xFF, at->second.bytes);
+  sanitizers::poison(memory, at->second.whole);
   taken_.erase(at);
   return true;
+}
+
+bool Memory::contains(const void* address) const {
+  const auto* const at = static_cast<const std::byte*>(address);
+  return at >= base_ && at < base_ + kBytes;
+}
+
+void Memory::expect_own(const void* address, std::uint64_t bytes, const char* what) const {
+  if (!contains(address)) {
+    throw Failure(Status::failed, std::string(what) + " is not memory of the device");
+  }
+  const std::lock_guard lock(mutex_);
+  const auto at = std::uint64_t(static_cast<const std::byte*>(address) - base_);
+  const auto after = taken_.upper_bound(at);
+  const auto piece = after == taken_.begin() ? taken_.end() : std::prev(after);
+  if (piece == taken_.end() || at > piece->first + piece->second.bytes) {
+    throw Failure(Status::failed, std::string(what) +
+                                      " lies in memory of the device that is not in use: it was "
+                                      "given back, or never allocated");
+  }
+  const std::uint64_t end = piece->first + piece->second.bytes;
+  if (bytes > end - at) {
+    throw Failure(Status::failed, std::string(what) + " runs " +
+                                      std::to_string(bytes - (end - at)) +
+                                      " bytes past the end of its memory of " +
+                                      std::to_string(piece->second.bytes));
+  }
+}
+
+void Memory::expect_foreign(const void* address, const char* what) const {
+  if (address == nullptr) throw Failure(Status::failed, std::string(what) + " is null");
+  if (contains(address)) {
+    throw Failure(Status::failed,
+                  std::string(what) + " is memory of the device, and must be the host's");
+  }
 }
 
 }  // namespace chiasm::device::emulation

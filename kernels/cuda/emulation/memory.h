@@ -16,20 +16,29 @@ class Memory {
 
   /// Filled with 0xFF (NaN), between guards. Null when all is taken.
   void* allocate(std::uint64_t bytes);
-  /// False for what was never allocated.
+  /// False for what was never allocated. Its contents become NaN: who still reads it is seen.
   bool release(void* memory);
   /// Counts those who may touch it.
   void enter();
   void leave();
 
+  /// Failure with `what` unless all the bytes lie in one piece of memory that is in use.
+  void expect_own(const void* address, std::uint64_t bytes, const char* what) const;
+  /// Failure with `what` for null and for addresses of the device.
+  void expect_foreign(const void* address, const char* what) const;
+
  private:
+  struct Piece {
+    std::uint64_t whole, bytes;  // with guards, without
+  };
   Memory();
   void protect(int protection) const;
+  bool contains(const void* address) const;
 
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   int inside_ = 0;
   std::byte* base_;
-  std::map<std::uint64_t, std::uint64_t> taken_;  // begin -> bytes with guards
+  std::map<std::uint64_t, Piece> taken_;  // by its beginning
 };
 
 }  // namespace chiasm::device::emulation
