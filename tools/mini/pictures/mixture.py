@@ -9,7 +9,7 @@ from .scenes import draw_scene
 from .texts import draw_page, draw_sign
 
 # Shares of the drawn kinds; photographs are counted apart because they are not endless.
-TO_ASK = {draw_scene: 0.46, draw_sign: 0.41, draw_chart: 0.09, draw_display: 0.04}
+TO_ASK = {draw_scene: 0.48, draw_sign: 0.36, draw_chart: 0.13, draw_display: 0.03}
 TO_LABEL = {draw_scene: 0.34, draw_page: 0.16, draw_sign: 0.36, draw_chart: 0.08, draw_display: 0.06}
 VALIDATION = 1_000_003  # a seed that training never uses
 

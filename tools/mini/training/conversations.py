@@ -14,7 +14,7 @@ from ..tokenizer import END, FAKE, GLOBAL, IMAGE, PAD, START
 from .batches import patch_labels_of, pixels_of
 
 IMAGE_ROWS = 64
-ROOM = 80  # tokens of questions and answers after each picture
+ROOM = 200  # tokens of questions and answers after each picture
 TWO_TURNS = 0.12  # how often a question follows another in one conversation
 SLOW = 0.35  # how often a scene is asked one of the kinds that take longest to learn
 FIRST_ROW = 5  # tokens before the picture's rows: start, "User", ":", fake, global
@@ -30,6 +30,7 @@ class JointBatch:
     positions: Tensor  # int64 [B, L]; every question starts again behind the picture
     segments: Tensor  # int64 [B, L]; 0 for the picture's part, n for question n, -1 for padding
     targets: Tensor  # int64 [B, L]; the next token where it belongs to an answer, else IGNORE
+    weights: Tensor  # float32 [B, L]; what each target counts, see `_weights`
     texts: Tensor  # int64 [B, T], search words
     text_ends: Tensor  # int64 [B]
     matches: Tensor  # bool [B, B], whether text j names picture i
@@ -75,9 +76,9 @@ class Conversations:
         return tokens, [IGNORE] * (len(asked) - 1) + answered + [IGNORE]
 
     def _row(self, sample: Sample, rng: np.random.Generator):
-        """Tokens, targets, positions and segments of one picture."""
+        """Tokens, targets, positions, segments and weights of one picture."""
         start = len(self.prefix)
-        tokens, targets = list(self.prefix), [IGNORE] * start
+        tokens, targets, weights = list(self.prefix), [IGNORE] * start, [0.0] * start
         positions, segments = list(range(start)), [0] * start
         segment = 0
         while True:
@@ -87,10 +88,11 @@ class Conversations:
                 link = self.encode("\nUser: ")
                 asked, wanted = asked + link + again, wanted + [IGNORE] * len(link) + more
             if segment and len(tokens) + len(asked) > start + ROOM:
-                return tokens, targets, positions, segments
+                return tokens, targets, positions, segments, weights
             segment += 1
             tokens += asked
             targets += wanted
+            weights += _weights(wanted)
             positions += range(start, start + len(asked))
             segments += [segment] * len(asked)
 
@@ -98,9 +100,9 @@ class Conversations:
         """A batch with as many questions for each picture as there is room for."""
         asked = samples[: len(samples) - self.labelled]
         rows = [self._row(sample, rng) for sample in asked]
-        tokens, targets, positions, segments = (
+        tokens, targets, positions, segments, weights = (
             _padded([row[part] for row in rows], fill)
-            for part, fill in enumerate((self.pad, IGNORE, 0, -1))
+            for part, fill in enumerate((self.pad, IGNORE, 0, -1, 0.0))
         )
         texts = [self.encode(f"{START}{search_text(rng, sample)}{END}") for sample in asked]
         names = np.array([subject(sample) for sample in asked])
@@ -111,13 +113,19 @@ class Conversations:
             positions,
             segments,
             targets,
+            weights,
             _padded(texts, self.pad),
             torch.tensor([len(text) - 1 for text in texts]),
             torch.from_numpy(names[:, None] == names[None, :]),
         )
 
 
-def _padded(rows: list[list[int]], fill: int) -> Tensor:
+def _weights(targets: list[int]) -> list[float]:
+    """n answered tokens count as much as the root of n: else "Yes." is hardly heard beside words spelled out."""
+    return [sum(target != IGNORE for target in targets) ** -0.5] * len(targets)
+
+
+def _padded(rows: list[list], fill: float) -> Tensor:
     width = max(map(len, rows))
     return torch.tensor([row + [fill] * (width - len(row)) for row in rows])
 

@@ -20,7 +20,7 @@ from .vision_stage import ENDLESS
 
 PATCH_WEIGHT = 0.5  # of the first stage's losses, which go on helping
 SEARCH_WEIGHT = 0.15
-TOWER_RATE = 0.1
+TOWER_RATE = 0.2
 VALIDATED = {"photo": 200, "scene": 160, "text": 80, "chart": 40, "display": 20}
 
 
@@ -99,7 +99,10 @@ class JointStage:
                 FIRST_ROW,
             )
             asked = batch.targets != IGNORE
-            answers = F.cross_entropy(mini.logits(hidden[asked]).float(), batch.targets[asked])
+            logits = mini.logits(hidden[asked]).float()
+            surprise = F.cross_entropy(logits, batch.targets[asked], reduction="none")
+            weights = batch.weights[asked]
+            answers = (surprise * weights).sum() / weights.sum()
             labelled = patches if self.heads_alone == 0 else patches.detach()
             self.heads_alone = max(self.heads_alone - 1, 0)
             on_patches, parts = patch_loss(self.model.heads(labelled), batch.labels, smoothing=0.05)
