@@ -110,6 +110,7 @@ Device::Device(int index) : arena_(*this) {
 Device::~Device() {
   if (session_ == nullptr) return;
   arena_ = Arena();
+  commands_.forget_graphs();
   while (!taken_.empty()) release(const_cast<std::byte*>(taken_.begin()->first));
   table_->close(session_);
 }
@@ -160,45 +161,30 @@ const std::byte* Device::constant(const void* host, std::span<const std::byte> a
   const Lock held = lock();
   if (const std::byte* known = known_constant(host); known != nullptr) return known;
   std::byte* const memory = allocate(as.size());
-  upload(memory, as);
+  // At once, even in a pass: nobody has read this memory yet.
+  check(table_->upload(session_, memory, as.data(), as.size()), "copying weights to the device");
   return constants_[host] = memory;
 }
 
-const std::byte* Device::resident(std::span<const std::byte> numbers) {
+void Device::upload(std::byte* to, std::span<const std::byte> from) {
   const Lock held = lock();
-  for (Resident& r : residents_) {
-    if (r.memory == nullptr || !std::ranges::equal(r.numbers, numbers)) continue;
-    r.used = ++uses_;
-    return r.memory;
+  if (commands_.stages(from.size())) {
+    const std::byte* const staged = commands_.stage(from, "rows");
+    return run(StagedCopy{to, staged, from.size()}, "copying to the device");
   }
-  if (residents_.size() < kRemembered) residents_.emplace_back();
-  Resident& oldest = *std::ranges::min_element(residents_, {}, &Resident::used);
-  oldest.numbers.clear();  // what is below may fail, and must not be found half done
-  if (oldest.memory == nullptr || oldest.capacity < numbers.size()) {
-    release(std::exchange(oldest.memory, nullptr));
-    oldest.capacity = 0;
-    oldest.memory = allocate(numbers.size());
-    oldest.capacity = numbers.size();
-  }
-  upload(oldest.memory, numbers);
-  oldest.numbers.assign(numbers.begin(), numbers.end());
-  oldest.used = ++uses_;
-  return oldest.memory;
-}
-
-void Device::upload(std::byte* to, std::span<const std::byte> from) const {
-  const Lock held = lock();
+  commands_.flush();
   check(table_->upload(session_, to, from.data(), from.size()), "copying to the device");
 }
 
-void Device::download(std::span<std::byte> to, const std::byte* from) const {
+void Device::download(std::span<std::byte> to, const std::byte* from) {
   const Lock held = lock();
+  commands_.flush();
   check(table_->download(session_, to.data(), from, to.size()), "copying from the device");
 }
 
-void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) const {
+void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) {
   const Lock held = lock();
-  check(table_->copy(session_, to, from, bytes), "copying inside the device");
+  run(StagedCopy{to, from, bytes}, "copying inside the device");
 }
 
 std::unique_ptr<Device> choose_device(std::string_view device) {

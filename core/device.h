@@ -12,6 +12,7 @@
 
 #include "core/arena.h"
 #include "core/context.h"
+#include "core/device_commands.h"
 #include "core/device_table.h"
 
 namespace chiasm {
@@ -55,9 +56,11 @@ class Device {
   void release(std::byte* memory) noexcept;
   /// Whether the address lies in memory of this device.
   bool owns(const void* address) const;
-  void upload(std::byte* to, std::span<const std::byte> from) const;
-  void download(std::span<std::byte> to, const std::byte* from) const;
-  void copy(std::byte* to, const std::byte* from, std::size_t bytes) const;
+  /// In a pass, after all that it asked for before.
+  void upload(std::byte* to, std::span<const std::byte> from);
+  /// Does what a pass has asked for, and waits for it.
+  void download(std::span<std::byte> to, const std::byte* from);
+  void copy(std::byte* to, const std::byte* from, std::size_t bytes);
 
   /// Scratch memory of a forward pass.
   Arena& arena() { return arena_; }
@@ -71,32 +74,27 @@ class Device {
   const std::byte* constant(const void* host, std::span<const std::byte> as);
   /// Null where there is none yet.
   const std::byte* known_constant(const void* host) const;
-  /// The device's copy of a few numbers, valid until kRemembered other ones were asked for. What
-  /// was uploaded before is found by its contents: the layers of a step share one copy.
-  const std::byte* resident(std::span<const std::byte> numbers);
-  static constexpr std::size_t kRemembered = 64;
+  /// See DeviceCommands::stage.
+  const std::byte* resident(std::span<const std::byte> numbers, std::string_view kind = {}) {
+    return commands_.stage(numbers, kind);
+  }
+  /// Makes a call of the table, at the end of the pass within one.
+  void run(const DeviceCall& call, std::string_view name) { commands_.add(call, name); }
+  DeviceCommands& commands() { return commands_; }
 
   /// Throws what a failed call means: RequestError for memory, else DeviceError; `what` was asked.
   void check(device::Status status, std::string_view what) const;
 
  private:
-  /// Numbers that were uploaded, and where to.
-  struct Resident {
-    std::vector<std::byte> numbers;
-    std::byte* memory = nullptr;
-    std::size_t capacity = 0;
-    std::uint64_t used = 0;  // the larger the later
-  };
-
   mutable std::recursive_mutex mutex_;
   const device::Table* table_ = nullptr;
   device::Session* session_ = nullptr;
   DeviceReport report_;
   std::map<const std::byte*, std::size_t> taken_;  // bytes
   std::map<const void*, const std::byte*> constants_;
-  std::vector<Resident> residents_;
-  std::uint64_t uses_ = 0;
-  Arena arena_;  // after all that giving memory back needs
+  // After all that giving memory back needs.
+  DeviceCommands commands_{*this};
+  Arena arena_;
 };
 
 /// What `device=` of load options means: null for the CPU. "auto": the first device, or the CPU

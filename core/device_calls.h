@@ -31,6 +31,7 @@ struct MatrixRef {
   std::int64_t out = 0, in = 0, padded = 0;
   std::int32_t block_shift = 0, group_shift = 0, offset = 0;
   Format format = Format::f32;
+  bool operator==(const MatrixRef&) const = default;
 };
 
 /// As kernels::Activation, in its order.
@@ -48,6 +49,7 @@ struct NormCall {
   std::int64_t rows, heads, dim;
   float eps;
   bool centred;
+  bool operator==(const NormCall&) const = default;
 };
 
 /// What happens to rows between the product that makes q, k and v and attention, in one pass: q and
@@ -66,6 +68,7 @@ struct TurnCall {
   void* k_pages;
   void* v_pages;
   bool bf16_pages;
+  bool operator==(const TurnCall&) const = default;
 };
 
 /// kernels/activation.h.
@@ -86,6 +89,7 @@ struct PointwiseCall {
   const float* scale;  // [cols]
   float factor;
   std::int64_t rows, cols;
+  bool operator==(const PointwiseCall&) const = default;
 };
 
 /// y[to[i], :] = x[from[i], :], or += with `add`. Null indices: i itself.
@@ -98,6 +102,7 @@ struct RowsCall {
   const std::int32_t* to;
   std::int64_t rows, cols;
   bool add;
+  bool operator==(const RowsCall&) const = default;
 };
 
 /// y[i, :] = row ids[i] of a matrix (kernels/embed.h).
@@ -107,6 +112,7 @@ struct EmbedCall {
   std::int64_t rows;
   float* y;
   std::int64_t y_stride;
+  bool operator==(const EmbedCall&) const = default;
 };
 
 /// kernels/embed.h: pixels [channels, height, width].
@@ -115,6 +121,7 @@ struct PatchesCall {
   std::int64_t channels, height, width, patch;
   float* y;
   std::int64_t y_stride;
+  bool operator==(const PatchesCall&) const = default;
 };
 
 /// kernels/embed.h.
@@ -123,6 +130,7 @@ struct ShuffleCall {
   std::int64_t x_stride, height, width, factor, dim;
   float* y;
   std::int64_t y_stride;
+  bool operator==(const ShuffleCall&) const = default;
 };
 
 /// A picture's bytes to normalised patches, as vision::PreparedPicture::pixel_values and then
@@ -133,6 +141,7 @@ struct PictureCall {
   std::int64_t height, width, valid_height, valid_width, patch;
   float* y;
   std::int64_t y_stride;
+  bool operator==(const PictureCall&) const = default;
 };
 
 /// kernels/matrix.h: y = f(x w^T + bias), or y += that.
@@ -146,6 +155,7 @@ struct LinearCall {
   const float* bias;
   Function function;
   bool accumulate;
+  bool operator==(const LinearCall&) const = default;
 };
 
 /// One sequence of a packed batch, as kernels::AttentionSequence; `pages` counts from the table's
@@ -178,6 +188,7 @@ struct AttentionCall {
   const std::int32_t* tiles;
   std::int64_t tile_count;
   std::int64_t most_keys;  // of any sequence
+  bool operator==(const AttentionCall&) const = default;
 };
 inline constexpr std::int32_t kTileRows = 64;
 
@@ -189,6 +200,7 @@ struct SampleCall {
   const float* temperature;  // [rows]
   const float* uniform;      // [rows], in [0, 1)
   std::int32_t* token;       // [rows]; -1 where no logit is finite
+  bool operator==(const SampleCall&) const = default;
 };
 
 }  // namespace chiasm::device

@@ -28,6 +28,8 @@ struct Probe {
 
 /// An open device: a stream, scratch memory and what its libraries keep.
 struct Session;
+/// Calls of a session that were recorded, to be made again with one launch.
+struct Graph;
 
 struct Table {
   std::uint32_t version = kTableVersion;
@@ -51,6 +53,14 @@ struct Table {
   /// Inside the device.
   Status (*copy)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
   Status (*synchronize)(Session* session) = nullptr;
+
+  /// Between the two, operators and `copy` are recorded instead of done; nothing else is allowed.
+  /// Their arguments are those of the recording, what their pointers lead to is read at each
+  /// launch. Scratch memory that they use must have been there before.
+  Status (*begin_capture)(Session* session) = nullptr;
+  Status (*end_capture)(Session* session, Graph** out) = nullptr;
+  Status (*launch)(Session* session, Graph* graph) = nullptr;
+  void (*forget)(Session* session, Graph* graph) = nullptr;
 
   // Operators. `unsupported` for shapes that the plug-in has no kernel for.
   Status (*norm)(Session* session, const NormCall* call) = nullptr;

@@ -9,17 +9,27 @@ void upload(Device& device, TensorView<const float> host, TensorView<float> rows
 void download(Device& device, TensorView<const float> rows, TensorView<float> host);
 
 /// A forward pass: its scratch memory, which is the device's own or the caller's on the CPU, given
-/// back at its end; and the device, which one pass has at a time. Passes do not nest.
+/// back at its end; and the device, which one pass has at a time. Passes do not nest. What a device
+/// is asked for in one is done when results are brought back.
 class Pass {
  public:
   Pass(const Context& ctx, Arena& host)
       : lock_(ctx.device != nullptr ? ctx.device->lock() : Device::Lock()),
+        device_(ctx.device),
         arena_(ctx.device != nullptr ? ctx.device->arena() : host),
-        frame_(arena_) {}
+        frame_(arena_) {
+    if (device_ != nullptr) device_->commands().open();
+  }
+  ~Pass() {
+    if (device_ != nullptr) device_->commands().close();
+  }
+  Pass(const Pass&) = delete;
+  Pass& operator=(const Pass&) = delete;
   Arena& arena() const { return arena_; }
 
  private:
   Device::Lock lock_;
+  Device* device_;
   Arena& arena_;
   Arena::Frame frame_;
 };

@@ -1,5 +1,7 @@
 #include "kernels/on_device.h"
 
+#include <bit>
+
 #include "kernels/pages.h"
 
 namespace chiasm::kernels::on_device {
@@ -15,9 +17,10 @@ T* rows_of(const Device& device, TensorView<T> x) {
   return x.data();
 }
 
+/// The device's copy of numbers of one kind (DeviceCommands::stage).
 template <class T>
-const T* resident(Device& device, std::span<const T> numbers) {
-  return reinterpret_cast<const T*>(device.resident(std::as_bytes(numbers)));
+const T* resident(Device& device, std::span<const T> numbers, std::string_view kind) {
+  return reinterpret_cast<const T*>(device.resident(std::as_bytes(numbers), kind));
 }
 
 /// A vector or table of weights.
@@ -31,12 +34,6 @@ device::Function function_of(Activation act) { return device::Function(int(act))
 static_assert(int(device::Function::tanh) == int(Activation::tanh));
 static_assert(int(device::Function::quick_gelu) == int(Activation::quick_gelu));
 static_assert(int(device::Function::silu) == int(Activation::silu));
-
-template <class Call>
-void run(Device& device, device::Status (*operation)(device::Session*, const Call*),
-         const Call& call, std::string_view name) {
-  device.check(operation(device.session(), &call), name);
-}
 
 device::PointwiseCall pointwise_call(const Device& device, device::PointwiseCall::Kind kind,
                                      TensorView<const float> x, TensorView<float> y) {
@@ -67,7 +64,7 @@ void norm(Device& device, TensorView<const float> x, std::int64_t heads,
                               weight.cols(),
                               eps,
                               bias.data() != nullptr};
-  run(device, device.table().norm, call, "norm");
+  device.run(call, "norm");
 }
 
 void rotate_half(Device& device, TensorView<float> x, std::int64_t heads, std::int64_t head_dim,
@@ -81,7 +78,7 @@ void rotate_half(Device& device, TensorView<float> x, std::int64_t heads, std::i
   call.half = cosine.cols();
   call.cosine = rows_of(device, cosine);
   call.sine = rows_of(device, sine);
-  run(device, device.table().turn, call, "rotate_half");
+  device.run(call, "rotate_half");
 }
 
 void write_pages(Device& device, TensorView<const float> x, std::int64_t kv_heads,
@@ -93,77 +90,82 @@ void write_pages(Device& device, TensorView<const float> x, std::int64_t kv_head
   call.rows = x.rows();
   call.kv_heads = kv_heads;
   call.head_dim = head_dim;
-  call.slot = resident(device, slot);
+  call.slot = resident(device, slot, "slots");
   call.v_pages = pages;
   call.bf16_pages = page_dtype == DType::bf16;
-  run(device, device.table().turn, call, "write_pages");
+  device.run(call, "write_pages");
 }
 
 void activate(Device& device, Activation act, TensorView<float> x) {
   auto call = pointwise_call(device, device::PointwiseCall::activate, {}, x);
   call.function = function_of(act);
-  run(device, device.table().pointwise, call, "activate");
+  device.run(call, "activate");
 }
 
 void gated_activation(Device& device, Activation act, TensorView<const float> gate_up,
                       TensorView<float> y) {
   auto call = pointwise_call(device, device::PointwiseCall::gated, gate_up, y);
   call.function = function_of(act);
-  run(device, device.table().pointwise, call, "gated_activation");
+  device.run(call, "gated_activation");
 }
 
 void add(Device& device, TensorView<const float> x, TensorView<float> y) {
   const auto call = pointwise_call(device, device::PointwiseCall::add, x, y);
-  run(device, device.table().pointwise, call, "add");
+  device.run(call, "add");
 }
 
 void add_scaled(Device& device, TensorView<const float> x, TensorView<const float> scale,
                 TensorView<float> y) {
   auto call = pointwise_call(device, device::PointwiseCall::add_scaled, x, y);
   call.scale = weights_of(device, scale);
-  run(device, device.table().pointwise, call, "add_scaled");
+  device.run(call, "add_scaled");
 }
 
 void scale(Device& device, float factor, TensorView<float> x) {
   auto call = pointwise_call(device, device::PointwiseCall::scale_by, {}, x);
   call.factor = factor;
-  run(device, device.table().pointwise, call, "scale");
+  device.run(call, "scale");
 }
 
 void softcap(Device& device, float cap, TensorView<float> x) {
   auto call = pointwise_call(device, device::PointwiseCall::softcap, {}, x);
   call.factor = cap;
-  run(device, device.table().pointwise, call, "softcap");
+  device.run(call, "softcap");
 }
 
 void embed(Device& device, const Matrix& table, std::span<const std::int32_t> ids,
            TensorView<float> y) {
-  const device::EmbedCall call{matrix(device, table), resident(device, ids), y.rows(),
+  const device::EmbedCall call{matrix(device, table), resident(device, ids, "ids"), y.rows(),
                                rows_of(device, y), y.row_stride()};
-  run(device, device.table().embed, call, "embed");
+  device.run(call, "embed");
 }
 
 void add_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
               TensorView<float> y) {
   const device::RowsCall call{weights_of(device, table),
                               table.row_stride(),
-                              resident(device, ids),
+                              resident(device, ids, "ids"),
                               rows_of(device, y),
                               y.row_stride(),
                               nullptr,
                               y.rows(),
                               y.cols(),
                               true};
-  run(device, device.table().rows, call, "add_rows");
+  device.run(call, "add_rows");
 }
 
 void move_rows(Device& device, TensorView<const float> x, std::span<const std::int32_t> from,
                TensorView<float> y) {
-  const device::RowsCall call{
-      rows_of(device, x), x.row_stride(), from.empty() ? nullptr : resident(device, from),
-      rows_of(device, y), y.row_stride(), nullptr,
-      y.rows(),           y.cols(),       false};
-  run(device, device.table().rows, call, "move_rows");
+  const device::RowsCall call{rows_of(device, x),
+                              x.row_stride(),
+                              from.empty() ? nullptr : resident(device, from, "sources"),
+                              rows_of(device, y),
+                              y.row_stride(),
+                              nullptr,
+                              y.rows(),
+                              y.cols(),
+                              false};
+  device.run(call, "move_rows");
 }
 
 void extract_patches(Device& device, TensorView<const float> pixels, std::int64_t patch,
@@ -179,7 +181,7 @@ void extract_patches(Device& device, TensorView<const float> pixels, std::int64_
   }
   const device::PatchesCall call{source,        s[0], s[1], s[2], patch, rows_of(device, y),
                                  y.row_stride()};
-  run(device, device.table().patches, call, "extract_patches");
+  device.run(call, "extract_patches");
 }
 
 void pixel_shuffle(Device& device, TensorView<const float> x, std::int64_t height,
@@ -187,7 +189,7 @@ void pixel_shuffle(Device& device, TensorView<const float> x, std::int64_t heigh
   const device::ShuffleCall call{
       rows_of(device, x), x.row_stride(),     height,        width, factor,
       x.cols(),           rows_of(device, y), y.row_stride()};
-  run(device, device.table().shuffle, call, "pixel_shuffle");
+  device.run(call, "pixel_shuffle");
 }
 
 void linear(Device& device, TensorView<const float> x, const Matrix& w, const Epilogue& epilogue,
@@ -208,7 +210,7 @@ void linear(Device& device, TensorView<const float> x, const Matrix& w, const Ep
                                 weights_of(device, {epilogue.bias, Shape{w.out()}, "bias"}),
                                 function_of(epilogue.activation),
                                 epilogue.accumulate};
-  run(device, device.table().linear, call, "linear");
+  device.run(call, "linear");
 }
 
 void attention(Device& device, const AttentionShape& shape, TensorView<const float> q,
@@ -231,6 +233,8 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
     }
     call.most_keys = std::max(call.most_keys, s.key_count);
   }
+  // The same for a while as sequences grow; keys are bounded by each row's last.
+  call.most_keys = std::int64_t(std::bit_ceil(std::uint64_t(call.most_keys)));
   call.q = rows_of(device, q);
   call.q_stride = q.row_stride();
   call.out = rows_of(device, out);
@@ -249,14 +253,15 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
   call.key_rows = kv.k.rows();
   call.bf16_pages = kv.page_dtype == DType::bf16;
   call.bf16_products = shape.bf16_products;
-  call.sequences = resident(device, std::span<const device::Sequence>(packed));
-  call.pages = resident(device, std::span<const std::int32_t>(pages));
-  call.first_key = resident(device, first_key);
-  call.last_key = resident(device, last_key);
-  call.row_sequence = resident(device, std::span<const std::int32_t>(row_sequence));
-  call.tiles = resident(device, std::span<const std::int32_t>(tiles));
+  call.sequences = resident(device, std::span<const device::Sequence>(packed), "sequences");
+  call.pages = resident(device, std::span<const std::int32_t>(pages), "pages");
+  call.first_key = resident(device, first_key, "first keys");
+  call.last_key = resident(device, last_key, "last keys");
+  call.row_sequence =
+      resident(device, std::span<const std::int32_t>(row_sequence), "row sequences");
+  call.tiles = resident(device, std::span<const std::int32_t>(tiles), "tiles");
   call.tile_count = std::int64_t(tiles.size()) / 2;
-  run(device, device.table().attention, call, "attention");
+  device.run(call, "attention");
 }
 
 }  // namespace chiasm::kernels::on_device

@@ -1,10 +1,12 @@
 #pragma once
 /// What the functions of a plug-in share: an open device, scratch memory, and failures that become
 /// statuses. `backend` is written twice: card/ over the CUDA runtime, emulation/ over plain memory.
+#include <algorithm>
 #include <cstdint>
 #include <exception>
 #include <new>
 #include <string>
+#include <vector>
 
 #include "core/device_table.h"
 
@@ -37,6 +39,12 @@ void download(Session& session, void* to, const void* from, std::uint64_t bytes)
 void copy(Session& session, void* to, const void* from, std::uint64_t bytes);
 void synchronize(Session& session);
 
+/// See the table.
+void begin_capture(Session& session);
+Graph* end_capture(Session& session);
+void launch(Session& session, Graph& graph);
+void forget(Graph* graph) noexcept;
+
 /// While one lives, this thread may use the session's device (the card), or the emulated device's
 /// memory can be touched at all.
 class Access {
@@ -51,21 +59,21 @@ class Access {
 
 struct Session {
   int index = 0;
-  void* stream = nullptr;     // cudaStream_t
-  void* libraries = nullptr;  // what the backend keeps
-  void* scratch_memory = nullptr;
-  std::uint64_t scratch_bytes = 0;
+  void* stream = nullptr;             // cudaStream_t
+  void* libraries = nullptr;          // what the backend keeps
+  Graph* recording = nullptr;         // between begin_capture and end_capture
+  std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs
+  std::uint64_t scratch_bytes = 0;    // of the last
 
-  /// Memory for the calls of one function of the table; the same each time.
+  /// Memory for the calls of one function of the table; the same each time. Each block is twice as
+  /// long as the one before: all together take less than twice what is needed.
   void* scratch(std::uint64_t bytes) {
-    if (bytes <= scratch_bytes) return scratch_memory;
-    backend::synchronize(*this);
-    if (scratch_memory != nullptr) backend::release(scratch_memory);
-    scratch_memory = nullptr;
-    scratch_bytes = 0;
-    scratch_memory = backend::allocate(bytes);
+    if (bytes <= scratch_bytes) return scratch_blocks.back();
+    if (recording != nullptr) throw Failure(Status::failed, "scratch memory grows in a recording");
+    bytes = std::max(bytes, 2 * scratch_bytes);
+    scratch_blocks.push_back(backend::allocate(bytes));
     scratch_bytes = bytes;
-    return scratch_memory;
+    return scratch_blocks.back();
   }
 };
 

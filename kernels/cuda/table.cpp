@@ -19,7 +19,7 @@ Status open(std::int32_t index, Session** out) {
 void close(Session* session) {
   if (session == nullptr) return;
   guarded(session, [&] {
-    if (session->scratch_memory != nullptr) backend::release(session->scratch_memory);
+    for (void* memory : session->scratch_blocks) backend::release(memory);
   });
   backend::close(session);
 }
@@ -50,6 +50,22 @@ Status synchronize(Session* session) {
   return guarded(session, [&] { backend::synchronize(*session); });
 }
 
+Status begin_capture(Session* session) {
+  return guarded(session, [&] { backend::begin_capture(*session); });
+}
+
+Status end_capture(Session* session, Graph** out) {
+  return guarded(session, [&] { *out = backend::end_capture(*session); });
+}
+
+Status launch(Session* session, Graph* graph) {
+  return guarded(session, [&] { backend::launch(*session, *graph); });
+}
+
+void forget(Session* session, Graph* graph) {
+  guarded(session, [&] { backend::forget(graph); });
+}
+
 /// An operator behind a function of the table.
 template <class Call, void (*operation)(Session&, const Call&)>
 Status entry(Session* session, const Call* call) {
@@ -70,6 +86,10 @@ Table make_table() {
   t.download = download;
   t.copy = copy;
   t.synchronize = synchronize;
+  t.begin_capture = begin_capture;
+  t.end_capture = end_capture;
+  t.launch = launch;
+  t.forget = forget;
   t.norm = entry<NormCall, norm>;
   t.turn = entry<TurnCall, turn>;
   t.pointwise = entry<PointwiseCall, pointwise>;

@@ -27,7 +27,7 @@ Floats sampled(Bench& bench, const Floats& logits, std::int64_t vocab, const Flo
                                 numbers(temperature),
                                 numbers(uniform),
                                 reinterpret_cast<std::int32_t*>(out)};
-  bench.device.check(bench.device.table().sample(bench.device.session(), &call), "sample");
+  bench.device.run(call, "sample");
   bench.device.download(std::as_writable_bytes(std::span(tokens)), out);
   return {tokens.begin(), tokens.end()};
 }
@@ -135,7 +135,7 @@ void check_turn(Harness& h) {
             bench.device.resident(std::as_bytes(std::span(slots))));
         call.k_pages = pages.data();
         call.v_pages = pages.data() + numbers;
-        bench.device.check(bench.device.table().turn(bench.device.session(), &call), "turn");
+        bench.device.run(call, "turn");
         Floats out = bench.read(x.slice_cols(0, kQ));
         const Floats written = bench.read(pages);
         out.insert(out.end(), written.begin(), written.end());

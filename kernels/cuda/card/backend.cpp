@@ -1,9 +1,18 @@
 // The backend over the CUDA runtime. It has compiled and linked, and never run on a GPU yet.
 #include <cstdio>
 #include <memory>
+#include <utility>
 
 #include "kernels/cuda/card/check.h"
 #include "kernels/cuda/card/libraries.h"
+
+namespace chiasm::device {
+
+struct Graph {
+  cudaGraphExec_t runs = nullptr;
+};
+
+}  // namespace chiasm::device
 
 namespace chiasm::device::backend {
 
@@ -80,6 +89,30 @@ void copy(Session& s, void* to, const void* from, std::uint64_t bytes) {
 }
 
 void synchronize(Session& s) { check_cuda(cudaStreamSynchronize(stream_of(s)), "waiting"); }
+
+void begin_capture(Session& s) {
+  check_cuda(cudaStreamBeginCapture(stream_of(s), cudaStreamCaptureModeThreadLocal), "recording");
+  s.recording = new Graph;
+}
+
+Graph* end_capture(Session& s) {
+  std::unique_ptr<Graph> graph(std::exchange(s.recording, nullptr));
+  cudaGraph_t recorded = nullptr;
+  check_cuda(cudaStreamEndCapture(stream_of(s), &recorded), "recording");
+  const cudaError_t made = cudaGraphInstantiate(&graph->runs, recorded, 0);
+  cudaGraphDestroy(recorded);
+  check_cuda(made, "making a graph");
+  return graph.release();
+}
+
+void launch(Session& s, Graph& graph) {
+  check_cuda(cudaGraphLaunch(graph.runs, stream_of(s)), "launching a graph");
+}
+
+void forget(Graph* graph) noexcept {
+  cudaGraphExecDestroy(graph->runs);
+  delete graph;
+}
 
 Access::Access(const Session* session) {
   if (session != nullptr) check_cuda(cudaSetDevice(session->index), "choosing the device");

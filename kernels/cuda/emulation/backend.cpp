@@ -1,13 +1,45 @@
 // The backend of the emulated device: everything happens at once, on the CPU.
 #include <cstdio>
 #include <cstring>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
 
+#include "kernels/cuda/emulation/block.h"
 #include "kernels/cuda/emulation/memory.h"
 #include "kernels/cuda/session.h"
+
+namespace chiasm::device {
+
+struct Graph {
+  std::vector<std::function<void()>> steps;
+};
+
+namespace emulation {
+
+void submit(Session& session, std::function<void()> step) {
+  if (session.recording == nullptr) return step();
+  session.recording->steps.push_back(std::move(step));
+}
+
+}  // namespace emulation
+
+}  // namespace chiasm::device
 
 namespace chiasm::device::backend {
 
 using emulation::Memory;
+
+namespace {
+
+/// What a card would not record.
+void refuse_recording(const Session& session, const char* what) {
+  if (session.recording == nullptr) return;
+  throw Failure(Status::failed, std::string(what) + " while a graph is recorded");
+}
+
+}  // namespace
 
 const char* build() { return "emulation on the CPU"; }
 bool emulated() { return true; }
@@ -45,21 +77,23 @@ void release(void* memory) {
 
 // A card would find the mistakes below late, in another call, or never. Of no bytes, addresses may
 // be null.
-void upload(Session&, void* to, const void* from, std::uint64_t bytes) {
+void upload(Session& session, void* to, const void* from, std::uint64_t bytes) {
+  refuse_recording(session, "an upload");
   if (bytes == 0) return;
   Memory::instance().expect_own(to, bytes, "upload: the target");
   Memory::instance().expect_foreign(from, "upload: the source");
   std::memcpy(to, from, bytes);
 }
 
-void download(Session&, void* to, const void* from, std::uint64_t bytes) {
+void download(Session& session, void* to, const void* from, std::uint64_t bytes) {
+  refuse_recording(session, "a download");
   if (bytes == 0) return;
   Memory::instance().expect_foreign(to, "download: the target");
   Memory::instance().expect_own(from, bytes, "download: the source");
   std::memcpy(to, from, bytes);
 }
 
-void copy(Session&, void* to, const void* from, std::uint64_t bytes) {
+void copy(Session& session, void* to, const void* from, std::uint64_t bytes) {
   if (bytes == 0) return;
   Memory::instance().expect_own(to, bytes, "copy: the target");
   Memory::instance().expect_own(from, bytes, "copy: the source");
@@ -68,10 +102,18 @@ void copy(Session&, void* to, const void* from, std::uint64_t bytes) {
   if (a < b + bytes && b < a + bytes) {
     throw Failure(Status::failed, "copy: the source and the target overlap");
   }
-  std::memcpy(to, from, bytes);
+  emulation::submit(session, [=] { std::memcpy(to, from, bytes); });
 }
 
-void synchronize(Session&) {}
+void synchronize(Session& session) { refuse_recording(session, "waiting"); }
+
+void begin_capture(Session& session) { session.recording = new Graph; }
+Graph* end_capture(Session& session) { return std::exchange(session.recording, nullptr); }
+void launch(Session& session, Graph& graph) {
+  refuse_recording(session, "a launch");
+  for (const auto& step : graph.steps) step();
+}
+void forget(Graph* graph) noexcept { delete graph; }
 
 Access::Access(const Session*) { Memory::instance().enter(); }
 Access::~Access() { Memory::instance().leave(); }

@@ -6,7 +6,14 @@
 #include <cstdint>
 #include <functional>
 
+namespace chiasm::device {
+struct Session;
+}
+
 namespace chiasm::device::emulation {
+
+/// Runs `step` after all earlier work of the session, or records it.
+void submit(Session& session, std::function<void()> step);
 
 struct Index {
   unsigned x = 1, y = 1, z = 1;

@@ -142,9 +142,11 @@ void load_matrix4(std::uint32_t (&r)[4], const void* mine) {
 }
 
 template <class... Parameters, class... Arguments>
-void launch(Session&, void (*kernel)(Parameters...), Grid grid, int threads,
+void launch(Session& session, void (*kernel)(Parameters...), Grid grid, int threads,
             std::size_t shared_bytes, Arguments... arguments) {
-  emulation::run_grid(grid, unsigned(threads), shared_bytes, [=] { kernel(arguments...); });
+  emulation::submit(session, [=] {
+    emulation::run_grid(grid, unsigned(threads), shared_bytes, [=] { kernel(arguments...); });
+  });
 }
 
 }  // namespace chiasm::device::dev

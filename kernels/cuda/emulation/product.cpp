@@ -48,15 +48,16 @@ bool overlap(const Operand& a, const Operand& b) {
   return !apart;
 }
 
-}  // namespace
-
-void multiply(Session&, const Product& p) {
+void check(const Product& p) {
   const std::int64_t size = p.bf16 ? sizeof(std::uint16_t) : sizeof(float);
   const Operand x{"x", p.x, p.rows, p.in, p.x_stride, size},
       w{"w", p.w, p.out, p.in, p.w_stride, size},
       y{"y", p.y, p.rows, p.out, p.y_stride, sizeof(float)};
   for (const Operand& m : {x, w, y}) expect_fit(m);
   expect(!overlap(x, y) && !overlap(w, y), "y overlaps x or w, which are read while it is written");
+}
+
+void multiply_now(const Product& p) {
   const auto number = [&](const void* data, std::int64_t at) {
     return p.bf16 ? dev::from_bf16(static_cast<const std::uint16_t*>(data)[at])
                   : static_cast<const float*>(data)[at];
@@ -71,6 +72,13 @@ void multiply(Session&, const Product& p) {
       *to = p.accumulate ? *to + sum : sum;
     }
   }
+}
+
+}  // namespace
+
+void multiply(Session& session, const Product& p) {
+  check(p);
+  emulation::submit(session, [p] { multiply_now(p); });
 }
 
 }  // namespace chiasm::device
