@@ -37,6 +37,15 @@ struct MatrixRef {
 /// As kernels::Activation, in its order.
 enum class Function : std::int32_t { none, relu, silu, gelu, gelu_tanh, quick_gelu, tanh };
 
+/// A norm (kernels/norm.h) of whole rows, as part of what reads them; none where `weight` is null.
+struct NormRef {
+  const float* weight = nullptr;
+  const float* bias = nullptr;
+  float eps = 0;
+  bool centred = false;
+  bool operator==(const NormRef&) const = default;
+};
+
 /// kernels/norm.h: `heads` vectors of `dim` in each row, each normed on its own. Without `centred`
 /// an RMS norm, and `bias` is null. y may be x.
 struct NormCall {
@@ -144,7 +153,8 @@ struct PictureCall {
   bool operator==(const PictureCall&) const = default;
 };
 
-/// kernels/matrix.h: y = f(x w^T + bias), or y += that.
+/// kernels/matrix.h: y = f(x w^T + bias), or y += that; gated, y [rows, out / 2] = f(p[:, :out /
+/// 2]) * p[:, out / 2:] with p = x w^T + bias.
 struct LinearCall {
   MatrixRef w;
   const float* x;
@@ -155,7 +165,17 @@ struct LinearCall {
   const float* bias;
   Function function;
   bool accumulate;
+  bool gated;
+  NormRef norm;  // of x, before it is multiplied
   bool operator==(const LinearCall&) const = default;
+};
+
+/// The product that makes q, k and v side by side, and what then happens to them: turn's q, k and v
+/// are the columns of product's y. head_dim is even.
+struct QkvCall {
+  LinearCall product;
+  TurnCall turn;
+  bool operator==(const QkvCall&) const = default;
 };
 
 /// One sequence of a packed batch, as kernels::AttentionSequence; `pages` counts from the table's

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/device.h"
+#include "core/device_fusion.h"
 
 namespace chiasm {
 
@@ -33,6 +34,7 @@ Operator<device::PictureCall> of(const device::Table& t, const device::PictureCa
 Operator<device::LinearCall> of(const device::Table& t, const device::LinearCall&) {
   return t.linear;
 }
+Operator<device::QkvCall> of(const device::Table& t, const device::QkvCall&) { return t.qkv; }
 Operator<device::AttentionCall> of(const device::Table& t, const device::AttentionCall&) {
   return t.attention;
 }
@@ -60,7 +62,7 @@ void DeviceCommands::close() noexcept {
 }
 
 void DeviceCommands::add(const DeviceCall& call, std::string_view name) {
-  const Command command{call, name};
+  const DeviceCommand command{call, name};
   if (!open_) return run(command);
   pending_.push_back(command);
 }
@@ -129,7 +131,7 @@ void DeviceCommands::upload_staged() {
   }
 }
 
-void DeviceCommands::run(const Command& command) const {
+void DeviceCommands::run(const DeviceCommand& command) const {
   const device::Table& table = device_.table();
   const auto make = [&](const auto& call) {
     if constexpr (std::is_same_v<std::remove_cvref_t<decltype(call)>, StagedCopy>) {
@@ -141,12 +143,12 @@ void DeviceCommands::run(const Command& command) const {
   device_.check(std::visit(make, command.call), command.name);
 }
 
-void DeviceCommands::run_all(const List& list) const {
-  for (const Command& command : list) run(command);
+void DeviceCommands::run_all(const DeviceList& list) const {
+  for (const DeviceCommand& command : fused(list)) run(command);
 }
 
 /// Launches the graph of an equal list, if there is one.
-bool DeviceCommands::replay(const List& list) {
+bool DeviceCommands::replay(const DeviceList& list) {
   const auto known = std::ranges::find(graphs_, list, &Kept::list);
   if (known == graphs_.end()) return false;
   known->used = ++replays_;
@@ -155,7 +157,7 @@ bool DeviceCommands::replay(const List& list) {
 }
 
 /// Records the list's launches. It ran before, so that its scratch memory is there.
-void DeviceCommands::keep_graph(const List& list) {
+void DeviceCommands::keep_graph(const DeviceList& list) {
   const device::Table& table = device_.table();
   device::Session* const session = device_.session();
   if (graphs_.size() == kGraphs) {
@@ -178,7 +180,7 @@ void DeviceCommands::keep_graph(const List& list) {
 void DeviceCommands::flush() {
   if (!open_) return;
   upload_staged();
-  const List list = std::exchange(pending_, {});
+  const DeviceList list = std::exchange(pending_, {});
   if (list.empty() || replay(list)) return;
   const auto before = std::ranges::find(recent_, list);
   if (list.size() < kShortest || before == recent_.end()) {

@@ -24,10 +24,18 @@ struct StagedCopy {
   bool operator==(const StagedCopy&) const = default;
 };
 
-using DeviceCall = std::variant<StagedCopy, device::NormCall, device::TurnCall,
-                                device::PointwiseCall, device::RowsCall, device::EmbedCall,
-                                device::PatchesCall, device::ShuffleCall, device::PictureCall,
-                                device::LinearCall, device::AttentionCall, device::SampleCall>;
+using DeviceCall =
+    std::variant<StagedCopy, device::NormCall, device::TurnCall, device::PointwiseCall,
+                 device::RowsCall, device::EmbedCall, device::PatchesCall, device::ShuffleCall,
+                 device::PictureCall, device::LinearCall, device::QkvCall, device::AttentionCall,
+                 device::SampleCall>;
+
+struct DeviceCommand {
+  DeviceCall call;
+  std::string_view name;  // lives as long as the program; failures carry it
+  bool operator==(const DeviceCommand& other) const { return call == other.call; }
+};
+using DeviceList = std::vector<DeviceCommand>;
 
 /// The commands of one pass at a time. Between `open` and `close` calls wait until `flush`, which
 /// whoever reads results calls; outside of passes they are made at once.
@@ -41,7 +49,6 @@ class DeviceCommands {
   /// Gives up what was not flushed.
   void close() noexcept;
 
-  /// `name` lives as long as the program; failures carry it.
   void add(const DeviceCall& call, std::string_view name);
   /// The device's copy of a few numbers, valid to the end of the pass, outside of one until
   /// kBlockBytes more were staged. Within a pass, equal numbers of one `kind` share a copy: the
@@ -61,12 +68,6 @@ class DeviceCommands {
   static constexpr std::size_t kBlockBytes = std::size_t(1) << 20;
 
  private:
-  struct Command {
-    DeviceCall call;
-    std::string_view name;
-    bool operator==(const Command& other) const { return call == other.call; }
-  };
-  using List = std::vector<Command>;
   /// Memory of the device and what is to go there.
   struct Block {
     std::vector<std::byte> host;
@@ -82,7 +83,7 @@ class DeviceCommands {
     std::size_t bytes;
   };
   struct Kept {
-    List list;
+    DeviceList list;
     device::Graph* graph;
     std::uint64_t used;  // the larger the later
   };
@@ -96,19 +97,19 @@ class DeviceCommands {
   Place take(std::size_t bytes);
   void next_block(std::size_t room);
   void upload_staged();
-  void run(const Command& command) const;
-  void run_all(const List& list) const;
-  bool replay(const List& list);
-  void keep_graph(const List& list);
+  void run(const DeviceCommand& command) const;
+  void run_all(const DeviceList& list) const;
+  bool replay(const DeviceList& list);
+  void keep_graph(const DeviceList& list);
 
   Device& device_;
   bool open_ = false;
-  List pending_;
+  DeviceList pending_;
   std::vector<Block> blocks_;
   std::size_t block_ = 0;  // in use
   std::vector<Array> arrays_;
   std::vector<Kept> graphs_;
-  std::deque<List> recent_;
+  std::deque<DeviceList> recent_;
   std::uint64_t replays_ = 0;
 };
 

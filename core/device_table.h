@@ -72,6 +72,7 @@ struct Table {
   Status (*shuffle)(Session* session, const ShuffleCall* call) = nullptr;
   Status (*picture)(Session* session, const PictureCall* call) = nullptr;
   Status (*linear)(Session* session, const LinearCall* call) = nullptr;
+  Status (*qkv)(Session* session, const QkvCall* call) = nullptr;
   Status (*attention)(Session* session, const AttentionCall* call) = nullptr;
   Status (*sample)(Session* session, const SampleCall* call) = nullptr;
 };

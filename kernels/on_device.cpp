@@ -194,13 +194,6 @@ void pixel_shuffle(Device& device, TensorView<const float> x, std::int64_t heigh
 
 void linear(Device& device, TensorView<const float> x, const Matrix& w, const Epilogue& epilogue,
             TensorView<float> y) {
-  if (epilogue
-          .gated) {  // in two steps: the product of all outputs is as long as that of its halves
-    const Arena::Frame frame(device.arena());
-    const auto both = device.arena().floats({x.rows(), w.out()}, "gate_up");
-    linear(device, x, w, {epilogue.bias, Activation::none, false, false}, both);
-    return gated_activation(device, epilogue.activation, both, y);
-  }
   const device::LinearCall call{matrix(device, w),
                                 rows_of(device, x),
                                 x.row_stride(),
@@ -209,7 +202,9 @@ void linear(Device& device, TensorView<const float> x, const Matrix& w, const Ep
                                 x.rows(),
                                 weights_of(device, {epilogue.bias, Shape{w.out()}, "bias"}),
                                 function_of(epilogue.activation),
-                                epilogue.accumulate};
+                                epilogue.accumulate,
+                                epilogue.gated,
+                                {}};
   device.run(call, "linear");
 }
 

@@ -1,58 +1,41 @@
 // Layer norm and RMS norm: one block a vector, which it reads from memory once and then from cache.
-#include "kernels/cuda/dev.h"
+#include "kernels/cuda/norm_vector.h"
 #include "kernels/cuda/operators.h"
 
 namespace chiasm::device {
 
 namespace {
 
-constexpr int kMostWarps = 8;
-
-/// The sum over the block, in every thread; in an order that depends on its size alone.
-__device__ float block_sum(float v, float* shared) {
-  const int warps = int(blockDim.x) / dev::kWarp;
-  v = dev::warp_sum(v);
-  if (warps == 1) return v;
-  dev::sync_block();  // what was in `shared` has been read
-  if (threadIdx.x % dev::kWarp == 0) shared[threadIdx.x / dev::kWarp] = v;
-  dev::sync_block();
-  float sum = 0;
-  for (int w = 0; w < warps; w++) sum += shared[w];
-  return sum;
+__global__ void norm_vectors(NormCall c) {
+  __shared__ float sums[kNormWarps];
+  const std::int64_t row = blockIdx.x, head = blockIdx.y;
+  float* const y = c.y + row * c.y_stride + head * c.dim;
+  norm_vector(c.x + row * c.x_stride + head * c.dim, c.dim, {c.weight, c.bias, c.eps, c.centred},
+              sums, [&](std::int64_t i, float v) { y[i] = v; });
 }
 
-__global__ void norm_vectors(NormCall c) {
-  __shared__ float sums[kMostWarps];
-  const std::int64_t row = blockIdx.x, head = blockIdx.y;
-  const float* x = c.x + row * c.x_stride + head * c.dim;
-  float* y = c.y + row * c.y_stride + head * c.dim;
-  const int first = int(threadIdx.x), step = int(blockDim.x);
-  float mean = 0;
-  if (c.centred) {
-    float sum = 0;
-    for (std::int64_t i = first; i < c.dim; i += step) sum += x[i];
-    mean = block_sum(sum, sums) / float(c.dim);
-  }
-  float squares = 0;
-  for (std::int64_t i = first; i < c.dim; i += step) {
-    const float d = x[i] - mean;
-    squares += d * d;
-  }
-  const float scale = 1.0f / sqrtf(block_sum(squares, sums) / float(c.dim) + c.eps);
-  for (std::int64_t i = first; i < c.dim; i += step) {
-    const float normed = (x[i] - mean) * scale * c.weight[i];
-    y[i] = c.bias != nullptr ? normed + c.bias[i] : normed;
-  }
+/// y [rows, padded] bfloat16, zeros behind a row.
+__global__ void norm_narrow(const float* x, std::int64_t stride, std::int64_t dim, NormRef norm,
+                            std::uint16_t* y, std::int64_t padded) {
+  __shared__ float sums[kNormWarps];
+  const std::int64_t row = blockIdx.x;
+  std::uint16_t* const to = y + row * padded;
+  norm_vector(x + row * stride, dim, norm, sums,
+              [&](std::int64_t i, float v) { to[i] = dev::to_bf16(v); });
+  for (std::int64_t i = dim + threadIdx.x; i < padded; i += blockDim.x) to[i] = 0;
 }
 
 }  // namespace
 
 void norm(Session& session, const NormCall& call) {
   if (call.rows == 0 || call.heads == 0) return;
-  const std::int64_t warps = (call.dim + dev::kWarp - 1) / dev::kWarp;
-  const int threads = int(warps < kMostWarps ? warps : kMostWarps) * dev::kWarp;
-  dev::launch(session, norm_vectors, dev::Grid(unsigned(call.rows), unsigned(call.heads)), threads,
-              0, call);
+  dev::launch(session, norm_vectors, dev::Grid(unsigned(call.rows), unsigned(call.heads)),
+              norm_threads(call.dim), 0, call);
+}
+
+void norm_narrowed(Session& session, const LinearCall& call, std::uint16_t* y) {
+  dev::launch(session, norm_narrow, dev::Grid(unsigned(call.rows)), norm_threads(call.w.in), 0,
+              call.x, call.x_stride, call.w.in, call.norm, y, call.w.padded);
 }
 
 }  // namespace chiasm::device

@@ -14,17 +14,23 @@ void patches(Session& session, const PatchesCall& call);
 void shuffle(Session& session, const ShuffleCall& call);
 void picture(Session& session, const PictureCall& call);
 void linear(Session& session, const LinearCall& call);
+void qkv(Session& session, const QkvCall& call);
 void attention(Session& session, const AttentionCall& call);
 void sample(Session& session, const SampleCall& call);
 
-/// y = x w^T over few rows, whatever the format (gemv.cu).
-void multiply_few_rows(Session& session, const LinearCall& call);
+/// The same for at most kFewRows rows, in one launch (gemv.cu); with `turn`, which may be null, all
+/// of a QkvCall. A norm only where its rows fit in shared memory (norms_few_rows).
+void multiply_few_rows(Session& session, const LinearCall& call, const TurnCall* turn);
+bool norms_few_rows(const LinearCall& call);
 inline constexpr std::int64_t kFewRows = 8;
 /// Likewise over up to kSomeRows, for weights that are not bfloat16 themselves: they are narrowed
 /// to it on their way to tensor cores (some_rows.cu). x: the call's rows narrowed already, [rows,
 /// w.padded], in the order of the weight's inputs.
 void multiply_some_rows(Session& session, const LinearCall& call, const std::uint16_t* x);
 inline constexpr std::int64_t kSomeRows = 64;
+
+/// y [rows, w.padded] bfloat16 = the normed rows of `call`, zeros behind each (norm.cu).
+void norm_narrowed(Session& session, const LinearCall& call, std::uint16_t* y);
 
 /// y = x w^T (+ y with `accumulate`) over many rows of plain numbers: x [rows, in] and w [out, in]
 /// both float32 or both bfloat16. Of the backend: cuBLASLt on the card.

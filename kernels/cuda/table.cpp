@@ -99,6 +99,7 @@ Table make_table() {
   t.shuffle = entry<ShuffleCall, shuffle>;
   t.picture = entry<PictureCall, picture>;
   t.linear = entry<LinearCall, linear>;
+  t.qkv = entry<QkvCall, qkv>;
   t.attention = entry<AttentionCall, attention>;
   t.sample = entry<SampleCall, sample>;
   return t;

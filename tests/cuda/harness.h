@@ -60,5 +60,6 @@ void check_products(Harness& harness);
 void check_blocks(Harness& harness);
 void check_attention(Harness& harness);
 void check_sampling(Harness& harness);
+void check_layers(Harness& harness);
 
 }  // namespace chiasm::cuda_check

@@ -20,5 +20,6 @@ int main(int argc, char** argv) {
   cuda_check::check_blocks(harness);
   cuda_check::check_attention(harness);
   cuda_check::check_sampling(harness);
+  cuda_check::check_layers(harness);
   return harness.finish();
 }

@@ -12,6 +12,7 @@
 // NOLINTBEGIN(bugprone-reserved-identifier)
 #define __global__
 #define __device__
+#define __host__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
 #define __shared__ static thread_local
