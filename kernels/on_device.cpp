@@ -259,4 +259,29 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
   device.run(call, "attention");
 }
 
+std::vector<std::int32_t> draw(Device& device, TensorView<const float> logits,
+                               std::span<const Draw> draws) {
+  std::vector<float> temperatures, uniforms;
+  for (const Draw& draw : draws) {
+    temperatures.push_back(draw.temperature);
+    uniforms.push_back(draw.uniform);
+  }
+  const Arena::Frame frame(device.arena());
+  // Numbers of four bytes, as the tokens are.
+  const auto out = device.arena().floats({1, logits.rows()}, "tokens");
+  const device::SampleCall call{
+      rows_of(device, logits),
+      logits.row_stride(),
+      logits.rows(),
+      logits.cols(),
+      resident(device, std::span<const float>(temperatures), "temperatures"),
+      resident(device, std::span<const float>(uniforms), "uniforms"),
+      reinterpret_cast<std::int32_t*>(out.data())};
+  device.run(call, "sample");
+  std::vector<std::int32_t> tokens(draws.size());
+  device.download(std::as_writable_bytes(std::span(tokens)),
+                  reinterpret_cast<const std::byte*>(out.data()));
+  return tokens;
+}
+
 }  // namespace chiasm::kernels::on_device

@@ -5,11 +5,13 @@
 /// DeviceError for rows that lie elsewhere.
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "core/device.h"
 #include "kernels/activation.h"
 #include "kernels/attention.h"
 #include "kernels/matrix.h"
+#include "kernels/sample.h"
 
 namespace chiasm::kernels::on_device {
 
@@ -50,6 +52,10 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
                const KeyValues& kv, std::span<const AttentionSequence> sequences,
                std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
                TensorView<float> out);
+
+/// Ends the pass.
+std::vector<std::int32_t> draw(Device& device, TensorView<const float> logits,
+                               std::span<const Draw> draws);
 
 /// A matrix in the device's layout (core/device_calls.h), uploaded at its first use. DeviceError
 /// for formats that no device reads.

@@ -7,6 +7,7 @@
 
 #include "core/hash.h"
 #include "kernels/cpu/choose.h"
+#include "kernels/on_device.h"
 
 namespace chiasm::kernels {
 
@@ -151,6 +152,26 @@ std::int32_t argmax(const Context& ctx, std::span<const float> logits) {
                        " logits is a number; the model computes NaN");
   }
   return std::int32_t(at);
+}
+
+bool draws_plainly(const SampleOptions& options) {
+  return options.temperature == 0 ||
+         (options.top_k == 0 && options.top_p == 1 && options.min_p == 0);
+}
+
+Draw plain_draw(const SampleOptions& options, std::uint64_t position) {
+  check_options(options);
+  const auto number = float(uniform(options.seed, position));
+  return {options.temperature, std::min(number, std::nextafter(1.0f, 0.0f))};
+}
+
+std::vector<std::int32_t> draw(const Context& ctx, TensorView<const float> logits,
+                               std::span<const Draw> draws) {
+  if (ctx.device == nullptr || std::int64_t(draws.size()) != logits.rows()) {
+    fail<ShapeError>(logits.name(), ": ", draws.size(), " draws from logits ", logits.shape(),
+                     " on a device");
+  }
+  return on_device::draw(*ctx.device, logits, draws);
 }
 
 double log_sum_exp(const Context& ctx, std::span<const float> logits) {

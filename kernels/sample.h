@@ -60,6 +60,21 @@ std::vector<float> filter_logits(const Context& ctx, std::span<const float> logi
 std::int32_t sample(const Context& ctx, std::span<const float> logits, const SampleOptions& options,
                     std::uint64_t position);
 
+/// How a device draws a token, without the filters that need the whole order of a vocabulary: the
+/// largest logit at temperature 0, else the first token whose cumulative probability exceeds
+/// `uniform`, which is in [0, 1).
+struct Draw {
+  float temperature = 0, uniform = 0;
+};
+/// Whether the options ask for no more than that.
+bool draws_plainly(const SampleOptions& options);
+/// What `sample` would draw with, rounded to float32.
+Draw plain_draw(const SampleOptions& options, std::uint64_t position);
+/// On a device alone, and at the end of its pass: a token of each row of logits [rows, vocab] by
+/// draws [rows]; -1 where no logit is finite.
+std::vector<std::int32_t> draw(const Context& ctx, TensorView<const float> logits,
+                               std::span<const Draw> draws);
+
 /// log(sum(exp(logits))), accumulated in double.
 double log_sum_exp(const Context& ctx, std::span<const float> logits);
 

@@ -166,10 +166,14 @@ void Decoder::logits(const Context& ctx, TensorView<const float> features,
   const Pass pass(ctx, unused);
   const auto x = staged(ctx, features, pass.arena());
   const auto y = unwritten(ctx, out, pass.arena());
-  kernels::linear(ctx, x, tied_ ? embedding_ : head_, {}, y);
-  if (config_.logit_softcap > 0) kernels::softcap(ctx, config_.logit_softcap, y);
+  project(ctx, x, y);
   bring_back(ctx, y, out);
   ctx.show("logits", out);
+}
+
+void Decoder::project(const Context& ctx, TensorView<const float> x, TensorView<float> y) const {
+  kernels::linear(ctx, x, tied_ ? embedding_ : head_, {}, y);
+  if (config_.logit_softcap > 0) kernels::softcap(ctx, config_.logit_softcap, y);
 }
 
 CrossMemory Decoder::remember(const Context& ctx, TensorView<const float> features, DType dtype,
@@ -229,6 +233,39 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
   }
   DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
   batch.watch = watch;
+  run_layers(ctx, pages, batch, deep ? &*deep : nullptr, arena, x);
+  bring_back(ctx, x, rows);
+  for (const BatchPart& part : parts) part.state->advance(part.rows);
+}
+
+std::vector<std::int32_t> Decoder::decode(const Context& ctx, KvPages& pages,
+                                          std::span<const BatchPart> parts,
+                                          std::span<const std::int32_t> ids,
+                                          std::span<const kernels::Draw> draws) const {
+  if (ctx.device == nullptr || parts.size() != ids.size() || parts.size() != draws.size() ||
+      !std::ranges::all_of(parts, [](const BatchPart& part) { return part.rows == 1; })) {
+    fail<ShapeError>("a device decodes one row of each part: ", parts.size(), " parts, ",
+                     ids.size(), " ids and ", draws.size(), " draws");
+  }
+  Arena unused;
+  const Pass pass(ctx, unused);
+  Arena& arena = pass.arena();
+  const auto rows = std::int64_t(parts.size());
+  const auto x = arena.floats({rows, config_.hidden_size}, "rows");
+  kernels::embed(ctx, embedding_, ids, x);
+  if (config_.embedding_scale != 1) kernels::scale(ctx, config_.embedding_scale, x);
+  const DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
+  run_layers(ctx, pages, batch, nullptr, arena, x);
+  const auto logits = arena.floats({rows, config_.vocab_size}, "logits");
+  project(ctx, x, logits);
+  std::vector<std::int32_t> tokens = kernels::draw(ctx, logits, draws);
+  for (const BatchPart& part : parts) part.state->advance(1);
+  return tokens;
+}
+
+/// From embedded rows to features.
+void Decoder::run_layers(const Context& ctx, const KvPages& pages, const DecoderBatch& batch,
+                         const DeepRows* deep, Arena& arena, TensorView<float> x) const {
   add_positions(ctx, batch, x);
   ctx.show("decoder.embed", x);
   for (std::size_t i = 0; i < layers_.size(); i++) {
@@ -239,8 +276,6 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
   }
   (*norm_)(ctx, x, x);
   ctx.show("decoder.norm", x);
-  bring_back(ctx, x, rows);
-  for (const BatchPart& part : parts) part.state->advance(part.rows);
 }
 
 }  // namespace chiasm::language

@@ -9,6 +9,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/weights.h"
+#include "kernels/sample.h"
 #include "language/decoder_attention.h"
 #include "language/decoder_batch.h"
 #include "language/decoder_config.h"
@@ -53,6 +54,13 @@ class Decoder {
   void forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts, Arena& arena,
                TensorView<float> x, const DeepRows* deep = nullptr,
                AttentionWatch* watch = nullptr) const;
+  /// On a device alone: `forward` of one new row of each part, the token ids[i] of part i, then the
+  /// token that follows, drawn from its logits as draws[i] says. Neither rows nor logits come to
+  /// the host. -1 for a part whose logits are not numbers.
+  std::vector<std::int32_t> decode(const Context& ctx, KvPages& pages,
+                                   std::span<const BatchPart> parts,
+                                   std::span<const std::int32_t> ids,
+                                   std::span<const kernels::Draw> draws) const;
   /// logits = features * head^T.  features: [rows, hidden]; logits: [rows, vocab].
   void logits(const Context& ctx, TensorView<const float> features, TensorView<float> out) const;
 
@@ -85,6 +93,9 @@ class Decoder {
   struct Calibration;
   Layer make_layer(const Context& ctx, std::int64_t index, const Weights& weights,
                    const DecoderFormats& formats, Calibration* calibration) const;
+  void run_layers(const Context& ctx, const KvPages& pages, const DecoderBatch& batch,
+                  const DeepRows* deep, Arena& arena, TensorView<float> x) const;
+  void project(const Context& ctx, TensorView<const float> x, TensorView<float> y) const;
   void add_positions(const Context& ctx, const DecoderBatch& batch, TensorView<float> x) const;
   void mix(const Context& ctx, const Layer& layer, std::int64_t index, const KvPages& pages,
            const DecoderBatch& batch, Arena& arena, TensorView<float> x) const;

@@ -17,6 +17,7 @@ namespace chiasm {
 
 class Draft;
 class EncoderStore;
+struct PartRows;
 
 struct EngineOptions {
   std::int64_t max_context = 2048;  // tokens a sequence may hold
@@ -119,6 +120,11 @@ class Engine {
   static std::int64_t settle_guesses(Sequence& sequence, std::int64_t count);
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   AdaptedRows adapted_rows(const Batch& batch);
+  static std::vector<language::BatchPart> decoder_parts(const Batch& batch,
+                                                        std::vector<PartRows>& rows);
+  void forward(const Batch& batch);
+  bool chooses_on_device(const Batch& batch) const;
+  void decode_on_device(const Batch& batch);
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);

@@ -152,32 +152,88 @@ AdaptedRows Engine::adapted_rows(const Batch& batch) {
   return out;
 }
 
+/// What the decoder is told of the batch; `rows` holds what the parts look into.
+std::vector<language::BatchPart> Engine::decoder_parts(const Batch& batch,
+                                                       std::vector<PartRows>& rows) {
+  std::vector<language::BatchPart> parts;
+  rows.reserve(batch.parts.size());
+  for (const Batch::Part& part : batch.parts) {
+    Sequence& s = *part.sequence;
+    const PartRows& r =
+        rows.emplace_back(part_rows(s.prompt.arrangement, s.state->length(), part.count));
+    parts.push_back(
+        {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
+  }
+  return parts;
+}
+
+/// The batch's rows through the decoder, and what follows from their logits.
+void Engine::forward(const Batch& batch) {
+  arena_.reserve(step_bytes({}, batch.rows));
+  Arena::Frame frame(arena_);
+  const auto x = arena_.floats({batch.rows, family_.decoder().config().hidden_size}, "rows");
+  Tensor deep;
+  const language::DeepRows extra = fill_rows(batch, x, deep);
+  std::vector<PartRows> rows;
+  const auto parts = decoder_parts(batch, rows);
+  const AdaptedRows adapted = adapted_rows(batch);
+  Context ctx = ctx_;
+  if (!adapted.runs.empty()) ctx.adapted = &adapted;
+  family_.decoder().forward(ctx, pages_, parts, arena_, x, extra.rows.empty() ? nullptr : &extra);
+  use_logits(batch, x);
+}
+
+/// Whether a device can choose the next token of every sequence by itself: each has one new token,
+/// and nothing has a say in the next one's logits or wants to see them.
+bool Engine::chooses_on_device(const Batch& batch) const {
+  if (ctx_.device == nullptr || ctx_.tap != nullptr || !options_.suppressed.empty()) return false;
+  return std::ranges::all_of(batch.parts, [](const Batch::Part& part) {
+    const Sequence& s = *part.sequence;
+    const GenerateOptions& o = s.options;
+    const bool plain = o.repetition_penalty == 1 && o.presence_penalty == 0 &&
+                       o.frequency_penalty == 0 && o.logit_bias.empty() && o.logprobs == 0 &&
+                       kernels::draws_plainly(s.sampling());
+    return s.decoding() && part.count == 1 && !s.tokens.empty() && s.guesses.empty() && plain &&
+           !s.adjust && !s.mask && !s.beams && !s.adapter;
+  });
+}
+
+/// A step of which the tokens alone come back.
+void Engine::decode_on_device(const Batch& batch) {
+  std::vector<std::int32_t> ids;
+  std::vector<kernels::Draw> draws;
+  for (const Batch::Part& part : batch.parts) {
+    const Sequence& s = *part.sequence;
+    ids.push_back(s.id_of(part.first));
+    draws.push_back(kernels::plain_draw(s.sampling(), s.tokens.size()));
+  }
+  std::vector<PartRows> rows;
+  const auto parts = decoder_parts(batch, rows);
+  const std::vector<std::int32_t> tokens =
+      family_.decoder().decode(ctx_, pages_, parts, ids, draws);
+  for (std::size_t i = 0; i < tokens.size(); i++) {
+    Sequence& s = *batch.parts[i].sequence;
+    try {
+      if (tokens[i] < 0)
+        fail<RequestError>("none of the logits is a finite number; no token can be drawn");
+      accept(s, tokens[i]);
+    } catch (...) {
+      abandon(s, std::current_exception());
+    }
+  }
+}
+
 void Engine::run_batch() {
   const Batch batch = gather();
   if (batch.rows == 0) return;
   const double start = seconds_now();
   const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
   try {
-    arena_.reserve(step_bytes({}, batch.rows));
-    Arena::Frame frame(arena_);
-    const auto x = arena_.floats({batch.rows, family_.decoder().config().hidden_size}, "rows");
-    Tensor deep;
-    const language::DeepRows extra = fill_rows(batch, x, deep);
-    std::vector<PartRows> rows;
-    std::vector<language::BatchPart> parts;
-    rows.reserve(batch.parts.size());  // the parts look into it
-    for (const Batch::Part& part : batch.parts) {
-      Sequence& s = *part.sequence;
-      const PartRows& r =
-          rows.emplace_back(part_rows(s.prompt.arrangement, s.state->length(), part.count));
-      parts.push_back(
-          {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
+    if (chooses_on_device(batch)) {
+      decode_on_device(batch);
+    } else {
+      forward(batch);
     }
-    const AdaptedRows adapted = adapted_rows(batch);
-    Context ctx = ctx_;
-    if (!adapted.runs.empty()) ctx.adapted = &adapted;
-    family_.decoder().forward(ctx, pages_, parts, arena_, x, extra.rows.empty() ? nullptr : &extra);
-    use_logits(batch, x);
   } catch (...) {
     for (const Batch::Part& part : batch.parts) abandon(*part.sequence, std::current_exception());
     return;

@@ -1,7 +1,7 @@
 // Attention in float32, for decoding and for float32 models: one block a row, a KV head, up to
 // `pack` of the query heads that share it, and a part of the keys. Eight lanes share a key, so a
-// warp reads four keys at a time; parts are joined by a second kernel (Dao et al., 2023,
-// Flash-Decoding).
+// warp reads four keys at a time; parts are joined by the block that is done last (Dao et al.,
+// 2023, Flash-Decoding).
 #include "kernels/cuda/attention_scores.h"
 #include "kernels/cuda/operators.h"
 
@@ -13,9 +13,11 @@ constexpr int kWarps = 4, kLanes = 8, kKeysPerWarp = dev::kWarp / kLanes;
 constexpr std::int64_t kScratchBytes = std::int64_t(64) << 20;
 
 /// How a call is cut, and partial sums: [rows of a slice][heads][parts][head_dim + 2], the last two
-/// the maximum and the sum of the weights.
+/// the maximum and the sum of the weights. `arrived` counts the blocks of a row and its packed
+/// heads that are done, [rows of a slice][blocks across]: the last one joins the parts.
 struct Parts {
   float* data;
+  unsigned* arrived;
   std::int64_t first_row, count;
   bool vectors;  // whether every four numbers can be read at once
 };
@@ -137,21 +139,27 @@ __device__ void write_head(const AttentionCall& c, const Parts& parts, const flo
   if (!whole && threadIdx.x == 0) to[c.head_dim] = most, to[c.head_dim + 1] = weight;
 }
 
-template <class Number, int chunks, int pack>
-__global__ void __launch_bounds__(kWarps* dev::kWarp) attend_rows(AttentionCall c, Parts parts) {
-  float* const shared = dev::dynamic_shared<float>();
-  const std::int64_t row = parts.first_row + blockIdx.x, part = blockIdx.z;
+/// What a block works on: a row, the packed heads of a KV head, a part of the keys.
+struct Piece {
+  std::int64_t row, part, kv_head, first_head;
+  int used;  // of the packed heads
+};
+
+template <int pack>
+__device__ Piece piece_of_block(const AttentionCall& c, const Parts& parts) {
   const std::int64_t group = c.heads / c.kv_heads, packs = (group + pack - 1) / pack;
   const std::int64_t kv_head = blockIdx.y / packs, in_group = blockIdx.y % packs * pack;
-  const std::int64_t first_head = kv_head * group + in_group;
-  const int used = int(group - in_group < pack ? group - in_group : pack);
-  const Sequence sequence = c.sequences[c.row_sequence[row]];
-  std::int64_t begin = part * kPartKeys, end = begin + kPartKeys;
-  if (parts.count == 1) end = c.most_keys;
-  if (begin < c.first_key[row]) begin = c.first_key[row];
-  if (end > c.last_key[row]) end = c.last_key[row];
-  if (begin >= end && parts.count > 1) return;
+  return {parts.first_row + blockIdx.x, blockIdx.z, kv_head, kv_head * group + in_group,
+          int(group - in_group < pack ? group - in_group : pack)};
+}
 
+/// Attends to the keys of the block's part. Not called for parts that have none.
+template <class Number, int chunks, int pack>
+__device__ void attend_part(const AttentionCall& c, const Parts& parts, const Piece& piece,
+                            std::int64_t begin, std::int64_t end) {
+  float* const shared = dev::dynamic_shared<float>();
+  const auto [row, part, kv_head, first_head, used] = piece;
+  const Sequence sequence = c.sequences[c.row_sequence[row]];
   const int lane = int(threadIdx.x) % dev::kWarp, warp = int(threadIdx.x) / dev::kWarp;
   const int member = lane % kLanes, key_of_lane = warp * kKeysPerWarp + lane / kLanes;
   float4 q[pack][chunks];
@@ -212,8 +220,9 @@ __global__ void __launch_bounds__(kWarps* dev::kWarp) attend_rows(AttentionCall 
   }
 }
 
-__global__ void join_parts(AttentionCall c, Parts parts) {
-  const std::int64_t row = parts.first_row + blockIdx.x, head = blockIdx.y;
+/// Joins the parts of one head of a row.
+__device__ void join_parts(const AttentionCall& c, const Parts& parts, std::int64_t row,
+                           std::int64_t head) {
   const std::int64_t begin = c.first_key[row] / kPartKeys;
   std::int64_t end = (c.last_key[row] + kPartKeys - 1) / kPartKeys;
   if (c.first_key[row] >= c.last_key[row]) end = begin;
@@ -236,6 +245,29 @@ __global__ void join_parts(AttentionCall c, Parts parts) {
   }
 }
 
+template <class Number, int chunks, int pack>
+__global__ void __launch_bounds__(kWarps* dev::kWarp) attend_rows(AttentionCall c, Parts parts) {
+  __shared__ unsigned before;
+  const Piece piece = piece_of_block<pack>(c, parts);
+  std::int64_t begin = piece.part * kPartKeys, end = begin + kPartKeys;
+  if (parts.count == 1) end = c.most_keys;
+  if (begin < c.first_key[piece.row]) begin = c.first_key[piece.row];
+  if (end > c.last_key[piece.row]) end = c.last_key[piece.row];
+  if (begin < end || parts.count == 1) {
+    attend_part<Number, chunks, pack>(c, parts, piece, begin, end);
+  }
+  if (parts.count == 1) return;
+  unsigned* const arrived = parts.arrived + blockIdx.x * gridDim.y + blockIdx.y;
+  dev::publish();  // what this thread wrote, before it counts as done
+  dev::sync_block();
+  if (threadIdx.x == 0) before = dev::count_up(arrived);
+  dev::sync_block();
+  if (before + 1 != unsigned(parts.count)) return;
+  dev::publish();  // the others' parts are there
+  for (int p = 0; p < piece.used; p++) join_parts(c, parts, piece.row, piece.first_head + p);
+  if (threadIdx.x == 0) *arrived = 0;  // for the next launch
+}
+
 /// Whether heads of q, k and v all begin where four of their numbers can be read at once.
 template <class Number>
 bool aligned(const AttentionCall& c) {
@@ -251,13 +283,17 @@ template <class Number, int chunks, int pack>
 void run(Session& session, const AttentionCall& call) {
   constexpr int kDims = chunks * kLanes * 4;
   const std::int64_t group = call.heads / call.kv_heads, packs = (group + pack - 1) / pack;
-  Parts parts{nullptr, 0, (call.most_keys + kPartKeys - 1) / kPartKeys, aligned<Number>(call)};
+  Parts parts{nullptr, nullptr, 0, (call.most_keys + kPartKeys - 1) / kPartKeys,
+              aligned<Number>(call)};
   if (parts.count < 1) parts.count = 1;
   std::int64_t slice = call.rows;
   if (parts.count > 1) {
     const std::int64_t row_bytes = call.heads * parts.count * (call.head_dim + 2) * 4;
     slice = kScratchBytes / row_bytes > 1 ? kScratchBytes / row_bytes : 1;
+    const std::int64_t counters = std::int64_t(kCounters) / (call.kv_heads * packs);
+    if (slice > counters) slice = counters;
     if (slice > call.rows) slice = call.rows;
+    parts.arrived = session.counters();
     parts.data = static_cast<float*>(session.scratch(std::uint64_t(slice * row_bytes)));
   }
   const std::size_t shared = std::size_t(kWarps * pack * (kDims + 2)) * sizeof(float);
@@ -266,10 +302,6 @@ void run(Session& session, const AttentionCall& call) {
     const dev::Grid grid(unsigned(count), unsigned(call.kv_heads * packs), unsigned(parts.count));
     dev::launch(session, attend_rows<Number, chunks, pack>, grid, kWarps * dev::kWarp, shared, call,
                 parts);
-    if (parts.count > 1) {
-      dev::launch(session, join_parts, dev::Grid(unsigned(count), unsigned(call.heads)),
-                  kWarps * dev::kWarp, 0, call, parts);
-    }
   }
 }
 

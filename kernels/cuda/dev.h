@@ -15,6 +15,8 @@
 ///   dev::multiply_bf16(c, a, b0, b1)         c += a b, 16 x 8 x 16 (mma.sync.m16n8k16)
 ///   dev::exp2(x)                             2^x, relative error 2^-22
 ///   dev::to_bf16(x), from_bf16(u), pack_bf16(low, high), from_half(u)   16-bit numbers
+///   dev::publish()                           this thread's writes are seen before its later ones
+///   dev::count_up(p)                         *p += 1 in global memory, seen by all; what it was
 ///   dev::launch(session, kernel, grid, threads, shared_bytes, arguments...)
 #if defined(__CUDACC__)
 #include "kernels/cuda/card/dev.h"

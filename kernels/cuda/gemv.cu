@@ -100,6 +100,7 @@ __global__ void __launch_bounds__(kThreads) few_rows(Work work) {
       second = at.second;
     }
     float a[row_count] = {}, b[row_count] = {};
+#pragma unroll 1  // the registers of a second round would not fit
     for (std::int64_t i = lane * 8; i < c.w.in; i += 8 * dev::kWarp) {
       float w[8];
       read8<format>(c.w, first, i, w);

@@ -146,11 +146,13 @@ void multiply_many(Session& session, LinearCall call) {
     sums.bias = nullptr;
     sums.function = Function::none;
   }
+  // What the library does not apply needs a pass of its own.
+  const bool apart = !call.gated && !some && !product_applies(call.function);
   const auto finish = [&] {
     if (call.gated) {
       dev::launch(session, finish_gated, dev::Grid(unsigned(call.rows), pieces(w.out / 2)),
                   kThreads, 0, call, static_cast<const float*>(sums.y));
-    } else if (!some && (call.bias != nullptr || call.function != Function::none)) {
+    } else if (apart) {
       dev::launch(session, finish_rows, dev::Grid(unsigned(call.rows), pieces(w.out)), kThreads, 0,
                   call);
     }
@@ -160,8 +162,12 @@ void multiply_many(Session& session, LinearCall call) {
     return finish();
   }
   // Zeros behind the inputs multiply zeros: the product may run over the padding.
-  Product product{call.x,    call.x_stride, w.data, w.padded, sums.y,         sums.y_stride,
-                  call.rows, w.out,         w.in,   !plain,   call.accumulate};
+  Product product{call.x, call.x_stride, w.data, w.padded,        sums.y,  sums.y_stride, call.rows,
+                  w.out,  w.in,          !plain, call.accumulate, nullptr, Function::none};
+  if (!apart) {
+    product.bias = sums.bias;
+    product.function = sums.function;
+  }
   if (!plain) {
     product.x = narrow;
     product.x_stride = product.in = w.padded;

@@ -32,8 +32,9 @@ inline constexpr std::int64_t kSomeRows = 64;
 /// y [rows, w.padded] bfloat16 = the normed rows of `call`, zeros behind each (norm.cu).
 void norm_narrowed(Session& session, const LinearCall& call, std::uint16_t* y);
 
-/// y = x w^T (+ y with `accumulate`) over many rows of plain numbers: x [rows, in] and w [out, in]
-/// both float32 or both bfloat16. Of the backend: cuBLASLt on the card.
+/// y = f(x w^T (+ y with `accumulate`) + bias) over many rows of plain numbers: x [rows, in] and w
+/// [out, in] both float32 or both bfloat16; bias may be null. Of the backend: cuBLASLt on the card,
+/// which knows the functions that `product_applies` names.
 struct Product {
   const void* x;
   std::int64_t x_stride;
@@ -43,7 +44,12 @@ struct Product {
   std::int64_t y_stride;
   std::int64_t rows, out, in;
   bool bf16, accumulate;
+  const float* bias;
+  Function function;
 };
+constexpr bool product_applies(Function f) {
+  return f == Function::none || f == Function::relu || f == Function::gelu_tanh;
+}
 void multiply(Session& session, const Product& product);
 
 /// Attention in bfloat16 on tensor cores, 64 rows a block (attention_tiles.cu); head sizes that are

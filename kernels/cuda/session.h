@@ -57,13 +57,26 @@ class Access {
 
 }  // namespace backend
 
+inline constexpr std::size_t kCounters = 65536;
+
 struct Session {
   int index = 0;
-  void* stream = nullptr;             // cudaStream_t
-  void* libraries = nullptr;          // what the backend keeps
+  void* stream = nullptr;     // cudaStream_t
+  void* libraries = nullptr;  // what the backend keeps
+  void* counter_memory = nullptr;
   Graph* recording = nullptr;         // between begin_capture and end_capture
   std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs
   std::uint64_t scratch_bytes = 0;    // of the last
+
+  /// kCounters numbers that are zero between launches.
+  unsigned* counters() {
+    if (counter_memory == nullptr) {
+      const std::vector<unsigned> zeros(kCounters, 0);
+      counter_memory = backend::allocate(kCounters * sizeof(unsigned));
+      backend::upload(*this, counter_memory, zeros.data(), kCounters * sizeof(unsigned));
+    }
+    return static_cast<unsigned*>(counter_memory);
+  }
 
   /// Memory for the calls of one function of the table; the same each time. Each block is twice as
   /// long as the one before: all together take less than twice what is needed.

@@ -20,6 +20,7 @@ void close(Session* session) {
   if (session == nullptr) return;
   guarded(session, [&] {
     for (void* memory : session->scratch_blocks) backend::release(memory);
+    if (session->counter_memory != nullptr) backend::release(session->counter_memory);
   });
   backend::close(session);
 }

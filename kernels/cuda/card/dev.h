@@ -24,6 +24,9 @@ __device__ __forceinline__ T shuffle(T v, int lane) {
   return __shfl_sync(0xffffffffu, v, lane);
 }
 
+__device__ __forceinline__ void publish() { __threadfence(); }
+__device__ __forceinline__ unsigned count_up(unsigned* p) { return atomicAdd(p, 1u); }
+
 template <class T>
 __device__ __forceinline__ T* dynamic_shared() {
   extern __shared__ __align__(128) unsigned char dev_dynamic_shared[];

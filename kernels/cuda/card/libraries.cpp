@@ -42,6 +42,11 @@ class Plan {
     check_blas(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
                                               sizeof transposed),
                "transposition");
+    const cublasLtEpilogue_t ending = epilogue_of(p);
+    check_blas(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_EPILOGUE, &ending,
+                                              sizeof ending),
+               "epilogue");
+    point_at_bias(p);
     layout(w_, number, p.in, p.out, p.w_stride);
     layout(x_, number, p.in, p.rows, p.x_stride);
     layout(y_, CUDA_R_32F, p.out, p.rows, p.y_stride);
@@ -74,6 +79,7 @@ class Plan {
   Plan& operator=(const Plan&) = delete;
 
   void run(cublasLtHandle_t blas, const Product& p, void* workspace, cudaStream_t stream) const {
+    point_at_bias(p);
     const float one = 1, before = p.accumulate ? 1.0f : 0.0f;
     check_blas(cublasLtMatmul(blas, operation_, &one, p.w, w_, p.x, x_, &before, p.y, y_, p.y, y_,
                               &chosen_.algo, workspace, kWorkspace, stream),
@@ -81,6 +87,26 @@ class Plan {
   }
 
  private:
+  static cublasLtEpilogue_t epilogue_of(const Product& p) {
+    const bool biased = p.bias != nullptr;
+    switch (p.function) {
+      case Function::relu:
+        return biased ? CUBLASLT_EPILOGUE_RELU_BIAS : CUBLASLT_EPILOGUE_RELU;
+      case Function::gelu_tanh:  // the library's GELU is this form of it
+        return biased ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_GELU;
+      default:
+        return biased ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_DEFAULT;
+    }
+  }
+
+  /// A bias is float32, as y is.
+  void point_at_bias(const Product& p) const {
+    if (p.bias == nullptr) return;
+    check_blas(cublasLtMatmulDescSetAttribute(operation_, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
+                                              &p.bias, sizeof p.bias),
+               "bias");
+  }
+
   static void layout(cublasLtMatrixLayout_t& out, cudaDataType_t number, std::int64_t rows,
                      std::int64_t cols, std::int64_t stride) {
     check_blas(
@@ -101,7 +127,7 @@ class Plan {
 };
 
 /// What a plan depends on: sizes, formats and how well the three matrices are aligned.
-using Key = std::array<std::int64_t, 11>;
+using Key = std::array<std::int64_t, 13>;
 
 struct Libraries {
   cublasLtHandle_t blas = nullptr;
@@ -135,6 +161,8 @@ void multiply(Session& session, const Product& p) {
                 p.y_stride,
                 p.bf16 ? 1 : 0,
                 p.accumulate ? 1 : 0,
+                p.bias != nullptr ? 1 : 0,
+                int(p.function),
                 alignment_of(p.x),
                 alignment_of(p.w),
                 alignment_of(p.y)};

@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/emulation/dev.h"
 #include "kernels/cuda/emulation/memory.h"
+#include "kernels/cuda/functions.h"
 #include "kernels/cuda/operators.h"
 
 namespace chiasm::device {
@@ -68,8 +69,9 @@ void multiply_now(const Product& p) {
       for (std::int64_t i = 0; i < p.in; i++) {
         sum += number(p.x, r * p.x_stride + i) * number(p.w, o * p.w_stride + i);
       }
-      float* const to = p.y + r * p.y_stride + o;
-      *to = p.accumulate ? *to + sum : sum;
+      float* y = p.y + r * p.y_stride + o;
+      if (p.accumulate) sum += *y;
+      *y = apply(p.function, sum + (p.bias != nullptr ? p.bias[o] : 0.0f));
     }
   }
 }
