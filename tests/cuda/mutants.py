@@ -23,6 +23,7 @@ class Mutant:
 
 TILES, TILES_CASE = "attention_tiles.cu", "masks, 4/2 heads of 64"
 ROWS, ROWS_CASE = "attention_rows.cu", "steps, 2/2 heads of 64"
+NORM, NORM_CASE = "norm_vector.h", "layer_norm 2 x 576"
 SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
 
 MUTANTS = [
@@ -74,6 +75,11 @@ MUTANTS = [
         ROWS, "dev::exp2(from[c.head_dim] - most) * from[d]", "from[d]", ROWS_CASE,
     ),
     Mutant(
+        "rows: parts are joined before the last one is there",
+        ROWS, "before + 1 != unsigned(parts.count)", "before + 2 != unsigned(parts.count)",
+        ROWS_CASE,
+    ),
+    Mutant(
         "rows: half of a warp's keys is not joined",
         ROWS, "step < dev::kWarp; step *= 2", "step < dev::kWarp / 2; step *= 2", ROWS_CASE,
     ),
@@ -104,20 +110,40 @@ MUTANTS = [
     # Products.
     Mutant(
         "gemv: the last few inputs are left out",
-        "gemv.cu", "j < int(count)", "j < int(count) - 1", "linear f32 8 x 37",
+        "gemv.cu", "j < count ? at[j]", "j < count - 1 ? at[j]", "linear f32 8 x 37",
     ),
     Mutant(
         "gemv: what y held is lost",
-        "gemv.cu", "c.accumulate ? *y + value : value", "value", "linear f32 8 x 37",
+        "gemv.cu", "c.accumulate ? y[job] + value : value", "value", "linear f32 8 x 37",
     ),
     Mutant(
         "gemv: outputs behind the last one are computed",
-        "gemv.cu", "  if (o >= c.w.out) return;  // the whole warp\n", "",
+        "gemv.cu", "  if (end > work.jobs) end = work.jobs;\n", "",
         "linear f32 1 x 64 to 5", "address",
     ),
     Mutant(
         "gemv: an odd last row is left out",
-        "gemv.cu", "  run(gemv<format, 1>, 1);\n", "", "linear f32 7 x 300",
+        "gemv.cu", "lane == 0 && r < work.rows)", "lane == 0 && r < work.rows / 2 * 2)",
+        "linear f32 7 x 300",
+    ),
+    Mutant(
+        "gemv: the gate stands for what it opens",
+        "gemv.cu", "with_bias(c, job + work.jobs, b)", "with_bias(c, job, a)", "linear f32 gated",
+    ),
+    Mutant(
+        "gemv: no barrier between a norm's rows and their use",
+        "gemv.cu", "    dev::sync_block();\n    x = normed;", "    x = normed;",
+        "layers f32 1 rows, 12 pairs", "thread",
+    ),
+    Mutant(
+        "gemv: values are turned as keys are",
+        "few_rows.h", "turn.cosine != nullptr && !of_v &&", "turn.cosine != nullptr &&",
+        "layers f32 1 rows, 12 pairs",
+    ),
+    Mutant(
+        "gemv: what is not turned lands in its neighbour's place",
+        "few_rows.h", "at < turn.half ? at : 2 * at;", "at < turn.half ? at : at;",
+        "layers f16 5 rows, 8 pairs",
     ),
     Mutant(
         "weights: the minimum of 4-bit groups is dropped",
@@ -158,26 +184,24 @@ MUTANTS = [
     # Rows.
     Mutant(
         "norm: no barrier between the warps' sums and their use",
-        "norm.cu", "/ dev::kWarp] = v;\n  dev::sync_block();\n", "/ dev::kWarp] = v;\n",
-        "layer_norm 2 x 576", "thread",
+        NORM, "shared[warp] = v;\n  dev::sync_block();\n", "shared[warp] = v;\n", NORM_CASE,
+        "thread",
     ),
     Mutant(
         "norm: the second sum overwrites the first one's parts",
-        "norm.cu", "  dev::sync_block();  // what was in `shared` has been read\n", "",
-        "layer_norm 2 x 576", "thread",
+        NORM, "  dev::sync_block();  // what was in `shared` has been read\n", "", NORM_CASE,
+        "thread",
     ),
     Mutant(
         "norm: one lane of each warp alone meets the barrier",
-        "norm.cu",
-        "if (threadIdx.x % dev::kWarp == 0) shared[threadIdx.x / dev::kWarp] = v;\n"
-        "  dev::sync_block();\n",
-        "if (threadIdx.x % dev::kWarp == 0) {\n    shared[threadIdx.x / dev::kWarp] = v;\n"
-        "    dev::sync_block();\n  }\n",
-        "layer_norm 2 x 576", "stuck",
+        NORM,
+        "threadIdx.x % dev::kWarp == 0) shared[warp] = v;\n  dev::sync_block();\n",
+        "threadIdx.x % dev::kWarp == 0) {\n    shared[warp] = v;\n    dev::sync_block();\n  }\n",
+        NORM_CASE, "stuck",
     ),
     Mutant(
         "norm: the variance is taken about zero",
-        "norm.cu", "const float d = x[i] - mean;", "const float d = x[i];", "layer_norm 2 x 576",
+        NORM, "const float d = x[i] - mean;", "const float d = x[i];", NORM_CASE,
     ),
     Mutant(
         "turn: no barrier between turning k and storing it",
