@@ -30,6 +30,14 @@ FOUND = {
 LIMIT = 300  # seconds of a run
 
 
+def headers_of(file: pathlib.Path) -> set[str]:
+    """Headers of kernels/cuda that `file` includes, themselves or through others."""
+    out: set[str] = set()
+    for name in re.findall(r'#include "kernels/cuda/(\w+\.h)"', file.read_text()):
+        out |= {name} | headers_of(ROOT / "kernels/cuda" / name)
+    return out
+
+
 class Plugin:
     """One kind of the emulated plug-in: how its kernels are compiled, and how it is linked."""
 
@@ -85,7 +93,7 @@ class Plugin:
             path = ROOT / "kernels/cuda" / kernel
             if kernel == mutant.file:
                 path = changed
-            elif f'"kernels/cuda/{mutant.file}"' not in path.read_text():
+            elif mutant.file not in headers_of(path):
                 continue
             objects[old_object] = str(folder / (kernel + self.suffix + ".o"))
             self.compile_one(command, path, folder, objects[old_object])
