@@ -133,12 +133,33 @@ struct PatchesCall {
   bool operator==(const PatchesCall&) const = default;
 };
 
-/// kernels/embed.h.
+/// kernels/embed.h: overlapping stretches of rows; zeros where they reach outside.
+struct StretchesCall {
+  const float* x;
+  std::int64_t x_stride, frames, channels, kernel, stride, padding;
+  float* y;
+  std::int64_t y_stride, rows;
+  bool operator==(const StretchesCall&) const = default;
+};
+
+/// kernels/embed.h: y[i, :] = the mean of rows from[i * joined + j] of x, j < joined.
+struct MeanCall {
+  const float* x;
+  std::int64_t x_stride;
+  const std::int32_t* from;
+  std::int64_t joined;
+  float* y;
+  std::int64_t y_stride, rows, cols;
+  bool operator==(const MeanCall&) const = default;
+};
+
+/// kernels/embed.h. `interleaved`: number d of row (u, v) stands at d * factor^2 + u * factor + v.
 struct ShuffleCall {
   const float* x;
   std::int64_t x_stride, height, width, factor, dim;
   float* y;
   std::int64_t y_stride;
+  bool interleaved;
   bool operator==(const ShuffleCall&) const = default;
 };
 
@@ -152,6 +173,51 @@ struct PictureCall {
   std::int64_t y_stride;
   bool operator==(const PictureCall&) const = default;
 };
+
+/// Weights of one axis of a resize (vision/resize_axis.h), whatever their precision; `first` is
+/// null for an axis that keeps its size, `weights` where each number is that of one pixel
+/// (nearest).
+struct ResizeAxis {
+  const std::int32_t* first;
+  const std::int32_t* count;
+  const std::int32_t* weights;
+  std::int64_t stride, count_out;  // count_out: pixels of the result along this axis
+  std::int32_t bits;
+  bool operator==(const ResizeAxis&) const = default;
+};
+
+/// vision/resize.h, and on to patches as PictureCall makes them: rgb [height, width, 3]. `bytes`
+/// [y.count_out, x.count_out, 3], `patches` of a tile of tile_height x tile_width with the picture
+/// in its top left corner, or both; the other is null.
+struct ResizeCall {
+  const std::uint8_t* rgb;
+  std::int64_t height, width;
+  ResizeAxis x, y;
+  bool vertical_first;
+  std::uint8_t* bytes;
+  const float* levels;  // [3, 256]
+  std::int64_t tile_height, tile_width, patch;
+  float* patches;
+  std::int64_t patches_stride;
+  bool operator==(const ResizeCall&) const = default;
+};
+
+/// audio/log_mel.h: log10 of the mel powers of a sound cut or padded to `length` samples, before
+/// they are clamped by the loudest: out [frames, bins].
+struct LogMelCall {
+  const float* sound;
+  std::int64_t samples, length, hop, window;
+  const double* hann;    // [window]
+  const double* cosine;  // of 2 pi i / window, [window]
+  const double* sine;
+  const std::int32_t* filters;  // [bins, 3]: first frequency, their number, where weights begin
+  const float* weights;
+  float* out;
+  std::int64_t frames, bins;
+  bool operator==(const LogMelCall&) const = default;
+};
+/// The longest window that a block's memory holds.
+inline constexpr std::int64_t kMostWindow = 4000;
 
 /// kernels/matrix.h: y = f(x w^T + bias), or y += that; gated, y [rows, out / 2] = f(p[:, :out /
 /// 2]) * p[:, out / 2:] with p = x w^T + bias.

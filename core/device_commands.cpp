@@ -31,6 +31,16 @@ Operator<device::ShuffleCall> of(const device::Table& t, const device::ShuffleCa
 Operator<device::PictureCall> of(const device::Table& t, const device::PictureCall&) {
   return t.picture;
 }
+Operator<device::StretchesCall> of(const device::Table& t, const device::StretchesCall&) {
+  return t.stretches;
+}
+Operator<device::MeanCall> of(const device::Table& t, const device::MeanCall&) { return t.mean; }
+Operator<device::ResizeCall> of(const device::Table& t, const device::ResizeCall&) {
+  return t.resize;
+}
+Operator<device::LogMelCall> of(const device::Table& t, const device::LogMelCall&) {
+  return t.log_mel;
+}
 Operator<device::LinearCall> of(const device::Table& t, const device::LinearCall&) {
   return t.linear;
 }

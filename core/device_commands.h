@@ -27,7 +27,8 @@ struct StagedCopy {
 using DeviceCall =
     std::variant<StagedCopy, device::NormCall, device::TurnCall, device::PointwiseCall,
                  device::RowsCall, device::EmbedCall, device::PatchesCall, device::ShuffleCall,
-                 device::PictureCall, device::LinearCall, device::QkvCall, device::AttentionCall,
+                 device::PictureCall, device::StretchesCall, device::MeanCall, device::ResizeCall,
+                 device::LogMelCall, device::LinearCall, device::QkvCall, device::AttentionCall,
                  device::SampleCall>;
 
 struct DeviceCommand {

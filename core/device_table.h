@@ -70,6 +70,10 @@ struct Table {
   Status (*embed)(Session* session, const EmbedCall* call) = nullptr;
   Status (*patches)(Session* session, const PatchesCall* call) = nullptr;
   Status (*shuffle)(Session* session, const ShuffleCall* call) = nullptr;
+  Status (*stretches)(Session* session, const StretchesCall* call) = nullptr;
+  Status (*mean)(Session* session, const MeanCall* call) = nullptr;
+  Status (*resize)(Session* session, const ResizeCall* call) = nullptr;
+  Status (*log_mel)(Session* session, const LogMelCall* call) = nullptr;
   Status (*picture)(Session* session, const PictureCall* call) = nullptr;
   Status (*linear)(Session* session, const LinearCall* call) = nullptr;
   Status (*qkv)(Session* session, const QkvCall* call) = nullptr;

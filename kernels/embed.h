@@ -22,6 +22,15 @@ void add_rows(const Context& ctx, TensorView<const float> table, std::span<const
 void move_rows(const Context& ctx, TensorView<const float> x, std::span<const std::int32_t> from,
                TensorView<float> y);
 
+/// y[i, :] = table[ids[i], :], as add_rows adds them.
+void copy_rows(const Context& ctx, TensorView<const float> table, std::span<const std::int32_t> ids,
+               TensorView<float> y);
+
+/// y[i, :] = the mean of rows from[i * n + j] of x, j < n, added in this order; n = from / y's
+/// rows. x: [rows, dim]. RequestError for an index outside x.
+void mean_rows(const Context& ctx, TensorView<const float> x, std::span<const std::int32_t> from,
+               TensorView<float> y);
+
 /// Non-overlapping patches as rows for a matrix product with a convolution weight
 /// [dim, channels, patch, patch]: y[i * (width / patch) + j, (c * patch + u) * patch + v] =
 /// pixels[c, i * patch + u, j * patch + v]. pixels: [channels, height, width]; y: [patches,
@@ -41,5 +50,10 @@ void extract_stretches(const Context& ctx, TensorView<const float> x, std::int64
 /// Source: transformers' Idefics3Connector.pixel_shuffle.
 void pixel_shuffle(const Context& ctx, TensorView<const float> x, std::int64_t height,
                    std::int64_t width, std::int64_t factor, TensorView<float> y);
+
+/// The same with the rows of a block interleaved: number d of the row at (u, v) of a block stands
+/// at d * factor^2 + u * factor + v, as torch.nn.functional.unfold has it.
+void unfold(const Context& ctx, TensorView<const float> x, std::int64_t height, std::int64_t width,
+            std::int64_t factor, TensorView<float> y);
 
 }  // namespace chiasm::kernels

@@ -2,6 +2,7 @@
 
 #include <bit>
 
+#include "core/staged.h"
 #include "kernels/pages.h"
 
 namespace chiasm::kernels::on_device {
@@ -140,8 +141,8 @@ void embed(Device& device, const Matrix& table, std::span<const std::int32_t> id
   device.run(call, "embed");
 }
 
-void add_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
-              TensorView<float> y) {
+void table_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
+                bool add, TensorView<float> y) {
   const device::RowsCall call{weights_of(device, table),
                               table.row_stride(),
                               resident(device, ids, "ids"),
@@ -150,8 +151,8 @@ void add_rows(Device& device, TensorView<const float> table, std::span<const std
                               nullptr,
                               y.rows(),
                               y.cols(),
-                              true};
-  device.run(call, "add_rows");
+                              add};
+  device.run(call, "table_rows");
 }
 
 void move_rows(Device& device, TensorView<const float> x, std::span<const std::int32_t> from,
@@ -166,6 +167,35 @@ void move_rows(Device& device, TensorView<const float> x, std::span<const std::i
                               y.cols(),
                               false};
   device.run(call, "move_rows");
+}
+
+void extract_stretches(Device& device, TensorView<const float> x, std::int64_t kernel,
+                       std::int64_t stride, std::int64_t padding, TensorView<float> y) {
+  const Arena::Frame frame(device.arena());
+  TensorView<const float> source = x;
+  if (!device.owns(x.data())) {
+    const auto copy = device.arena().floats(x.shape(), x.name());
+    upload(device, x, copy);
+    source = copy;
+  }
+  const device::StretchesCall call{
+      source.data(), source.row_stride(), x.rows(),       x.cols(), kernel, stride,
+      padding,       rows_of(device, y),  y.row_stride(), y.rows()};
+  device.run(call, "extract_stretches");
+}
+
+void mean_rows(Device& device, TensorView<const float> x, std::span<const std::int32_t> from,
+               TensorView<float> y) {
+  const std::int64_t joined = y.rows() > 0 ? std::int64_t(from.size()) / y.rows() : 0;
+  const device::MeanCall call{rows_of(device, x),
+                              x.row_stride(),
+                              resident(device, from, "means"),
+                              joined,
+                              rows_of(device, y),
+                              y.row_stride(),
+                              y.rows(),
+                              y.cols()};
+  device.run(call, "mean_rows");
 }
 
 void extract_patches(Device& device, TensorView<const float> pixels, std::int64_t patch,
@@ -185,10 +215,10 @@ void extract_patches(Device& device, TensorView<const float> pixels, std::int64_
 }
 
 void pixel_shuffle(Device& device, TensorView<const float> x, std::int64_t height,
-                   std::int64_t width, std::int64_t factor, TensorView<float> y) {
+                   std::int64_t width, std::int64_t factor, bool interleaved, TensorView<float> y) {
   const device::ShuffleCall call{
-      rows_of(device, x), x.row_stride(),     height,        width, factor,
-      x.cols(),           rows_of(device, y), y.row_stride()};
+      rows_of(device, x), x.row_stride(),     height,         width,      factor,
+      x.cols(),           rows_of(device, y), y.row_stride(), interleaved};
   device.run(call, "pixel_shuffle");
 }
 

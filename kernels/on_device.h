@@ -36,15 +36,21 @@ void softcap(Device& device, float cap, TensorView<float> x);
 
 void embed(Device& device, const Matrix& table, std::span<const std::int32_t> ids,
            TensorView<float> y);
-void add_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
-              TensorView<float> y);
+/// Rows of a table of weights, copied or added.
+void table_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
+                bool add, TensorView<float> y);
 void move_rows(Device& device, TensorView<const float> x, std::span<const std::int32_t> from,
+               TensorView<float> y);
+/// `x` may lie in the host's memory; its rows have no gaps then.
+void extract_stretches(Device& device, TensorView<const float> x, std::int64_t kernel,
+                       std::int64_t stride, std::int64_t padding, TensorView<float> y);
+void mean_rows(Device& device, TensorView<const float> x, std::span<const std::int32_t> from,
                TensorView<float> y);
 /// `pixels` may lie in the host's memory.
 void extract_patches(Device& device, TensorView<const float> pixels, std::int64_t patch,
                      TensorView<float> y);
 void pixel_shuffle(Device& device, TensorView<const float> x, std::int64_t height,
-                   std::int64_t width, std::int64_t factor, TensorView<float> y);
+                   std::int64_t width, std::int64_t factor, bool interleaved, TensorView<float> y);
 
 void linear(Device& device, TensorView<const float> x, const Matrix& w, const Epilogue& epilogue,
             TensorView<float> y);

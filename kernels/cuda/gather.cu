@@ -54,7 +54,25 @@ __global__ void shuffle_rows(ShuffleCall c) {
   const std::int64_t across = c.width / c.factor, place = i / c.dim;
   const std::int64_t row = p / across * c.factor + place / c.factor;
   const std::int64_t col = p % across * c.factor + place % c.factor;
-  c.y[p * c.y_stride + i] = c.x[(row * c.width + col) * c.x_stride + i % c.dim];
+  const std::int64_t to = c.interleaved ? i % c.dim * c.factor * c.factor + place : i;
+  c.y[p * c.y_stride + to] = c.x[(row * c.width + col) * c.x_stride + i % c.dim];
+}
+
+__global__ void cut_stretches(StretchesCall c) {
+  const std::int64_t row = blockIdx.x, i = column();
+  if (i >= c.channels * c.kernel) return;
+  const std::int64_t t = row * c.stride + i % c.kernel - c.padding, channel = i / c.kernel;
+  c.y[row * c.y_stride + i] = t >= 0 && t < c.frames ? c.x[t * c.x_stride + channel] : 0.0f;
+}
+
+__global__ void mean_rows(MeanCall c) {
+  const std::int64_t row = blockIdx.x, i = column();
+  if (i >= c.cols) return;
+  float sum = 0;
+  for (std::int64_t j = 0; j < c.joined; j++) {
+    sum += c.x[c.from[row * c.joined + j] * c.x_stride + i];
+  }
+  c.y[row * c.y_stride + i] = sum * (1.0f / float(c.joined));
 }
 
 }  // namespace
@@ -79,6 +97,18 @@ void picture(Session& session, const PictureCall& call) {
   if (count == 0) return;
   const dev::Grid grid(unsigned(count), pieces(3 * call.patch * call.patch));
   dev::launch(session, normalise_patches, grid, kThreads, 0, call);
+}
+
+void stretches(Session& session, const StretchesCall& call) {
+  if (call.rows == 0) return;
+  const dev::Grid grid(unsigned(call.rows), pieces(call.channels * call.kernel));
+  dev::launch(session, cut_stretches, grid, kThreads, 0, call);
+}
+
+void mean(Session& session, const MeanCall& call) {
+  if (call.rows == 0) return;
+  dev::launch(session, mean_rows, dev::Grid(unsigned(call.rows), pieces(call.cols)), kThreads, 0,
+              call);
 }
 
 void shuffle(Session& session, const ShuffleCall& call) {

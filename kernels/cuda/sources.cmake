@@ -11,8 +11,10 @@ set(cuda_kernels
   gemv.cu
   intrinsics.cu
   linear.cu
+  log_mel.cu
   norm.cu
   pointwise.cu
+  resize.cu
   sample.cu
   some_rows.cu
   turn.cu

@@ -99,6 +99,10 @@ Table make_table() {
   t.patches = entry<PatchesCall, patches>;
   t.shuffle = entry<ShuffleCall, shuffle>;
   t.picture = entry<PictureCall, picture>;
+  t.stretches = entry<StretchesCall, stretches>;
+  t.mean = entry<MeanCall, mean>;
+  t.resize = entry<ResizeCall, resize>;
+  t.log_mel = entry<LogMelCall, log_mel>;
   t.linear = entry<LinearCall, linear>;
   t.qkv = entry<QkvCall, qkv>;
   t.attention = entry<AttentionCall, attention>;

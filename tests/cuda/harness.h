@@ -58,6 +58,7 @@ void check_misuse(Harness& harness);
 void check_rows(Harness& harness);
 void check_products(Harness& harness);
 void check_blocks(Harness& harness);
+void check_media(Harness& harness);
 void check_attention(Harness& harness);
 void check_sampling(Harness& harness);
 void check_layers(Harness& harness);

@@ -18,6 +18,7 @@ int main(int argc, char** argv) {
   cuda_check::check_rows(harness);
   cuda_check::check_products(harness);
   cuda_check::check_blocks(harness);
+  cuda_check::check_media(harness);
   cuda_check::check_attention(harness);
   cuda_check::check_sampling(harness);
   cuda_check::check_layers(harness);

@@ -171,6 +171,48 @@ void check_gathering(Harness& h) {
         return moved;
       });
   h.check(
+      "unfold 6 x 9 by 3", 36, 0,
+      [=](Bench& bench) {
+        const auto x = bench.rows(grid, 4), y = bench.rows(6, 36);
+        kernels::unfold(bench.on_device, x, 6, 9, 3, y);
+        return bench.read(y);
+      },
+      [=](Bench& bench) {
+        Floats y(6 * 36);
+        kernels::unfold(bench.reference, view(grid, {54, 4}), 6, 9, 3, view(y, {6, 36}));
+        return y;
+      });
+  h.check(
+      "copy_rows, mean_rows", 27, 0,  // the same sums, rounded alike
+      [=](Bench& bench) {
+        const auto x = bench.rows(6, 27), y = bench.rows(2, 27);
+        kernels::copy_rows(bench.on_device, view(table, {5, 27}), ids, x);
+        kernels::mean_rows(bench.on_device, x, ids, y);
+        return bench.read(y);
+      },
+      [=](Bench& bench) {
+        Floats x(6 * 27), y(2 * 27);
+        kernels::copy_rows(bench.reference, view(table, {5, 27}), ids, view(x, {6, 27}));
+        kernels::mean_rows(bench.reference, view(x, {6, 27}), ids, view(y, {2, 27}));
+        return y;
+      });
+  for (const std::int64_t stride : {1, 2}) {
+    const std::int64_t rows = (54 + 2 - 3) / stride + 1;
+    h.check(
+        "extract_stretches of 3 at stride " + std::to_string(stride), 12, 0,
+        [=](Bench& bench) {
+          const auto y = bench.rows(rows, 12);
+          kernels::extract_stretches(bench.on_device, view(grid, {54, 4}), 3, stride, 1, y);
+          return bench.read(y);
+        },
+        [=](Bench& bench) {
+          Floats y(std::size_t(rows * 12));
+          kernels::extract_stretches(bench.reference, view(grid, {54, 4}), 3, stride, 1,
+                                     view(y, {rows, 12}));
+          return y;
+        });
+  }
+  h.check(
       "pixel_shuffle 6 x 9 by 3", 36, 0,
       [=](Bench& bench) {
         const auto x = bench.rows(grid, 4), y = bench.rows(6, 36);

@@ -147,5 +147,39 @@ TEST(PixelShuffle, MatchesTransformers) {
       {"4 x 5", "blocks of 2"}));
 }
 
+TEST(Unfold, InterleavesTheRowsOfABlock) {
+  const std::int64_t height = 4, width = 6, factor = 2, dim = 3, square = factor * factor;
+  const auto x = random_floats(height * width * dim, 6);
+  std::vector<float> y(x.size());
+  unfold(context(best_isa()), view(x, {height * width, dim}), height, width, factor,
+         view(y, {6, dim * square}));
+  for (std::int64_t i = 0; i < std::int64_t(y.size()); i++) {
+    const std::int64_t p = i / (dim * square), d = i % (dim * square) / square, s = i % square;
+    const std::int64_t row = p / 3 * factor + s / factor, col = p % 3 * factor + s % factor;
+    EXPECT_EQ(y[std::size_t(i)], x[std::size_t((row * width + col) * dim + d)]) << i;
+  }
+}
+
+TEST(MeanRows, AddsInOrderAndRefusesWhatIsNotThere) {
+  const Context ctx = context(best_isa());
+  const std::vector<float> x{1, 2, 3, 4, 5, 7};
+  const std::vector<std::int32_t> from{2, 0, 1, 1}, bad{2, 3}, odd{0, 1, 2};
+  std::vector<float> y(4);
+  mean_rows(ctx, view(x, {3, 2}), from, view(y, {2, 2}));
+  EXPECT_EQ(y, (std::vector<float>{3, 4.5f, 3, 4}));
+  EXPECT_TRUE(throws<RequestError>(
+      [&] {
+        mean_rows(ctx, view(x, {3, 2}), bad, view(y, {2, 2}));
+      },
+      {"3"}));
+  EXPECT_TRUE(throws<ShapeError>(
+      [&] {
+        mean_rows(ctx, view(x, {3, 2}), odd, view(y, {2, 2}));
+      },
+      {"3"}));
+  copy_rows(ctx, view(x, {3, 2}), std::vector<std::int32_t>{1, 0}, view(y, {2, 2}));
+  EXPECT_EQ(y, (std::vector<float>{3, 4, 1, 2}));
+}
+
 }  // namespace
 }  // namespace chiasm::kernels
