@@ -128,6 +128,11 @@ void Device::check(device::Status status, std::string_view what) const {
   fail<DeviceError>(what, ": ", table_->error());
 }
 
+void Device::set_batch_invariant(bool wanted) {
+  const Lock held = lock();
+  check(table_->set_batch_invariant(session_, wanted), "choosing kernels");
+}
+
 std::byte* Device::allocate(std::size_t bytes) {
   const Lock held = lock();
   void* memory = nullptr;

@@ -51,6 +51,8 @@ class Device {
   device::Session* session() const { return session_; }
   const DeviceReport& report() const { return report_; }
 
+  /// See device::Table::set_batch_invariant. Before the first pass.
+  void set_batch_invariant(bool wanted);
   /// RequestError with the size where memory is refused.
   std::byte* allocate(std::size_t bytes);
   void release(std::byte* memory) noexcept;

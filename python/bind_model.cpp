@@ -20,9 +20,10 @@ using Floats = py::array_t<float>;
 
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
                             const std::string& dtype, const std::string& quantize,
-                            const std::string& kv_cache, const std::string& mmproj, int threads,
-                            std::int64_t max_context, const std::string& draft,
-                            std::int64_t draft_tokens, const std::string& encoder_cache_dir,
+                            const std::string& kv_cache, const std::string& mmproj,
+                            bool batch_invariant, int threads, std::int64_t max_context,
+                            const std::string& draft, std::int64_t draft_tokens,
+                            const std::string& encoder_cache_dir,
                             std::int64_t encoder_cache_dir_bytes, std::int64_t max_image_pixels,
                             double max_audio_seconds, const Progress& progress) {
   LoadOptions o;
@@ -31,6 +32,7 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.quantize = quantize;
   o.kv_cache = kv_cache;
   o.mmproj = mmproj;
+  o.batch_invariant = batch_invariant;
   o.threads = threads;
   o.max_context = max_context;
   o.draft = draft;
@@ -115,9 +117,9 @@ void bind_model(py::module_& m) {
       .def_static(
           "load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
           py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
-          py::arg("mmproj") = "", py::arg("threads") = 0, py::arg("max_context") = 0,
-          py::arg("draft") = "", py::arg("draft_tokens") = d.draft_tokens,
-          py::arg("encoder_cache_dir") = "",
+          py::arg("mmproj") = "", py::arg("batch_invariant") = false, py::arg("threads") = 0,
+          py::arg("max_context") = 0, py::arg("draft") = "",
+          py::arg("draft_tokens") = d.draft_tokens, py::arg("encoder_cache_dir") = "",
           py::arg("encoder_cache_dir_bytes") = d.encoder_cache_dir_bytes,
           py::arg("max_image_pixels") = d.max_image_pixels,
           py::arg("max_audio_seconds") = d.max_audio_seconds, py::arg("progress") = py::none(),

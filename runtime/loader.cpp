@@ -383,6 +383,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     engine.max_context = context_length(options, decoder.config().max_positions);
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
     model.device = device_for(std::move(named), options, *model.family);
+    if (model.device) model.device->set_batch_invariant(options.batch_invariant);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.remembered_prefixes =

@@ -39,6 +39,9 @@ struct LoadOptions {
   /// the least recently used features go first.
   std::filesystem::path encoder_cache_dir;
   std::int64_t encoder_cache_dir_bytes = std::int64_t(1) << 30;
+  /// On a device: whether every answer is the same bit for bit whatever runs beside it, as it
+  /// always is on the CPU. Slower for prompts, pictures and many sequences.
+  bool batch_invariant = false;
   int threads = 0;               // 0: every CPU this process may use
   std::int64_t max_context = 0;  // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;

@@ -13,7 +13,7 @@ void attention(Session& session, const AttentionCall& call) {
       call.bf16_products && call.head_dim % 8 == 0 && (!call.paged || call.bf16_pages);
   // A tile of few rows would mostly multiply zeros; rows are decoded one by one, heads together.
   const bool many = call.rows > 4 * call.tile_count;
-  if (narrow && many) return attention_tiles(session, call);
+  if (narrow && many && !session.batch_invariant) return attention_tiles(session, call);
   attention_rows(session, call);
 }
 

@@ -130,11 +130,11 @@ __device__ void write_head(const AttentionCall& c, const Parts& parts, const flo
   const bool whole = parts.count == 1;
   float* to =
       whole ? c.out + row * c.out_stride + h * c.head_dim : partial_of(c, parts, row, h, part);
-  const float divisor = !whole ? 1.0f : weight > 0 ? 1.0f / weight : 0.0f;
   for (std::int64_t d = threadIdx.x; d < c.head_dim; d += blockDim.x) {
     float sum = 0;
     for (int w = 0; w < kWarps; w++) sum += factor[w] * of_warp(w)[d];
-    to[d] = sum * divisor;
+    // As where a single part is joined: a row's bits do not tell whether others have more keys.
+    to[d] = !whole ? sum : weight > 0 ? sum / weight : 0.0f;
   }
   if (!whole && threadIdx.x == 0) to[c.head_dim] = most, to[c.head_dim + 1] = weight;
 }

@@ -1,6 +1,8 @@
 // Products of any number of rows: few ones, and some with quantized weights, read the weights once
 // (gemv.cu, some_rows.cu); many go through the backend's matrix product, activations narrowed and
 // quantized weights widened to bfloat16 first.
+#include <algorithm>
+
 #include "kernels/cuda/functions.h"
 #include "kernels/cuda/operators.h"
 #include "kernels/cuda/weights.h"
@@ -177,8 +179,34 @@ void multiply_many(Session& session, LinearCall call) {
   finish();
 }
 
+/// `count` rows of a call from `first` on.
+LinearCall rows_of(LinearCall call, std::int64_t first, std::int64_t count) {
+  call.x += first * call.x_stride;
+  call.y += first * call.y_stride;
+  call.rows = count;
+  return call;
+}
+TurnCall rows_of(TurnCall turn, std::int64_t first, std::int64_t count) {
+  if (turn.q != nullptr) turn.q += first * turn.q_stride;
+  if (turn.k != nullptr) turn.k += first * turn.k_stride;
+  if (turn.v != nullptr) turn.v += first * turn.v_stride;
+  if (turn.cosine != nullptr) turn.cosine += first * turn.half;
+  if (turn.sine != nullptr) turn.sine += first * turn.half;
+  if (turn.slot != nullptr) turn.slot += first;
+  turn.rows = count;
+  return turn;
+}
+
 void multiply_rows(Session& session, const LinearCall& call, const TurnCall* turn) {
   if (call.rows <= kFewRows) return multiply_few(session, call, turn);
+  if (session.batch_invariant) {  // all rows as few of them are
+    for (std::int64_t first = 0; first < call.rows; first += kFewRows) {
+      const std::int64_t count = std::min(kFewRows, call.rows - first);
+      const TurnCall part = turn != nullptr ? rows_of(*turn, first, count) : TurnCall{};
+      multiply_few(session, rows_of(call, first, count), turn != nullptr ? &part : nullptr);
+    }
+    return;
+  }
   multiply_many(session, call);
   if (turn != nullptr) device::turn(session, *turn);
 }

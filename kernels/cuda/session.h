@@ -61,8 +61,9 @@ inline constexpr std::size_t kCounters = 65536;
 
 struct Session {
   int index = 0;
-  void* stream = nullptr;     // cudaStream_t
-  void* libraries = nullptr;  // what the backend keeps
+  void* stream = nullptr;        // cudaStream_t
+  void* libraries = nullptr;     // what the backend keeps
+  bool batch_invariant = false;  // see the table
   void* counter_memory = nullptr;
   Graph* recording = nullptr;         // between begin_capture and end_capture
   std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs

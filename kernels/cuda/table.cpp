@@ -16,6 +16,10 @@ Status open(std::int32_t index, Session** out) {
   return guarded(nullptr, [&] { *out = backend::open(index); });
 }
 
+Status set_batch_invariant(Session* session, bool wanted) {
+  return guarded(session, [&] { session->batch_invariant = wanted; });
+}
+
 void close(Session* session) {
   if (session == nullptr) return;
   guarded(session, [&] {
@@ -79,6 +83,7 @@ Table make_table() {
   t.emulated = backend::emulated();
   t.probe = probe;
   t.open = open;
+  t.set_batch_invariant = set_batch_invariant;
   t.close = close;
   t.error = error;
   t.allocate = allocate;

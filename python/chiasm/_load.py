@@ -29,6 +29,7 @@ def load(
     kv_cache: str = "auto",
     lora: Any = None,
     mmproj: str | os.PathLike[str] | None = None,
+    batch_invariant: bool = False,
     draft: str | os.PathLike[str] | None = None,
     draft_tokens: int = 4,
     encoder_cache_dir: str | os.PathLike[str] | None = None,
@@ -60,6 +61,8 @@ def load(
             name, from which each request chooses (`adapter=`); see `Model.load_adapter`.
         mmproj: Of a .gguf file: the file of its vision encoder and projector. None: the one beside
             it with "mmproj" in its name, if there is one; "none": words alone.
+        batch_invariant: On a CUDA device: whether every answer is the same bit for bit whatever runs beside
+            it, as it always is on the CPU. Slower for prompts, pictures and many requests at once.
         draft: A smaller model with the same vocabulary (a folder, GGUF file or hub id) that guesses how
             answers go on. The model checks each guess, so that its answers are the same, sooner
             where guesses are right. It reads the words alone, not pictures or sounds.
@@ -85,6 +88,7 @@ def load(
     """
     settings = _shared_settings(device, dtype, quantize, threads) | {
         "kv_cache": utf8("kv_cache", kv_cache),
+        "batch_invariant": bool(batch_invariant),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
     if mmproj is not None:

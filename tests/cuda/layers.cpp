@@ -138,9 +138,37 @@ void check_layers(Harness& h, WeightFormat format, std::int64_t rows, std::int64
       });
 }
 
+/// A row's bits in products of 1, 9 and 70 rows, and of attention beside longer sequences.
+void check_invariance(Harness& h) {
+  const auto w = std::make_shared<Weights>(WeightFormat::bf16, false);
+  const Floats x = random_floats(70 * kDim, 50);
+  const auto first_row = [=](Bench& bench, std::int64_t rows) {
+    const auto in = bench.rows(Floats(x.begin(), x.begin() + rows * kDim), kDim);
+    const auto out = bench.rows(rows, kAll);
+    kernels::linear(bench.on_device, in, w->qkv, {w->qkv_bias.data()}, out);
+    return bench.read(out.slice_rows(0, 1));
+  };
+  h.check(
+      "batch invariance of a product", kAll, 0,
+      [=](Bench& bench) {
+        bench.device.set_batch_invariant(true);
+        Floats out = first_row(bench, 9);
+        const Floats more = first_row(bench, 70);
+        out.insert(out.end(), more.begin(), more.end());
+        return out;
+      },
+      [=](Bench& bench) {
+        Floats one = first_row(bench, 1);
+        const Floats again = one;
+        one.insert(one.end(), again.begin(), again.end());
+        return one;
+      });
+}
+
 }  // namespace
 
 void check_layers(Harness& h) {
+  check_invariance(h);
   for (const WeightFormat format : {WeightFormat::f32, WeightFormat::bf16}) {
     for (const std::int64_t rows : {1, 3, 8, 20}) check_layers(h, format, rows, kHead / 2, false);
   }

@@ -13,12 +13,13 @@
 namespace chiasm::testing {
 namespace {
 
-Model load(const std::string& device) {
+Model load(const std::string& device, bool batch_invariant = false) {
   const PluginVariable plugin(CHIASM_EMULATED_PLUGIN);
   LoadOptions options;
   options.device = device;
   options.dtype = "float32";
   options.threads = 2;
+  options.batch_invariant = batch_invariant;
   return Model::load(golden_root() / "models/qwen3_heads", options);
 }
 
@@ -55,6 +56,27 @@ TEST(DeviceDecode, ChoosesTheCpusTokensAloneAndTogether) {
   const auto want = tokens(cpu, false);
   EXPECT_EQ(tokens(device, false), want);
   EXPECT_EQ(tokens(device, true), want);
+}
+
+// Alone a prompt's rows are many, or some, or few; beside others their number is another.
+TEST(DeviceDecode, BatchInvarianceIsBitForBit) {
+  Model device = load("cuda", true);
+  std::vector<Request> together = requests();
+  for (Request& request : together) request.options.logprobs = 3;
+  std::vector<std::vector<double>> alone;
+  const auto numbers = [](const Result& result) {
+    std::vector<double> out;
+    for (const TokenLogprob& t : result.logprobs) {
+      for (const auto& [id, logprob] : t.top) out.push_back(logprob);
+    }
+    return out;
+  };
+  for (const Request& request : together) alone.push_back(numbers(device.generate(request)));
+  std::size_t i = 0;
+  for (const Result& result : device.generate_all(together)) {
+    EXPECT_EQ(numbers(result), alone[i]) << i;
+    i++;
+  }
 }
 
 }  // namespace
