@@ -5,6 +5,7 @@
 #include <numbers>
 
 #include "core/error.h"
+#include "core/staged.h"
 
 namespace chiasm::audio {
 
@@ -75,7 +76,17 @@ LogMel::LogMel(const LogMelConfig& config) : config_(config), fft_(config.window
       if (filter.weights.empty()) filter.first = k;
       filter.weights.push_back(float(height * 2 / (right - left)));
     }
+    filter_places_.insert(filter_places_.end(),
+                          {std::int32_t(filter.first), std::int32_t(filter.weights.size()),
+                           std::int32_t(filter_weights_.size())});
+    filter_weights_.insert(filter_weights_.end(), filter.weights.begin(), filter.weights.end());
     filters_.push_back(std::move(filter));
+  }
+  for (const double quarter : {0.0, 0.25}) {  // sin(x) = cos(x - a quarter)
+    for (std::int64_t i = 0; i < config.window; i++) {
+      const double turn = double(i) / double(config.window) - quarter;
+      roots_.push_back(std::cos(2 * std::numbers::pi * turn));
+    }
   }
 }
 
@@ -118,6 +129,36 @@ void LogMel::group(std::span<const float> samples, std::int64_t length, std::int
   }
 }
 
+void LogMel::powers_on_device(const Context& ctx, std::span<const float> samples,
+                              std::int64_t length, TensorView<float> out) const {
+  Device& device = *ctx.device;
+  Arena unused;
+  const Pass pass(ctx, unused);
+  const auto constant = [&](const auto& numbers) {
+    return device.constant(numbers.data(), std::as_bytes(std::span(numbers)));
+  };
+  const auto count = std::int64_t(samples.size());
+  const auto sound = pass.arena().floats({1, std::max<std::int64_t>(count, 1)}, "sound");
+  upload(device, {samples.data(), Shape{1, count}}, {sound.data(), Shape{1, count}});
+  const auto rows = pass.arena().floats(out.shape(), "log-mel features");
+  device::LogMelCall call{};
+  call.sound = sound.data();
+  call.samples = count;
+  call.length = length;
+  call.hop = config_.hop;
+  call.window = config_.window;
+  call.hann = reinterpret_cast<const double*>(constant(hann_));
+  call.cosine = reinterpret_cast<const double*>(constant(roots_));
+  call.sine = call.cosine + config_.window;
+  call.filters = reinterpret_cast<const std::int32_t*>(constant(filter_places_));
+  call.weights = reinterpret_cast<const float*>(constant(filter_weights_));
+  call.out = rows.data();
+  call.frames = out.rows();
+  call.bins = config_.bins;
+  device.run(call, "log_mel");
+  download(device, rows, out);
+}
+
 void LogMel::operator()(const Context& ctx, std::span<const float> samples, std::int64_t length,
                         TensorView<float> out) const {
   const std::int64_t window = config_.window;
@@ -127,12 +168,16 @@ void LogMel::operator()(const Context& ctx, std::span<const float> samples, std:
   }
   out.expect({frames(length), config_.bins});
   samples = samples.first(std::size_t(std::min(length, std::int64_t(samples.size()))));
-  const std::int64_t lanes = RealFft::kLanes;
-  const std::int64_t groups = (out.rows() + lanes - 1) / lanes;
-  ctx.pool->parallel_for(groups, 8, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<double> scratch(std::size_t((window + fft_.bins()) * lanes + fft_.scratch()));
-    for (std::int64_t i = begin; i < end; i++) group(samples, length, i * lanes, scratch, out);
-  });
+  if (ctx.device != nullptr && window <= device::kMostWindow) {
+    powers_on_device(ctx, samples, length, out);
+  } else {
+    const std::int64_t lanes = RealFft::kLanes;
+    const std::int64_t groups = (out.rows() + lanes - 1) / lanes;
+    ctx.pool->parallel_for(groups, 8, [&](std::int64_t begin, std::int64_t end) {
+      std::vector<double> scratch(std::size_t((window + fft_.bins()) * lanes + fft_.scratch()));
+      for (std::int64_t i = begin; i < end; i++) group(samples, length, i * lanes, scratch, out);
+    });
+  }
   float loudest = kSilence;
   for (std::int64_t i = 0; i < out.rows(); i++) {
     loudest = std::max(loudest, *std::max_element(out.row(i), out.row(i) + config_.bins));

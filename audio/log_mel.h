@@ -29,6 +29,7 @@ struct LogMelConfig {
 /// window, power spectrum, Slaney's mel scale up to 8 kHz with triangles of unit area, log10
 /// clamped to eight decades under the loudest value, then (x + 4) / 4. Immutable; safe to share.
 /// The reference transforms in float32, this in double: they differ by the reference's rounding.
+/// Where `ctx` has a device, it transforms, in double as well and in another order.
 class LogMel {
  public:
   explicit LogMel(const LogMelConfig& config);
@@ -45,6 +46,9 @@ class LogMel {
                   TensorView<float> out) const;
 
  private:
+  /// log10 of the mel powers of all frames, by the device of `ctx`.
+  void powers_on_device(const Context& ctx, std::span<const float> samples, std::int64_t length,
+                        TensorView<float> out) const;
   /// A triangle over frequencies [first, first + weights).
   struct Filter {
     std::int64_t first = 0;
@@ -57,6 +61,10 @@ class LogMel {
   RealFft fft_;
   std::vector<double> hann_;
   std::vector<Filter> filters_;
+  // Likewise, as the device takes them (LogMelCall).
+  std::vector<double> roots_;  // cosines, then sines
+  std::vector<std::int32_t> filter_places_;
+  std::vector<float> filter_weights_;
 };
 
 }  // namespace chiasm::audio

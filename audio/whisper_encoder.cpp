@@ -31,20 +31,18 @@ void check_sizes(const Json& config, const WhisperEncoderConfig& c) {
   }
 }
 
-/// Means of `count` rows after one another of each window. x: [rows of all windows, dim].
-void average_rows(TensorView<const float> x, std::span<const WhisperWindow> windows,
-                  std::int64_t count, TensorView<float> y) {
-  std::int64_t begin = 0, to = 0;
+/// The rows whose means, `count` after one another of each window, leave the encoder.
+std::vector<std::int32_t> averaged_rows(std::span<const WhisperWindow> windows,
+                                        std::int64_t count) {
+  std::vector<std::int32_t> rows;
+  std::int64_t begin = 0;
   for (const WhisperWindow& window : windows) {
-    for (std::int64_t i = 0; i + count <= window.rows; i += count, to++) {
-      for (std::int64_t j = 0; j < y.cols(); j++) {
-        float sum = 0;
-        for (std::int64_t k = 0; k < count; k++) sum += x.row(begin + i + k)[j];
-        y.row(to)[j] = sum / float(count);
-      }
+    for (std::int64_t i = 0; i < window.rows / count * count; i++) {
+      rows.push_back(std::int32_t(begin + i));
     }
     begin += window.rows;
   }
+  return rows;
 }
 
 }  // namespace
@@ -227,7 +225,7 @@ void WhisperEncoder::forward(const Context& ctx, std::span<const WhisperWindow> 
   }
   TensorView<const float> last = x;
   if (config_.pooled > 1) {
-    average_rows(x, windows, config_.pooled, out);
+    kernels::mean_rows(ctx, x, averaged_rows(windows, config_.pooled), out);
     last = out;
   }
   kernels::layer_norm(ctx, last, norm_weight_.view<float>(), norm_bias_.view<float>(), kNormEps,

@@ -1,5 +1,8 @@
 #include "core/staged.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace chiasm {
 
 namespace {
@@ -32,6 +35,14 @@ void download(Device& device, TensorView<const float> rows, TensorView<float> ho
   in_stretches(rows, host, [&](std::int64_t r, std::size_t count) {
     device.download({bytes(host.row(r)), count}, bytes(rows.row(r)));
   });
+}
+
+void clear(const Context& ctx, TensorView<float> rows) {
+  if (ctx.device != nullptr) {
+    const std::vector<float> zeros(std::size_t(rows.shape().count()), 0.0f);
+    return upload(*ctx.device, {zeros.data(), rows.shape()}, rows);
+  }
+  for (std::int64_t r = 0; r < rows.rows(); r++) std::fill_n(rows.row(r), rows.cols(), 0.0f);
 }
 
 }  // namespace chiasm

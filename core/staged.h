@@ -8,6 +8,9 @@ namespace chiasm {
 void upload(Device& device, TensorView<const float> host, TensorView<float> rows);
 void download(Device& device, TensorView<const float> rows, TensorView<float> host);
 
+/// rows = 0.
+void clear(const Context& ctx, TensorView<float> rows);
+
 /// A forward pass: its scratch memory, which is the device's own or the caller's on the CPU, given
 /// back at its end; and the device, which one pass has at a time. Passes do not nest. What a device
 /// is asked for in one is done when results are brought back.

@@ -177,7 +177,7 @@ void Decoder::project(const Context& ctx, TensorView<const float> x, TensorView<
 }
 
 CrossMemory Decoder::remember(const Context& ctx, TensorView<const float> features, DType dtype,
-                              Arena& arena) const {
+                              Arena& host) const {
   if (!has_cross()) fail<ShapeError>(features.name(), ": this decoder has no encoder");
   features.expect({features.rows(), config_.hidden_size});
   CrossMemory memory;
@@ -186,9 +186,12 @@ CrossMemory Decoder::remember(const Context& ctx, TensorView<const float> featur
   for (std::int64_t i = 0; i * kernels::kPageTokens < memory.rows; i++) {
     memory.pages.push_back(std::int32_t(i));
   }
+  const Pass pass(ctx, host);
+  const auto rows = staged(ctx, features, pass.arena());
   for (const Layer& layer : layers_) {
-    memory.layers.push_back(layer.cross->remember(ctx, features, memory, arena));
+    memory.layers.push_back(layer.cross->remember(ctx, rows, memory, pass.arena()));
   }
+  if (ctx.device != nullptr) ctx.device->commands().flush();
   return memory;
 }
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "core/staged.h"
+
 namespace chiasm::language {
 
 CrossAttention::CrossAttention(const Context& ctx, const DecoderConfig& c, const Weights& w,
@@ -26,11 +28,14 @@ CrossMemory::Layer CrossAttention::remember(const Context& ctx, TensorView<const
   const std::int64_t rows = features.rows(), kv_dim = shape_.kv_heads * shape_.head_dim;
   const Shape shape{std::int64_t(memory.pages.size()), shape_.kv_heads, kernels::kPageTokens,
                     shape_.head_dim};
-  CrossMemory::Layer layer{Tensor(memory.dtype, shape), Tensor(memory.dtype, shape)};
-  // A block of keys is read whole: what lies behind the last one must be numbers.
-  for (Tensor* pages : {&layer.keys, &layer.values}) {
-    std::fill_n(pages->data(), pages->bytes(), std::byte{0});
-  }
+  const auto pages = [&] {
+    if (ctx.device != nullptr) return Tensor(memory.dtype, shape, *ctx.device);
+    Tensor all(memory.dtype, shape);
+    // A block of keys is read whole: what lies behind the last one must be numbers.
+    std::fill_n(all.data(), all.bytes(), std::byte{0});
+    return all;
+  };
+  CrossMemory::Layer layer{pages(), pages()};
   Arena::Frame frame(arena);
   const auto kv = arena.floats({rows, 2 * kv_dim}, "keys and values");
   kv_(ctx, features, kv);
@@ -57,7 +62,7 @@ void CrossAttention::forward(const Context& ctx, const DecoderBatch& batch, std:
     const CrossMemory* memory = batch.cross[i];
     const auto out = mixed.slice_rows(rows.q_begin, rows.q_count);
     if (memory == nullptr) {
-      std::fill_n(out.data(), rows.q_count * q_dim, 0.0f);
+      clear(ctx, out);
       continue;
     }
     const CrossMemory::Layer& kept = memory->layers[std::size_t(layer)];

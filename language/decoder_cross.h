@@ -10,7 +10,8 @@
 namespace chiasm::language {
 
 /// Keys and values of encoder features in every layer: made once, read by every step. Laid out as
-/// pages of a KV cache are. Immutable once filled.
+/// pages of a KV cache are; in the device's memory where the decoder runs on one. Immutable once
+/// filled.
 struct CrossMemory {
   struct Layer {
     Tensor keys, values;  // [pages, kv_heads, kPageTokens, head_dim]

@@ -1,8 +1,8 @@
 #include "projector/frame_stack.h"
 
-#include <algorithm>
-
+#include "core/staged.h"
 #include "kernels/activation.h"
+#include "kernels/embed.h"
 
 namespace chiasm::projector {
 
@@ -31,10 +31,11 @@ void FrameStackProjector::forward(const Context& ctx, TensorView<const float> x,
   const auto stacked = arena.floats({rows, sizes_.in * sizes_.stacked}, "stacked");
   std::int64_t from = 0, to = 0;
   for (const std::int64_t frames : windows) {
-    float* const begin = stacked.row(to);
+    const std::int64_t places = this->rows(frames) * sizes_.stacked;
+    const TensorView<float> own(stacked.row(to), {places, sizes_.in}, "frames");
+    kernels::move_rows(ctx, x.slice_rows(from, frames), {}, own.slice_rows(0, frames));
+    clear(ctx, own.slice_rows(frames, places - frames));
     to += this->rows(frames);
-    float* const filled = std::copy_n(x.row(from), frames * sizes_.in, begin);
-    std::fill(filled, stacked.row(to), 0.0f);
     from += frames;
   }
   x.expect({from, sizes_.in});
@@ -43,9 +44,8 @@ void FrameStackProjector::forward(const Context& ctx, TensorView<const float> x,
   const auto turned = arena.floats({rows, sizes_.hidden}, "gate and value");
   pre_(ctx, stacked, stacked);
   first_(ctx, stacked, both);
-  for (std::int64_t i = 0; i < rows; i++) {
-    std::rotate_copy(both.row(i), both.row(i) + half, both.row(i) + sizes_.hidden, turned.row(i));
-  }
+  kernels::move_rows(ctx, both.slice_cols(half, half), {}, turned.slice_cols(0, half));
+  kernels::move_rows(ctx, both.slice_cols(0, half), {}, turned.slice_cols(half, half));
   const auto hidden = both.slice_cols(0, half);
   kernels::gated_activation(ctx, kernels::Activation::silu, turned, hidden);
   if (sizes_.norm_inside) last_(ctx, hidden, hidden);

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <cmath>
 #include <string_view>
+#include <vector>
 
 #include "core/error.h"
+#include "kernels/embed.h"
 
 namespace chiasm::projector {
 
@@ -67,27 +69,24 @@ void mean_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
   }
 }
 
-void average_pool(TensorView<const float> x, std::int64_t side, std::int64_t kernel,
-                  TensorView<float> out) {
+void average_pool(const Context& ctx, TensorView<const float> x, std::int64_t side,
+                  std::int64_t kernel, TensorView<float> out) {
   if (side < 1 || kernel < 1 || kernel > side || x.rows() % (side * side) != 0) {
     fail<ShapeError>("average_pool: ", x.rows(), " rows in grids of side ", side, ", squares of ",
                      kernel);
   }
-  const std::int64_t dim = x.cols(), small = side / kernel, grids = x.rows() / (side * side);
-  out.expect({grids * small * small, dim});
-  const float share = 1.0f / float(kernel * kernel);
+  const std::int64_t small = side / kernel, grids = x.rows() / (side * side);
+  out.expect({grids * small * small, x.cols()});
+  std::vector<std::int32_t> from;
   for (std::int64_t r = 0; r < out.rows(); r++) {
     const std::int64_t grid = r / (small * small), i = r / small % small, j = r % small;
-    float* const mean = out.row(r);
-    std::fill_n(mean, dim, 0.0f);
     for (std::int64_t u = 0; u < kernel; u++) {
       for (std::int64_t v = 0; v < kernel; v++) {
-        const float* from = x.row((grid * side + i * kernel + u) * side + j * kernel + v);
-        for (std::int64_t k = 0; k < dim; k++) mean[k] += from[k];
+        from.push_back(std::int32_t((grid * side + i * kernel + u) * side + j * kernel + v));
       }
     }
-    for (std::int64_t k = 0; k < dim; k++) mean[k] *= share;
   }
+  kernels::mean_rows(ctx, x, from, out);
 }
 
 void unit_rows(TensorView<float> x) {

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <span>
 
+#include "core/context.h"
 #include "core/tensor.h"
 
 namespace chiasm::projector {
@@ -29,8 +30,8 @@ void max_pool(TensorView<const float> x, std::span<const std::int64_t> counts,
 /// the other, added row by row of the grid. x: [grids * side^2, dim]; out: [grids * (side /
 /// kernel)^2, dim]. What is left of a side that `kernel` does not divide is not met, as in
 /// torch.nn.AvgPool2d. Throws ShapeError.
-void average_pool(TensorView<const float> x, std::int64_t side, std::int64_t kernel,
-                  TensorView<float> out);
+void average_pool(const Context& ctx, TensorView<const float> x, std::int64_t side,
+                  std::int64_t kernel, TensorView<float> out);
 
 /// x[r, :] /= max(|x[r, :]|, 1e-12), the length summed in double. x: [rows, dim], in place.
 /// Source: torch.nn.functional.normalize.

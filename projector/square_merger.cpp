@@ -1,5 +1,7 @@
 #include "projector/square_merger.h"
 
+#include "kernels/embed.h"
+
 namespace chiasm::projector {
 
 SquareMerger::SquareMerger(const Context& ctx, const Weights& weights, std::int64_t dim,
@@ -22,16 +24,11 @@ void SquareMerger::forward(const Context& ctx, TensorView<const float> x,
       fail<ShapeError>("a grid of ", grid.rows, " x ", grid.cols, " patches, to be merged by ",
                        side_, " x ", side_, ": ", x.rows(), " patches, ", y.rows(), " rows");
     }
-    for (std::int64_t i = 0; i < grid.rows; i += side_) {
-      for (std::int64_t j = 0; j < grid.cols; j += side_, row++) {
-        float* const to = joined.row(row);
-        for (std::int64_t s = 0; s < square; s++) {
-          const float* from = x.row(patch + (i + s / side_) * grid.cols + j + s % side_);
-          for (std::int64_t k = 0; k < dim_; k++) to[k * square + s] = from[k];
-        }
-      }
-    }
+    const std::int64_t made = grid.rows * grid.cols / square;
+    kernels::unfold(ctx, x.slice_rows(patch, next - patch), grid.rows, grid.cols, side_,
+                    joined.slice_rows(row, made));
     patch = next;
+    row += made;
   }
   x.expect({patch, dim_});
   y.expect({row, dim_});

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <string>
 
+#include "core/staged.h"
 #include "projector/pooling.h"
 #include "runtime/family.h"
 #include "runtime/prompt.h"
@@ -133,20 +134,25 @@ class Gemma3 : public Family {
     return out;
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
     const std::int64_t dim = encoder_.config().blocks.hidden_size;
     const auto count = std::int64_t(pieces.size());
-    Arena::Frame frame(arena);
+    const Pass pass(ctx, host);
+    Arena& arena = pass.arena();
+    const auto rows = unwritten(ctx, out, arena);
     const auto x = arena.floats({count * encoder_.config().rows(), dim}, "x");
     const auto pooled = arena.floats({count * pooling_.tokens(), dim}, "pooled");
     const auto tiles = vit_tiles(pieces);
     encoder_.forward(ctx, tiles, arena, x);
     ctx.show("vision.out", x);
-    projector::average_pool(x, pooling_.side, pooling_.kernel, pooled);
+    projector::average_pool(ctx, x, pooling_.side, pooling_.kernel, pooled);
     norm_(ctx, pooled, pooled);
-    projection_(ctx, pooled, out);
-    ctx.show("projector.out", out);
+    projection_(ctx, pooled, rows);
+    ctx.show("projector.out", rows);
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

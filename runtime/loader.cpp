@@ -157,7 +157,6 @@ void check_embedders_device(const std::string& device) {
 std::string unfit_for_device(const LoadOptions& options, const Family& family) {
   const auto& decoder = family.decoder();
   if (!family.runs_on_device()) return "this family does not run on a device yet";
-  if (decoder.has_cross()) return "attention to an encoder does not run on a device yet";
   if (decoder.needs_whole_prefix()) {
     return "short convolutions and state spaces do not run on a device yet";
   }

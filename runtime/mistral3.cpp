@@ -3,6 +3,7 @@
 /// Source: transformers' Mistral3ForConditionalGeneration, PixtralProcessor.
 #include <string>
 
+#include "core/staged.h"
 #include "projector/mlp.h"
 #include "projector/square_merger.h"
 #include "runtime/family.h"
@@ -138,7 +139,9 @@ class Mistral3 : public Family {
     return out;
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
     const std::int64_t dim = encoder_.config().blocks.hidden_size;
     const std::int64_t patch = encoder_.config().patch_size, side = merger_.side();
@@ -149,15 +152,18 @@ class Mistral3 : public Family {
       tiles.push_back({piece.medium, piece.index});
       grids.push_back({tile.height / patch, tile.width / patch});
     }
-    Arena::Frame frame(arena);
+    const Pass pass(ctx, host);
+    Arena& arena = pass.arena();
+    const auto rows = unwritten(ctx, out, arena);
     const auto x = arena.floats({out.rows() * side * side, dim}, "x");
     const auto merged = arena.floats({out.rows(), dim}, "merged");
     encoder_.forward(ctx, tiles, arena, x);
     norm_(ctx, x, x);
     ctx.show("vision.out", x);
     merger_.forward(ctx, x, grids, arena, merged);
-    mlp_.forward(ctx, merged, arena, out);
-    ctx.show("projector.out", out);
+    mlp_.forward(ctx, merged, arena, rows);
+    ctx.show("projector.out", rows);
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

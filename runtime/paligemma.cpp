@@ -5,6 +5,7 @@
 #include <numeric>
 #include <string>
 
+#include "core/staged.h"
 #include "kernels/linear_layer.h"
 #include "runtime/family.h"
 #include "runtime/prompt.h"
@@ -85,15 +86,20 @@ class PaliGemma : public Family {
     return out;
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
-    Arena::Frame frame(arena);
+    const Pass pass(ctx, host);
+    Arena& arena = pass.arena();
+    const auto rows = unwritten(ctx, out, arena);
     const auto x = arena.floats({out.rows(), encoder_.config().blocks.hidden_size}, "x");
     const auto tiles = vit_tiles(pieces);
     encoder_.forward(ctx, tiles, arena, x);
     ctx.show("vision.out", x);
-    projection_(ctx, x, out);
-    ctx.show("projector.out", out);
+    projection_(ctx, x, rows);
+    ctx.show("projector.out", rows);
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <string>
 
+#include "core/staged.h"
+#include "kernels/embed.h"
 #include "projector/patch_merger.h"
 #include "runtime/family.h"
 #include "runtime/mrope.h"
@@ -163,21 +165,27 @@ class QwenVl : public Family {
     return patch_rows(video, "pixel_values_videos", "video_grid_thw");
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
     const auto& c = encoder_.config();
     const std::int64_t width = c.out_hidden_size;
     std::vector<vision::QwenStep> steps;
     for (const PieceRef& piece : pieces) steps.push_back({piece.medium, piece.index});
     const std::vector<std::int64_t> order = encoder_.token_order(steps);
-    Arena::Frame frame(arena);
+    const Pass pass(ctx, host);
+    Arena& arena = pass.arena();
+    const auto rows = unwritten(ctx, out, arena);
+    std::vector<std::int32_t> row_of(order.size());
+    for (std::size_t i = 0; i < order.size(); i++) {
+      row_of[std::size_t(order[i])] = std::int32_t(i);
+    }
     const auto x =
         arena.floats({out.rows() * c.patch.merge * c.patch.merge, c.blocks.hidden_size}, "x");
     const auto merged = arena.floats({out.rows(), width}, "merged");
     const auto lay = [&](std::int64_t first_column) {  // tokens back in reading order
-      for (std::size_t i = 0; i < order.size(); i++) {
-        std::copy_n(merged.row(std::int64_t(i)), width, out.row(order[i]) + first_column);
-      }
+      kernels::move_rows(ctx, merged, row_of, rows.slice_cols(first_column, width));
     };
     encoder_.forward(ctx, steps, arena, x, [&](std::int64_t layer, TensorView<const float> state) {
       const auto at = std::ranges::find(c.deep_layers, layer);
@@ -188,7 +196,8 @@ class QwenVl : public Family {
     });
     merger_.forward(ctx, x, arena, merged, "vision.out");
     lay(0);
-    ctx.show("projector.out", out.slice_cols(0, width));
+    ctx.show("projector.out", rows.slice_cols(0, width));
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

@@ -71,10 +71,12 @@ std::vector<Tensor> Retriever::Impl::run(const std::vector<Request>& requests, c
   }
   engine->submit(sequences);
   engine->wait(sequences, {}, interrupted);
+  Context host = ctx;  // few and narrow vectors, of rows that are here already
+  host.device = nullptr;
   std::vector<Tensor> out;
   for (const Tensor& r : rows) {
     out.push_back(float_tensor({r.shape()[0], info.size}));
-    loaded.head(ctx, r.view<float>(), out.back().view<float>());
+    loaded.head(host, r.view<float>(), out.back().view<float>());
     projector::unit_rows(out.back().view<float>());
   }
   return out;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/staged.h"
+
 namespace chiasm {
 
 SoundFamily::SoundFamily(const FamilyParts& p, const SoundFamilyOptions& options)
@@ -103,7 +105,7 @@ std::vector<NamedTensor> SoundFamily::input_features(const audio::PreparedSound&
   return out;
 }
 
-void SoundFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+void SoundFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
                          TensorView<float> out) const {
   std::vector<audio::WhisperWindow> parts;
   std::vector<std::int64_t> rows;
@@ -118,12 +120,15 @@ void SoundFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, A
     parts.push_back({mel.slice_rows(begin, there), rows.back()});
     made += rows.back() / encoder_.config().pooled;
   }
-  Arena::Frame frame(arena);
+  const Pass pass(ctx, host);
+  Arena& arena = pass.arena();
+  const auto projected = unwritten(ctx, out, arena);
   const auto& c = encoder_.config();
   const auto features = arena.floats({made, c.hidden_size}, "features");
   encoder_.forward(ctx, parts, arena, features);
-  project(ctx, features, rows, arena, out);
-  ctx.show("projector.out", out);
+  project(ctx, features, rows, arena, projected);
+  ctx.show("projector.out", projected);
+  bring_back(ctx, projected, out);
 }
 
 std::size_t SoundFamily::encode_bytes(std::int64_t patches, std::int64_t rows) const {

@@ -38,6 +38,7 @@ class SoundFamily : public Family {
   audio::PreparedSound preprocess_sound(const Context& ctx,
                                         std::span<const float> samples) const override;
   std::vector<NamedTensor> processor_output(const audio::PreparedSound& sound) const override;
+  bool runs_on_device() const override { return true; }
   void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
               TensorView<float> out) const override;
   std::int64_t piece_macs(const Piece& piece) const override {

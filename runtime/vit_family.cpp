@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
+#include "core/staged.h"
 #include "kernels/embed.h"
 #include "runtime/vit_parts.h"
 
@@ -154,22 +155,24 @@ std::vector<NamedTensor> VitFamily::processor_output(const Prepared& picture) co
 }
 
 // state: [tiles * rows, dim]; features: [tiles * kept, taken * dim].
-void VitFamily::take(TensorView<const float> state, std::size_t column,
+void VitFamily::take(const Context& ctx, TensorView<const float> state, std::size_t column,
                      TensorView<float> features) const {
   const std::int64_t rows = encoder_.config().rows(), dim = state.cols();
-  for (std::int64_t row = 0; row < features.rows(); row++) {
-    const std::int64_t tile = row / kept_, place = row % kept_;
-    std::copy_n(state.row(tile * rows + dropped_ + place), dim,
-                features.row(row) + std::int64_t(column) * dim);
+  const auto columns = features.slice_cols(std::int64_t(column) * dim, dim);
+  for (std::int64_t tile = 0; tile * rows < state.rows(); tile++) {
+    kernels::move_rows(ctx, state.slice_rows(tile * rows + dropped_, kept_), {},
+                       columns.slice_rows(tile * kept_, kept_));
   }
 }
 
-void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
                        TensorView<float> out) const {
   const vision::VitConfig& c = encoder_.config();
   const std::int64_t dim = c.blocks.hidden_size;
   const auto count = std::int64_t(pieces.size());
-  Arena::Frame frame(arena);
+  const Pass pass(ctx, host);
+  Arena& arena = pass.arena();
+  const auto made = unwritten(ctx, out, arena);
   const auto features =
       arena.floats({count * kept_, std::int64_t(taken_.size()) * dim}, "features");
   {
@@ -178,24 +181,25 @@ void VitFamily::encode(const Context& ctx, std::span<const PieceRef> pieces, Are
     const auto tiles = vit_tiles(pieces);
     const auto after_layer = [&](std::int64_t layer, TensorView<const float> state) {
       for (std::size_t i = 0; i < taken_.size(); i++) {
-        if (taken_[i] == layer + 1 && !c.post_norm) take(state, i, features);
+        if (taken_[i] == layer + 1 && !c.post_norm) take(ctx, state, i, features);
       }
     };
     encoder_.forward(ctx, tiles, arena, x, after_layer);
-    if (c.post_norm) take(x, 0, features);
+    if (c.post_norm) take(ctx, x, 0, features);
   }
   ctx.show("vision.out", features);
   if (options_.joined == 1) {
-    projector_.forward(ctx, features, arena, out);
+    projector_.forward(ctx, features, arena, made);
   } else {
     const auto joined = arena.floats({count * tokens_, projector_.sizes().in}, "joined");
     for (std::int64_t i = 0; i < count; i++) {
       kernels::pixel_shuffle(ctx, features.slice_rows(i * kept_, kept_), c.side(), c.side(),
                              options_.joined, joined.slice_rows(i * tokens_, tokens_));
     }
-    projector_.forward(ctx, joined, arena, out);
+    projector_.forward(ctx, joined, arena, made);
   }
-  if (!options_.assembles) ctx.show("projector.out", out);
+  if (!options_.assembles) ctx.show("projector.out", made);
+  bring_back(ctx, made, out);
 }
 
 std::int64_t VitFamily::piece_macs(const Piece& piece) const {

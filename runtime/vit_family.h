@@ -44,6 +44,7 @@ class VitFamily : public Family {
   std::size_t weight_bytes() const override;
   void describe(ModelInfo& info) const override;
   std::vector<NamedTensor> processor_output(const Prepared& picture) const override;
+  bool runs_on_device() const override { return true; }
   void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
               TensorView<float> out) const override;
   std::int64_t piece_macs(const Piece& piece) const override;
@@ -68,7 +69,8 @@ class VitFamily : public Family {
  private:
   VitFamily(const FamilyParts& p, const VitFamilyOptions& options, const VitTower& tower,
             const language::DecoderConfig& text, const TextScopes& scopes);
-  void take(TensorView<const float> state, std::size_t column, TensorView<float> features) const;
+  void take(const Context& ctx, TensorView<const float> state, std::size_t column,
+            TensorView<float> features) const;
 
   VitFamilyOptions options_;
   std::vector<std::int64_t> taken_;

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "audio/whisper_encoder.h"
+#include "core/staged.h"
 #include "runtime/family.h"
 
 namespace chiasm {
@@ -76,17 +77,22 @@ class Whisper : public Family {
     return all;
   }
 
-  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& arena,
+  bool runs_on_device() const override { return true; }
+
+  void encode(const Context& ctx, std::span<const PieceRef> pieces, Arena& host,
               TensorView<float> out) const override {
     const auto& c = encoder_.config();
-    Arena::Frame frame(arena);
+    Arena::Frame frame(host);
     std::vector<audio::WhisperWindow> windows;
     for (const PieceRef& piece : pieces) {
-      const auto mel = arena.floats({c.frames(), c.bins}, "mel");
+      const auto mel = host.floats({c.frames(), c.bins}, "mel");
       piece.sound->window(piece.index, mel);
       windows.push_back({mel, c.positions});
     }
-    encoder_.forward(ctx, windows, arena, out);
+    const Pass pass(ctx, host);
+    const auto rows = unwritten(ctx, out, pass.arena());
+    encoder_.forward(ctx, windows, pass.arena(), rows);
+    bring_back(ctx, rows, out);
   }
 
   std::int64_t piece_macs(const Piece& piece) const override {

@@ -4,8 +4,8 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "kernels/embed.h"
 #include "kernels/rope.h"
+#include "vision/tile_patches.h"
 
 namespace chiasm::vision {
 
@@ -108,11 +108,8 @@ void PixtralEncoder::forward(const Context& ctx, std::span<const VitTile> tiles,
                          " pixels, expected multiples of ", patch);
       }
       const std::int64_t rows = tile.height / patch, cols = tile.width / patch;
-      Arena::Frame inner(arena);
-      const auto pixels = arena.floats({3, tile.height, tile.width}, "pixels");
-      picture->pixel_values(index, pixels.data());
-      kernels::extract_patches(ctx, pixels, patch,
-                               all.slice_rows(std::int64_t(down.size()), rows * cols));
+      tile_patches(ctx, *picture, index, patch, arena,
+                   all.slice_rows(std::int64_t(down.size()), rows * cols));
       for (std::int64_t i = 0; i < rows * cols; i++) {
         down.push_back(std::int32_t(i / cols));
         across.push_back(std::int32_t(i % cols));

@@ -4,7 +4,11 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
+#include "core/host_rows.h"
+#include "kernels/activation.h"
+#include "kernels/embed.h"
 #include "kernels/rope.h"
 
 namespace chiasm::vision {
@@ -110,8 +114,8 @@ std::vector<std::int64_t> QwenVisionEncoder::token_order(std::span<const QwenSte
   return order;
 }
 
-/// Adds the learned positions, resampled to the grid. x: [patches of one step, hidden].
-void QwenVisionEncoder::add_positions(const PatchGrid& g, TensorView<float> x) const {
+/// The learned positions, resampled to the grid. x: [patches of one step, hidden].
+void QwenVisionEncoder::write_positions(const PatchGrid& g, TensorView<float> x) const {
   const std::int64_t side = config_.position_side, dim = x.cols();
   const auto table = positions_.view<float>();
   for (std::int64_t i = 0; i < x.rows(); i++) {
@@ -125,7 +129,7 @@ void QwenVisionEncoder::add_positions(const PatchGrid& g, TensorView<float> x) c
     for (std::int64_t d = 0; d < dim; d++) {
       float sum = 0;
       for (int corner = 0; corner < 4; corner++) sum += corners[corner][d] * weights[corner];
-      to[d] += sum;
+      to[d] = sum;
     }
   }
 }
@@ -138,21 +142,28 @@ void QwenVisionEncoder::embed(const Context& ctx, std::span<const QwenStep> step
   Arena::Frame frame(arena);
   const auto patches = arena.floats({x.rows(), config_.patch.values()}, "patches");
   const auto embedded = arena.floats({x.rows(), dim}, "embedded");
+  const bool learned = config_.position_side > 0;
+  HostRows written(ctx, patches);
+  std::optional<HostRows> positions;
+  if (learned) positions.emplace(ctx, x);  // it has room until its own rows come
   std::int64_t row = 0;
   for (const QwenStep& step : steps) {
-    write_patch_rows(*step.picture, config_.patch, step.step, patches.row(row));
-    row += grid(step).patches();
-  }
-  patch_embedding_(ctx, patches, embedded);
-  row = 0;
-  for (const QwenStep& step : steps) {
     const PatchGrid g = grid(step);
-    if (config_.position_side > 0) add_positions(g, embedded.slice_rows(row, g.patches()));
+    write_patch_rows(*step.picture, config_.patch, step.step, written.view().row(row));
+    if (learned) write_positions(g, positions->view().slice_rows(row, g.patches()));
     row += g.patches();
   }
-  for (std::size_t i = 0; i < order.size(); i++) {
-    std::copy_n(embedded.row(order[i] * unit), unit * dim, x.row(std::int64_t(i) * unit));
+  written.send();
+  patch_embedding_(ctx, patches, embedded);
+  if (learned) {
+    positions->send();
+    kernels::add(ctx, x, embedded);
   }
+  std::vector<std::int32_t> from;
+  for (const std::int64_t token : order) {
+    for (std::int64_t i = 0; i < unit; i++) from.push_back(std::int32_t(token * unit + i));
+  }
+  kernels::move_rows(ctx, embedded, from, x);
 }
 
 /// Rotary tables: the first half of a head's pairs turns by the row, the second by the column.

@@ -68,7 +68,7 @@ class QwenVisionEncoder {
   PatchGrid grid(const QwenStep& step) const;
   void embed(const Context& ctx, std::span<const QwenStep> steps,
              std::span<const std::int64_t> order, Arena& arena, TensorView<float> x) const;
-  void add_positions(const PatchGrid& grid, TensorView<float> x) const;
+  void write_positions(const PatchGrid& grid, TensorView<float> x) const;
   void turn(const Context& ctx, std::span<const QwenStep> steps,
             std::span<const std::int64_t> order, TensorView<float> cosine,
             TensorView<float> sine) const;

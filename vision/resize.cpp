@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "vision/crop.h"
 #include "vision/resize_axis.h"
+#include "vision/resize_on_device.h"
 #include "vision/resize_rows.h"
 
 namespace chiasm::vision {
@@ -208,7 +209,10 @@ Image resize_region(const Context& ctx, const Image& image, std::int64_t width, 
 
   Image out{box.width, box.height,
             std::vector<std::uint8_t>(std::size_t(box.width * box.height * 3))};
-  if (filter == Filter::nearest) {
+  const DeviceResize resize{from.data, from.width, from.height, to.x, to.y, vertical};
+  if (ctx.device != nullptr && fits_device(resize)) {
+    resize_on_device(*ctx.device, resize, filter, order, out.rgb.data());
+  } else if (filter == Filter::nearest) {
     resize_nearest(ctx, from, to, order, out.rgb.data());
   } else if (order == ResizeOrder::torchvision) {
     resize_both<std::int16_t>(ctx, from, to, vertical, filter, out.rgb.data());

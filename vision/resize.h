@@ -24,7 +24,8 @@ struct Box {
 };
 
 /// Resizes to width x height pixels (each at least 1), threaded over rows through ctx.pool.
-/// The result does not depend on the number of threads or the instruction set.
+/// The result does not depend on the number of threads, the instruction set or the device, which
+/// resizes where `ctx` has one.
 /// MediaError when `image` is empty or its pixels do not fit its size.
 Image resize(const Context& ctx, const Image& image, std::int64_t width, std::int64_t height,
              Filter filter, ResizeOrder order = ResizeOrder::torchvision);

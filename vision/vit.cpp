@@ -1,8 +1,10 @@
 #include "vision/vit.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "kernels/embed.h"
+#include "vision/tile_patches.h"
 
 namespace chiasm::vision {
 
@@ -50,32 +52,29 @@ void VitEncoder::embed(const Context& ctx, std::span<const VitTile> tiles, Arena
   Arena::Frame frame(arena);
   const auto count = std::int64_t(tiles.size());
   const auto all = arena.floats({count * patches, width}, "patches");
-  {
-    Arena::Frame inner(arena);
-    const auto pixels = arena.floats({3, size, size}, "pixels");
-    for (std::int64_t i = 0; i < count; i++) {
-      const auto& [picture, index] = tiles[std::size_t(i)];
-      const Tile& tile = picture->tile(index);
-      if (tile.width != size || tile.height != size) {
-        fail<ShapeError>("tile: ", tile.height, " x ", tile.width, " pixels, expected ", size,
-                         " x ", size);
-      }
-      picture->pixel_values(index, pixels.data());
-      kernels::extract_patches(ctx, pixels, patch, all.slice_rows(i * patches, patches));
-    }
-  }
-  const auto embedded = arena.floats({count * patches, dim}, "embedded");
-  patch_embedding_(ctx, all, embedded);
-  const float* positions = position_embedding_.view<float>().data();
   for (std::int64_t i = 0; i < count; i++) {
-    for (std::int64_t r = 0; r < rows; r++) {
-      const float* from =
-          r < lead ? class_embedding_.view<float>().data() : embedded.row(i * patches + r - lead);
-      const float* position = positions + r * dim;
-      float* to = x.row(i * rows + r);
-      for (std::int64_t d = 0; d < dim; d++) to[d] = from[d] + position[d];
+    const auto& [picture, index] = tiles[std::size_t(i)];
+    const Tile& tile = picture->tile(index);
+    if (tile.width != size || tile.height != size) {
+      fail<ShapeError>("tile: ", tile.height, " x ", tile.width, " pixels, expected ", size, " x ",
+                       size);
     }
+    tile_patches(ctx, *picture, index, patch, arena, all.slice_rows(i * patches, patches));
   }
+  const TensorView<const float> positions(position_embedding_.view<float>().data(), {rows, dim},
+                                          "positions");
+  std::vector<std::int32_t> ids(std::size_t(x.rows()));
+  for (std::int64_t i = 0; i < count; i++) {
+    const auto own = x.slice_rows(i * rows, rows);
+    if (lead > 0) {
+      const std::int32_t its_own = 0;
+      kernels::copy_rows(ctx, {class_embedding_.view<float>().data(), {1, dim}}, {&its_own, 1},
+                         own.slice_rows(0, 1));
+    }
+    patch_embedding_(ctx, all.slice_rows(i * patches, patches), own.slice_rows(lead, patches));
+    std::iota(ids.begin() + i * rows, ids.begin() + (i + 1) * rows, 0);
+  }
+  kernels::add_rows(ctx, positions, ids, x);
 }
 
 void VitEncoder::forward(const Context& ctx, std::span<const VitTile> tiles, Arena& arena,

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "tests/support/kernels.h"
 
 namespace chiasm::projector {
 
@@ -26,7 +27,7 @@ TEST(AveragePool, IsTheMeanOfEachSquare) {
   const std::int64_t side = 7, kernel = 3, dim = 5;  // the last row and column are left out
   const Tensor x = random_rows(2 * side * side, dim);
   Tensor out = float_tensor({2 * 4, dim});
-  average_pool(x.view<float>(), side, kernel, out.view<float>());
+  average_pool(testing::context(best_isa()), x.view<float>(), side, kernel, out.view<float>());
   for (std::int64_t r = 0; r < 8; r++) {
     const std::int64_t grid = r / 4, i = r / 2 % 2, j = r % 2;
     for (std::int64_t k = 0; k < dim; k++) {
@@ -39,7 +40,9 @@ TEST(AveragePool, IsTheMeanOfEachSquare) {
       EXPECT_NEAR(double(out.view<float>().row(r)[k]), want, 1e-5);
     }
   }
-  EXPECT_THROW(average_pool(x.view<float>(), side, 8, out.view<float>()), ShapeError);
+  EXPECT_THROW(
+      average_pool(testing::context(best_isa()), x.view<float>(), side, 8, out.view<float>()),
+      ShapeError);
 }
 
 TEST(MeanPool, IsTheMeanOfEachRun) {
