@@ -40,8 +40,9 @@ struct Table {
   /// Looks at device `index`. Never fails: what is wrong stands in `missing`.
   void (*probe)(std::int32_t index, Probe* out) = nullptr;
   Status (*open)(std::int32_t index, Session** out) = nullptr;
-  /// Whether every row's arithmetic must be the same bit for bit whatever stands beside it, from the
-  /// next call on: own kernels alone, slower for many rows. Without it libraries choose by sizes.
+  /// Whether every row's arithmetic must be the same bit for bit whatever stands beside it, from
+  /// the next call on: own kernels alone, slower for many rows. Without it libraries choose by
+  /// sizes.
   Status (*set_batch_invariant)(Session* session, bool wanted) = nullptr;
   void (*close)(Session* session) = nullptr;
   /// Of the last call on this thread that failed.
