@@ -86,9 +86,16 @@ step_fuzz() {
   ctest --test-dir build/fuzz -L fuzz -j"$jobs" --output-on-failure
 }
 
-step_cuda() { # kernels of the device: planted bugs are found, threads do not race
+step_cuda() { # kernels of the device: planted bugs are found, threads do not race, nothing spills
   release chiasm_cuda_check chiasm_cuda_check_address chiasm_cuda_check_thread
   "$(find_python)" tests/cuda/mutations.py build/release
+  if ! PATH=$PATH:/usr/local/cuda/bin command -v nvcc >/dev/null; then
+    make_venv build/nvcc
+    build/nvcc/bin/python -m pip install --disable-pip-version-check --quiet "nvidia-cuda-nvcc==13.0.*" \
+      "nvidia-cuda-crt==13.0.*" "nvidia-nvvm==13.0.*" "nvidia-cuda-runtime==13.0.*" "nvidia-cuda-cccl==13.0.*"
+    PATH=$(dirname "$(find build/nvcc -path '*/bin/nvcc' -print -quit)"):$PATH
+  fi
+  "$(find_python)" tests/cuda/registers.py
 }
 
 step_style() {

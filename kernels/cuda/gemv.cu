@@ -73,7 +73,7 @@ __device__ void finish(const Work& work, std::int64_t job, std::int64_t row, flo
 }
 
 template <Format format, int row_count, Ending ending>
-__global__ void __launch_bounds__(kThreads) few_rows(Work work) {
+__global__ void __launch_bounds__(kThreads, 2) few_rows(Work work) {
   __shared__ float sums[kNormWarps];
   const LinearCall& c = work.call;
   const float* x = c.x;
