@@ -69,18 +69,15 @@ LogMel::LogMel(const LogMelConfig& config) : config_(config), fft_(config.window
   for (std::size_t f = 0; f + 2 < corners.size(); f++) {
     const double left = corners[f], top = corners[f + 1], right = corners[f + 2];
     Filter filter;
+    filter.begin = std::int32_t(filter_weights_.size());
     for (std::int64_t k = 0; k < fft_.bins(); k++) {
       const double hz = double(k) * step;
       const double height = std::min((hz - left) / (top - left), (right - hz) / (right - top));
       if (height <= 0) continue;
-      if (filter.weights.empty()) filter.first = k;
-      filter.weights.push_back(float(height * 2 / (right - left)));
+      if (filter.count++ == 0) filter.first = std::int32_t(k);
+      filter_weights_.push_back(float(height * 2 / (right - left)));
     }
-    filter_places_.insert(filter_places_.end(),
-                          {std::int32_t(filter.first), std::int32_t(filter.weights.size()),
-                           std::int32_t(filter_weights_.size())});
-    filter_weights_.insert(filter_weights_.end(), filter.weights.begin(), filter.weights.end());
-    filters_.push_back(std::move(filter));
+    filters_.push_back(filter);
   }
   for (const double quarter : {0.0, 0.25}) {  // sin(x) = cos(x - a quarter)
     for (std::int64_t i = 0; i < config.window; i++) {
@@ -118,8 +115,10 @@ void LogMel::group(std::span<const float> samples, std::int64_t length, std::int
   fft_.power(x, rest, spectrum);
   for (std::size_t f = 0; f < filters_.size(); f++) {
     double sums[kLanes] = {};
-    const double* power = spectrum + filters_[f].first * kLanes;
-    for (const float weight : filters_[f].weights) {
+    const Filter& filter = filters_[f];
+    const double* power = spectrum + filter.first * kLanes;
+    for (const float weight :
+         std::span(filter_weights_).subspan(std::size_t(filter.begin), std::size_t(filter.count))) {
       for (std::int64_t lane = 0; lane < kLanes; lane++) sums[lane] += double(weight) * power[lane];
       power += kLanes;
     }
@@ -150,7 +149,7 @@ void LogMel::powers_on_device(const Context& ctx, std::span<const float> samples
   call.hann = reinterpret_cast<const double*>(constant(hann_));
   call.cosine = reinterpret_cast<const double*>(constant(roots_));
   call.sine = call.cosine + config_.window;
-  call.filters = reinterpret_cast<const std::int32_t*>(constant(filter_places_));
+  call.filters = reinterpret_cast<const std::int32_t*>(constant(filters_));
   call.weights = reinterpret_cast<const float*>(constant(filter_weights_));
   call.out = rows.data();
   call.frames = out.rows();

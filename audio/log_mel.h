@@ -49,10 +49,10 @@ class LogMel {
   /// log10 of the mel powers of all frames, by the device of `ctx`.
   void powers_on_device(const Context& ctx, std::span<const float> samples, std::int64_t length,
                         TensorView<float> out) const;
-  /// A triangle over frequencies [first, first + weights).
+  /// A triangle over frequencies [first, first + count), whose weights begin at `begin`; laid out
+  /// as LogMelCall has it.
   struct Filter {
-    std::int64_t first = 0;
-    std::vector<float> weights;
+    std::int32_t first = 0, count = 0, begin = 0;
   };
   void group(std::span<const float> samples, std::int64_t length, std::int64_t first_frame,
              std::span<double> scratch, TensorView<float> out) const;
@@ -61,10 +61,8 @@ class LogMel {
   RealFft fft_;
   std::vector<double> hann_;
   std::vector<Filter> filters_;
-  // Likewise, as the device takes them (LogMelCall).
-  std::vector<double> roots_;  // cosines, then sines
-  std::vector<std::int32_t> filter_places_;
   std::vector<float> filter_weights_;
+  std::vector<double> roots_;  // for a device: cosines, then sines
 };
 
 }  // namespace chiasm::audio

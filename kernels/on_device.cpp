@@ -18,6 +18,15 @@ T* rows_of(const Device& device, TensorView<T> x) {
   return x.data();
 }
 
+/// Rows where the device can read them: themselves, or their copy in scratch memory, which lasts to
+/// the end of the enclosing frame.
+TensorView<const float> reachable(Device& device, TensorView<const float> x) {
+  if (device.owns(x.data())) return x;
+  const auto copy = device.arena().floats(x.shape(), x.name());
+  upload(device, x, copy);
+  return copy;
+}
+
 /// The device's copy of numbers of one kind (DeviceCommands::stage).
 template <class T>
 const T* resident(Device& device, std::span<const T> numbers, std::string_view kind) {
@@ -172,12 +181,7 @@ void move_rows(Device& device, TensorView<const float> x, std::span<const std::i
 void extract_stretches(Device& device, TensorView<const float> x, std::int64_t kernel,
                        std::int64_t stride, std::int64_t padding, TensorView<float> y) {
   const Arena::Frame frame(device.arena());
-  TensorView<const float> source = x;
-  if (!device.owns(x.data())) {
-    const auto copy = device.arena().floats(x.shape(), x.name());
-    upload(device, x, copy);
-    source = copy;
-  }
+  const auto source = reachable(device, x);
   const device::StretchesCall call{
       source.data(), source.row_stride(), x.rows(),       x.cols(), kernel, stride,
       padding,       rows_of(device, y),  y.row_stride(), y.rows()};
@@ -201,15 +205,13 @@ void mean_rows(Device& device, TensorView<const float> x, std::span<const std::i
 void extract_patches(Device& device, TensorView<const float> pixels, std::int64_t patch,
                      TensorView<float> y) {
   const Shape& s = pixels.shape();
-  Arena::Frame frame(device.arena());
-  const float* source = pixels.data();
-  if (!device.owns(source)) {
-    const auto copy = device.arena().floats(s, "pixels");
-    device.upload(reinterpret_cast<std::byte*>(copy.data()),
-                  std::as_bytes(std::span(source, std::size_t(s.count()))));
-    source = copy.data();
-  }
-  const device::PatchesCall call{source,        s[0], s[1], s[2], patch, rows_of(device, y),
+  const Arena::Frame frame(device.arena());
+  const device::PatchesCall call{reachable(device, pixels).data(),
+                                 s[0],
+                                 s[1],
+                                 s[2],
+                                 patch,
+                                 rows_of(device, y),
                                  y.row_stride()};
   device.run(call, "extract_patches");
 }

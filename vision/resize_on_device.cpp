@@ -1,5 +1,6 @@
 #include "vision/resize_on_device.h"
 
+#include "core/sent.h"
 #include "core/staged.h"
 
 namespace chiasm::vision {
@@ -8,26 +9,14 @@ namespace {
 
 constexpr std::int64_t kMostBytes = std::int64_t(256) << 20;
 
-/// Bytes of the host, copied to scratch memory of the device.
-template <class T>
-const T* sent(Device& device, std::span<const T> numbers) {
-  constexpr std::size_t kFloat = sizeof(float);
-  const auto bytes = std::as_bytes(numbers);
-  const auto memory =
-      device.arena().floats({std::int64_t((bytes.size() + kFloat - 1) / kFloat), 1}, "resize");
-  auto* const to = reinterpret_cast<std::byte*>(memory.data());
-  device.upload(to, bytes);
-  return reinterpret_cast<const T*>(to);
-}
-
 template <class W>
 device::ResizeAxis filtered(Device& device, std::int64_t in, const AxisPart& part, Filter filter) {
   const Axis<W> axis = make_axis<W>(in, part, filter);
   const std::vector<std::int32_t> weights(axis.weights.begin(), axis.weights.end());
   device::ResizeAxis out{};
-  out.first = sent(device, std::span<const std::int32_t>(axis.first));
-  out.count = sent(device, std::span<const std::int32_t>(axis.count));
-  out.weights = sent(device, std::span<const std::int32_t>(weights));
+  out.first = sent(device, device.arena(), std::span<const std::int32_t>(axis.first));
+  out.count = sent(device, device.arena(), std::span<const std::int32_t>(axis.count));
+  out.weights = sent(device, device.arena(), std::span<const std::int32_t>(weights));
   out.stride = axis.stride;
   out.bits = axis.bits;
   return out;
@@ -38,7 +27,8 @@ device::ResizeAxis axis_of(Device& device, std::int64_t in, const AxisPart& part
   device::ResizeAxis out{};
   if (in != part.whole) {
     if (filter == Filter::nearest) {
-      out.first = sent(device, std::span<const std::int32_t>(nearest_pixels(in, part, order)));
+      out.first = sent(device, device.arena(),
+                       std::span<const std::int32_t>(nearest_pixels(in, part, order)));
     } else if (order == ResizeOrder::torchvision) {
       out = filtered<std::int16_t>(device, in, part, filter);
     } else {
@@ -67,7 +57,7 @@ void resize_on_device(Device& device, const DeviceResize& r, Filter filter, Resi
   const std::int64_t bytes = r.x.count * r.y.count * 3;
   const auto made = pass.arena().floats({(bytes + kFloat - 1) / kFloat, 1}, "resized");
   device::ResizeCall call{};
-  call.rgb = sent(device, std::span(r.rgb, std::size_t(r.width * r.height * 3)));
+  call.rgb = sent(device, device.arena(), std::span(r.rgb, std::size_t(r.width * r.height * 3)));
   call.height = r.height;
   call.width = r.width;
   call.x = axis_of(device, r.width, r.x, filter, order);

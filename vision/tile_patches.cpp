@@ -1,6 +1,6 @@
 #include "vision/tile_patches.h"
 
-#include "core/staged.h"
+#include "core/sent.h"
 #include "kernels/embed.h"
 
 namespace chiasm::vision {
@@ -9,14 +9,9 @@ namespace {
 
 void patches_on_device(Device& device, const PreparedPicture& picture, const Tile& tile,
                        std::int64_t patch, Arena& arena, TensorView<float> y) {
-  constexpr std::int64_t kNumber = sizeof(float);
-  const auto bytes = std::as_bytes(std::span(tile.rgb));
-  const auto rgb = arena.floats({(std::int64_t(bytes.size()) + kNumber - 1) / kNumber, 1}, "bytes");
-  auto* const memory = reinterpret_cast<std::byte*>(rgb.data());
-  device.upload(memory, bytes);
   const std::byte* const levels =
       device.resident(std::as_bytes(std::span(picture.levels)), "levels");
-  const device::PictureCall call{reinterpret_cast<const std::uint8_t*>(memory),
+  const device::PictureCall call{sent(device, arena, std::span<const std::uint8_t>(tile.rgb)),
                                  reinterpret_cast<const float*>(levels),
                                  tile.height,
                                  tile.width,

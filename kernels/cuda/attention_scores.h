@@ -2,10 +2,10 @@
 /// What both attention kernels share: where a key lies, and its score.
 #include "core/device_calls.h"
 #include "kernels/cuda/dev.h"
+#include "kernels/cuda/pages.h"
 
 namespace chiasm::device {
 
-inline constexpr std::int64_t kPageTokens = 64;  // of kernels/attention.h
 /// The maximum of no scores.
 inline constexpr float kNoKey = -INFINITY;
 
@@ -16,7 +16,7 @@ __device__ const Number* key_address(const AttentionCall& c, const void* base, s
   const auto* numbers = static_cast<const Number*>(base);
   if (!c.paged) return numbers + (s.k_begin + key) * stride + kv_head * c.head_dim;
   const std::int64_t page = c.pages[s.pages + key / kPageTokens];
-  return numbers + ((page * c.kv_heads + kv_head) * kPageTokens + key % kPageTokens) * c.head_dim;
+  return numbers + page_offset(page, key % kPageTokens, kv_head, c.kv_heads, c.head_dim);
 }
 
 inline constexpr float kLog2E = 1.4426950408889634f;

@@ -2,6 +2,7 @@
 /// How the outputs of a product of few rows belong together.
 #include "core/device_calls.h"
 #include "kernels/cuda/dev.h"
+#include "kernels/cuda/pages.h"
 
 namespace chiasm::device {
 
@@ -25,19 +26,11 @@ __device__ inline Pair pair_of(const TurnCall& turn, std::int64_t job) {
 
 __device__ inline void store_pair(const TurnCall& turn, void* pages, std::int64_t head,
                                   const Pair& pair, std::int64_t slot, float a, float b) {
-  constexpr std::int64_t kPageTokens = 64;  // of kernels/attention.h
-  const std::int64_t page = slot / kPageTokens, key = slot % kPageTokens;
-  const std::int64_t to = ((page * turn.kv_heads + head) * kPageTokens + key) * turn.head_dim;
-  const std::int64_t low = to + pair.low, high = low + pair.second - pair.first;
-  if (turn.bf16_pages) {
-    auto* const out = static_cast<std::uint16_t*>(pages);
-    out[low] = dev::to_bf16(a);
-    out[high] = dev::to_bf16(b);
-  } else {
-    auto* const out = static_cast<float*>(pages);
-    out[low] = a;
-    out[high] = b;
-  }
+  const std::int64_t low =
+      page_offset(slot / kPageTokens, slot % kPageTokens, head, turn.kv_heads, turn.head_dim) +
+      pair.low;
+  keep(pages, turn.bf16_pages, low, a);
+  keep(pages, turn.bf16_pages, low + pair.second - pair.first, b);
 }
 
 /// Turns the pair of a row where it is q's or k's, and writes k and v to their pages.

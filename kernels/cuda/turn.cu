@@ -2,13 +2,13 @@
 // positions are in the tables of angles, so one kernel turns along one axis or several.
 #include "kernels/cuda/dev.h"
 #include "kernels/cuda/operators.h"
+#include "kernels/cuda/pages.h"
 
 namespace chiasm::device {
 
 namespace {
 
 constexpr int kThreads = 128;
-constexpr std::int64_t kPageTokens = 64;  // of kernels/attention.h
 
 __device__ void turn_heads(float* x, std::int64_t heads, const TurnCall& c, std::int64_t row) {
   const float* cosine = c.cosine + row * c.half;
@@ -24,15 +24,11 @@ __device__ void turn_heads(float* x, std::int64_t heads, const TurnCall& c, std:
 }
 
 __device__ void store(const float* x, void* pages, const TurnCall& c, std::int64_t slot) {
-  const std::int64_t page = slot / kPageTokens, key = slot % kPageTokens;
   for (std::int64_t i = threadIdx.x; i < c.kv_heads * c.head_dim; i += blockDim.x) {
     const std::int64_t head = i / c.head_dim, at = i % c.head_dim;
-    const std::int64_t to = ((page * c.kv_heads + head) * kPageTokens + key) * c.head_dim + at;
-    if (c.bf16_pages) {
-      static_cast<std::uint16_t*>(pages)[to] = dev::to_bf16(x[i]);
-    } else {
-      static_cast<float*>(pages)[to] = x[i];
-    }
+    const std::int64_t begin =
+        page_offset(slot / kPageTokens, slot % kPageTokens, head, c.kv_heads, c.head_dim);
+    keep(pages, c.bf16_pages, begin + at, x[i]);
   }
 }
 

@@ -209,7 +209,7 @@ MUTANTS = [
     ),
     Mutant(
         "turn: rows are stored in the first page",
-        "turn.cu", "page = slot / kPageTokens", "page = 0", "write_pages float32",
+        "turn.cu", "page_offset(slot / kPageTokens,", "page_offset(0,", "write_pages float32",
     ),
     Mutant(
         "turn: the other way round",

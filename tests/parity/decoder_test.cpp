@@ -4,7 +4,6 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstring>
 #include <map>
 #include <string>
@@ -15,6 +14,7 @@
 #include "tests/parity/golden_file.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/kernels.h"
+#include "tests/support/l2_error.h"
 #include "tests/unit/all_close.h"
 
 namespace chiasm::language {
@@ -100,28 +100,20 @@ class CrossDecoder : public ::testing::Test {
   Arena arena_;
 };
 
-double error(const std::vector<float>& got, const std::vector<float>& want) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < want.size(); i++) {
-    difference += std::pow(double(got[i]) - double(want[i]), 2);
-    norm += std::pow(double(want[i]), 2);
-  }
-  return got.size() == want.size() ? std::sqrt(difference / norm) : INFINITY;
-}
-
 // Bounds as for whole models, see model_parity_test.cpp.
 TEST_F(CrossDecoder, LogitsAreTransformers) {
   using kernels::WeightFormat;
   const std::vector<float> want = golden("logits");
-  EXPECT_LE(error(logits_alone(load(DecoderFormats::all(WeightFormat::f32)), DType::f32), want),
+  EXPECT_LE(l2_error(logits_alone(load(DecoderFormats::all(WeightFormat::f32)), DType::f32), want),
             1e-5);
-  EXPECT_LE(error(logits_alone(load(DecoderFormats::all(WeightFormat::bf16)), DType::bf16), want),
-            1e-2);
+  EXPECT_LE(
+      l2_error(logits_alone(load(DecoderFormats::all(WeightFormat::bf16)), DType::bf16), want),
+      1e-2);
   // Packed by what flows through, without an encoder's rows. 4 bits of a random matrix are about 8
   // % off; twice that would be another function.
   const DecoderFormats int4{WeightFormat::q8, WeightFormat::q8, WeightFormat::q4,
                             WeightFormat::q4, WeightFormat::q8, true};
-  EXPECT_LE(error(logits_alone(load(int4), DType::bf16), want), 0.16);
+  EXPECT_LE(l2_error(logits_alone(load(int4), DType::bf16), want), 0.16);
 }
 
 TEST_F(CrossDecoder, ChunksAndNeighboursChangeNoBit) {

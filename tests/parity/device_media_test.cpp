@@ -11,6 +11,7 @@
 #include "runtime/model.h"
 #include "tests/parity/golden_file.h"
 #include "tests/support/kernels.h"
+#include "tests/support/l2_error.h"
 #include "tests/support/plugin_variable.h"
 #include "vision/resize.h"
 
@@ -103,16 +104,6 @@ Model whisper(const std::string& device, const std::string& dtype,
   return Model::load(golden_root() / "whisper" / "tiny", options);
 }
 
-double error(const Tensor& got, const Tensor& want) {
-  double difference = 0, norm = 0;
-  for (std::int64_t i = 0; i < want.shape().count(); i++) {
-    const double w = double(want.view<float>().data()[i]);
-    difference += std::pow(double(got.view<float>().data()[i]) - w, 2);
-    norm += w * w;
-  }
-  return std::sqrt(difference / norm);
-}
-
 // The CPU is held to transformers by tests/python/test_whisper.py, with bounds of 1e-4 and 1e-2.
 TEST(DeviceWhisper, EncoderLogitsAndWordsAreTheCpus) {
   const auto sound = AudioInput::from_samples(tones(2.3));
@@ -121,13 +112,13 @@ TEST(DeviceWhisper, EncoderLogitsAndWordsAreTheCpus) {
   request.audio = {sound};
   Model cpu = whisper("cpu", "float32"), device = whisper("cuda", "float32");
   EXPECT_NE(device.info().device, "cpu");
-  EXPECT_LE(error(device.encode_audio(sound), cpu.encode_audio(sound)), 1e-4);
+  EXPECT_LE(l2_error(device.encode_audio(sound), cpu.encode_audio(sound)), 1e-4);
   const Tensor want = cpu.logits(request);
-  EXPECT_LE(error(device.logits(request), want), 1e-4);
-  EXPECT_LE(error(whisper("cuda", "bfloat16").logits(request), want), 1e-2);
+  EXPECT_LE(l2_error(device.logits(request), want), 1e-4);
+  EXPECT_LE(l2_error(whisper("cuda", "bfloat16").logits(request), want), 1e-2);
   // Weights of 8 bits, which are themselves about as far from those of the file.
-  EXPECT_LE(error(whisper("cuda", "float32", "int8").logits(request),
-                  whisper("cpu", "float32", "int8").logits(request)),
+  EXPECT_LE(l2_error(whisper("cuda", "float32", "int8").logits(request),
+                     whisper("cpu", "float32", "int8").logits(request)),
             3e-2);
   const Transcript heard = device.transcribe(sound), spoken = cpu.transcribe(sound);
   ASSERT_EQ(heard.segments.size(), spoken.segments.size());

@@ -4,7 +4,6 @@
 // rows) or bfloat16 (many).
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <string>
 #include <vector>
 
@@ -13,6 +12,7 @@
 #include "language/decoder.h"
 #include "tests/parity/golden_file.h"
 #include "tests/support/kernels.h"
+#include "tests/support/l2_error.h"
 #include "tests/support/plugin_variable.h"
 
 #ifdef CHIASM_EMULATED_PLUGIN
@@ -69,15 +69,6 @@ class DeviceQuantized : public ::testing::TestWithParam<std::string> {
   Checkpoint checkpoint_;
 };
 
-double error(const std::vector<float>& got, const std::vector<float>& want) {
-  double difference = 0, norm = 0;
-  for (std::size_t i = 0; i < want.size(); i++) {
-    difference += std::pow(double(got[i]) - double(want[i]), 2);
-    norm += std::pow(double(want[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 TEST_P(DeviceQuantized, LogitsAreThoseOfTheSameWeights) {
   const DecoderFormats formats =
       GetParam() == "int8" ? DecoderFormats::all(WeightFormat::q8)
@@ -89,11 +80,11 @@ TEST_P(DeviceQuantized, LogitsAreThoseOfTheSameWeights) {
   on_device.device = &device;
   const auto want = logits(decoder, context(Isa::reference, 2), 40);
   // Few rows: float32 added in another order. Many: activations and weights carry 8 bits.
-  EXPECT_LE(error(logits(decoder, on_device, 5), want), 1e-5);
-  EXPECT_LE(error(logits(decoder, on_device, 20), want), 1e-2);
+  EXPECT_LE(l2_error(logits(decoder, on_device, 5), want), 1e-5);
+  EXPECT_LE(l2_error(logits(decoder, on_device, 20), want), 1e-2);
   // The CPU rounds activations to 8 bits in groups of 32: about 1 % off, whatever the device does.
   const auto fast = logits(decoder, context(best_isa(), 2), 20);
-  EXPECT_LE(error(logits(decoder, on_device, 20), fast), 3e-2);
+  EXPECT_LE(l2_error(logits(decoder, on_device, 20), fast), 3e-2);
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, DeviceQuantized, ::testing::Values("int8", "int4"),

@@ -2,7 +2,6 @@
 // kernels. The emulated device, unless CHIASM_DEVICE_PLUGIN names a card's plug-in.
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdlib>
 #include <filesystem>
 #include <string>
@@ -12,6 +11,7 @@
 #include "tests/parity/golden_file.h"
 #include "tests/parity/stage_errors.h"
 #include "tests/support/expect_error.h"
+#include "tests/support/l2_error.h"
 #include "tests/support/plugin_variable.h"
 
 #ifdef CHIASM_EMULATED_PLUGIN
@@ -118,17 +118,6 @@ INSTANTIATE_TEST_SUITE_P(Float32, DeviceGreedy,
                                             ::testing::Values("float32")),
                          title);
 
-double error(const Tensor& got, const Tensor& want) {
-  const float* const a = got.view<float>().data();
-  const float* const b = want.view<float>().data();
-  double difference = 0, norm = 0;
-  for (std::int64_t i = 0; i < want.shape().count(); i++) {
-    difference += std::pow(double(a[i]) - double(b[i]), 2);
-    norm += std::pow(double(b[i]), 2);
-  }
-  return std::sqrt(difference / norm);
-}
-
 // Beside the same weights on the CPU, which rounds activations to 8 bits: the encoder's 8-bit rows,
 // groups of 8 and 4 bits.
 TEST(DeviceQuantizedModels, LogitsAreNearTheCpus) {
@@ -142,7 +131,7 @@ TEST(DeviceQuantizedModels, LogitsAreNearTheCpus) {
     options.device = "cpu";
     const Tensor want = load(path, options).logits(request);
     options.device = "cuda";
-    EXPECT_LE(error(load(path, options).logits(request), want), 3e-2) << folder;
+    EXPECT_LE(l2_error(load(path, options).logits(request), want), 3e-2) << folder;
   }
 }
 
@@ -155,7 +144,7 @@ TEST(DeviceQuantizedModels, BlocksOfFilesAreTheCpus) {
     options.device = "cpu";
     const Tensor want = load(file, options).logits(request);
     options.device = "cuda";
-    EXPECT_LE(error(load(file, options).logits(request), want), 1e-2) << file;
+    EXPECT_LE(l2_error(load(file, options).logits(request), want), 1e-2) << file;
   }
 }
 
