@@ -8,6 +8,23 @@ namespace {
 
 constexpr int kTileNumbers = 8 * dev::kWarp;  // four matrices of 8 x 8, a row a lane
 
+/// As attention_rows.cu joins the parts of the keys: the warp that counts up last sees what all
+/// others have left.
+__device__ std::uint32_t join(const IntrinsicsCall& call, std::uint32_t mine) {
+  const std::int64_t lane = threadIdx.x;
+  unsigned before = 0;
+  call.left[std::int64_t(blockIdx.x) * dev::kWarp + lane] = mine;
+  dev::publish();
+  dev::sync_warp();
+  if (lane == 0) before = dev::count_up(call.counters + call.warps);
+  before = dev::shuffle(before, 0);
+  if (before + 1 != unsigned(call.warps)) return 0;
+  dev::publish();
+  std::uint32_t all = 0;
+  for (std::int64_t i = 0; i < call.warps * dev::kWarp; i++) all ^= call.left[i];
+  return all;
+}
+
 __global__ void try_all(IntrinsicsCall call) {
   alignas(16) __shared__ std::uint32_t tile[kTileNumbers / 2];
   alignas(16) __shared__ std::uint32_t copies[2 * kTileNumbers / 2];
@@ -42,6 +59,8 @@ __global__ void try_all(IntrinsicsCall call) {
   out.from_half = dev::from_half(std::uint16_t(in.half));
   out.sum = dev::warp_sum(in.c[0]);
   out.most = dev::warp_max(in.c[0]);
+  out.counts = dev::warp_sum(float(dev::count_up(call.counters + blockIdx.x)));
+  out.joined = join(call, in.any);
   call.out[std::int64_t(blockIdx.x) * dev::kWarp + lane] = out;
 }
 

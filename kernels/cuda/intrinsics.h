@@ -31,12 +31,16 @@ struct IntrinsicsOut {
   std::uint32_t narrowed, packed;  // to_bf16(number), pack_bf16(number, other)
   float widened, from_half;        // from_bf16, from_half
   float sum, most;                 // warp_sum, warp_max of c[0]
-};
+  float counts;                    // the sum of what count_up said to the warp's lanes
+  std::uint32_t joined;            // `any` of all lanes of all warps by xor, in the warp that was
+};                                 // last to publish its own; 0 in the others
 
 /// Runs `warps` warps, each on 32 of both; memory of the device.
 struct IntrinsicsCall {
   const IntrinsicsIn* in;
   IntrinsicsOut* out;
+  unsigned* counters;   // [warps + 1], zeros: one for each warp's lanes, then the warps'
+  std::uint32_t* left;  // [warps, 32], what lanes publish
   std::int64_t warps;
 };
 

@@ -163,6 +163,7 @@ Outputs expected(const Inputs& inputs) {
       out[l].from_half = value_of_half(in[l].half & 0xffffu);
       out[l].sum = sums[0];
       out[l].most = most;
+      out[l].counts = float(kLanes * (kLanes - 1) / 2);
     }
   }
   return outputs;
@@ -181,8 +182,13 @@ Outputs run(Bench& bench, const Inputs& inputs) {
   std::byte* const from = bench.device.allocate(in.size());
   std::byte* const to = bench.device.allocate(out.size());
   bench.device.upload(from, in);
-  const device::IntrinsicsCall call{reinterpret_cast<const IntrinsicsIn*>(from),
-                                    reinterpret_cast<IntrinsicsOut*>(to), std::int64_t(kWarps)};
+  const std::vector<unsigned> zeros(kWarps + 1, 0);
+  std::byte* const counters = bench.device.allocate(zeros.size() * sizeof(unsigned));
+  bench.device.upload(counters, std::as_bytes(std::span(zeros)));
+  std::byte* const left = bench.device.allocate(inputs.size() * sizeof(Word));
+  const device::IntrinsicsCall call{
+      reinterpret_cast<const IntrinsicsIn*>(from), reinterpret_cast<IntrinsicsOut*>(to),
+      reinterpret_cast<unsigned*>(counters), reinterpret_cast<Word*>(left), std::int64_t(kWarps)};
   bench.device.check(function(bench.device.session(), &call), "intrinsics");
   bench.device.download(out, to);
   return outputs;
@@ -252,7 +258,25 @@ const Part kParts[] = {
        add_bits(f, o.sum);
        add_bits(f, o.most);
      }},
+    {"count_up", 1, 0, [](Floats& f, const IntrinsicsOut& o) { f.push_back(o.counts); }},
 };
+
+/// Of every lane the lanes' words joined in the warp that came last, whichever that was.
+Floats joined_in_one(const Outputs& outputs) {
+  Floats out;
+  for (std::size_t lane = 0; lane < kLanes; lane++) {
+    Word all = 0;
+    std::size_t warps = 0;
+    for (std::size_t warp = 0; warp < kWarps; warp++) {
+      const Word joined = outputs[warp * kLanes + lane].joined;
+      warps += joined != 0 ? 1 : 0;
+      all |= joined;
+    }
+    out.push_back(float(warps));
+    add_bits(out, all);
+  }
+  return out;
+}
 
 Floats part_of(const Part& part, const Outputs& outputs) {
   Floats out;
@@ -283,6 +307,18 @@ void check_intrinsics(Harness& h) {
     h.check(name + ", as a card", part.cols, part.bound, got,
             [=, &part](Bench&) { return part_of(part, card); });
   }
+  h.check(
+      "intrinsics publish", 1, 0, [=](Bench& bench) { return joined_in_one(run(bench, inputs)); },
+      [=](Bench&) {
+        Word all = 0;
+        for (const IntrinsicsIn& in : inputs) all ^= in.any;
+        Floats out;
+        for (std::size_t lane = 0; lane < kLanes; lane++) {
+          out.push_back(1);
+          add_bits(out, all);
+        }
+        return out;
+      });
   if (const char* folder = std::getenv("CHIASM_INTRINSICS_OUT")) record(inputs, folder);
 }
 

@@ -25,6 +25,7 @@ TILES, TILES_CASE = "attention_tiles.cu", "masks, 4/2 heads of 64"
 ROWS, ROWS_CASE = "attention_rows.cu", "steps, 2/2 heads of 64"
 NORM, NORM_CASE = "norm_vector.h", "layer_norm 2 x 576"
 SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
+MEL = "log_mel.cu"
 
 MUTANTS = [
     # Attention on tensor cores.
@@ -245,5 +246,56 @@ MUTANTS = [
     Mutant(
         "sample: a thread counts from its own stretch",
         "sample.cu", "float cumulative = before;", "float cumulative = 0;", "sample of 411",
+    ),
+    # What tests of dev.h themselves would miss.
+    Mutant(
+        "intrinsics: every warp takes itself for the last one",
+        "intrinsics.cu", "if (before + 1 != unsigned(call.warps)) return 0;\n", "",
+        "intrinsics publish",
+    ),
+    # Pictures and sounds.
+    Mutant(
+        "resize: sums are cut off instead of rounded",
+        "resize.cu", "std::int32_t sum = 1 << (axis.bits - 1);", "std::int32_t sum = 0;",
+        "resize 19 x 23",
+    ),
+    Mutant(
+        "resize: what is brighter than white begins again at black",
+        "resize.cu", "sum > 255 ? 255 : sum", "sum", "resize 31 x 9",
+    ),
+    Mutant(
+        "resize: a column's pixels are taken from its row",
+        "resize.cu", "resized(c.y, c.rgb + i, stride, row)", "resized(c.y, c.rgb + i, kChannels, row)",
+        "resize 31 x 9",
+    ),
+    Mutant(
+        "resize: a line of a tile's padding is shown",
+        "resize.cu", "y < c.y.count_out && x", "y <= c.y.count_out && x", "resize 19 x 23",
+    ),
+    Mutant(
+        "resize: numbers behind a row's end are written",
+        "resize.cu", "  if (i >= width * kChannels) return;\n", "", "resize 12 x 17 to 12 x 6", "address",
+    ),
+    Mutant(
+        "log_mel: no barrier between a frame's samples and their use",
+        MEL, "    odd[t] = paired ? a - b : 0.0;\n  }\n  dev::sync_block();\n",
+        "    odd[t] = paired ? a - b : 0.0;\n  }\n", "log_mel cut", "thread",
+    ),
+    Mutant(
+        "log_mel: no barrier between the spectrum and its bands",
+        MEL, "imaginary * imaginary;\n  }\n  dev::sync_block();\n", "imaginary * imaginary;\n  }\n",
+        "log_mel cut", "thread",
+    ),
+    Mutant(
+        "log_mel: the sample in the middle counts twice",
+        MEL, "t > 0 && t < half", "t > 0", "log_mel cut",
+    ),
+    Mutant(
+        "log_mel: the sound is reflected one sample too late",
+        MEL, "2 * (c.length - 1) - i", "2 * c.length - 1 - i", "log_mel cut",
+    ),
+    Mutant(
+        "log_mel: samples behind the sound are read",
+        MEL, "i < c.samples ? c.sound[i] : 0.0f", "c.sound[i]", "log_mel padded", "address",
     ),
 ]  # fmt: skip

@@ -62,9 +62,9 @@ T shuffle(T v, int lane) {
   return shuffle_from(emulation::Collective::shuffle, v, unsigned(lane) % 32);
 }
 
-/// Blocks run one after the other.
+/// Blocks run one after the other. Atomic for ThreadSanitizer, which takes fibers for threads.
 inline void publish() {}
-inline unsigned count_up(unsigned* p) { return (*p)++; }
+inline unsigned count_up(unsigned* p) { return __atomic_fetch_add(p, 1u, __ATOMIC_RELAXED); }
 
 template <class T>
 T* dynamic_shared() {
