@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/device_table.h"
+#include "kernels/cuda/staging.h"
 
 namespace chiasm::device {
 
@@ -33,11 +34,26 @@ void probe(int index, Probe& out);
 Session* open(int index);
 void close(Session* session) noexcept;
 void* allocate(std::uint64_t bytes);
-void release(void* memory);
+/// After all work of the session, which may use it.
+void release(Session& session, void* memory);
+/// Through the session's staging.
 void upload(Session& session, void* to, const void* from, std::uint64_t bytes);
 void download(Session& session, void* to, const void* from, std::uint64_t bytes);
 void copy(Session& session, void* to, const void* from, std::uint64_t bytes);
 void synchronize(Session& session);
+
+/// Memory of the host that the device reads and writes by itself.
+void* allocate_pinned(std::uint64_t bytes);
+void release_pinned(void* memory) noexcept;
+/// Copies from and to pinned memory, which take their turn in the session while the host goes on.
+void upload_pinned(Session& session, void* to, const void* from, std::uint64_t bytes);
+void download_pinned(Session& session, void* to, const void* from, std::uint64_t bytes);
+/// A place among a session's work: `record` marks it, `wait` returns once all before it is done;
+/// at once where nothing was marked.
+Event* make_event();
+void record(Session& session, Event& event);
+void wait(Event& event);
+void forget(Event* event) noexcept;
 
 /// See the table.
 void begin_capture(Session& session);
@@ -61,13 +77,14 @@ inline constexpr std::size_t kCounters = 65536;
 
 struct Session {
   int index = 0;
-  void* stream = nullptr;        // cudaStream_t
+  void* stream = nullptr;        // cudaStream_t, or emulation::Stream
   void* libraries = nullptr;     // what the backend keeps
   bool batch_invariant = false;  // see the table
   void* counter_memory = nullptr;
   Graph* recording = nullptr;         // between begin_capture and end_capture
   std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs
   std::uint64_t scratch_bytes = 0;    // of the last
+  Staging staging;
 
   /// kCounters numbers that are zero between launches.
   unsigned* counters() {

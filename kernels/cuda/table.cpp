@@ -23,8 +23,10 @@ Status set_batch_invariant(Session* session, bool wanted) {
 void close(Session* session) {
   if (session == nullptr) return;
   guarded(session, [&] {
-    for (void* memory : session->scratch_blocks) backend::release(memory);
-    if (session->counter_memory != nullptr) backend::release(session->counter_memory);
+    for (void* memory : session->scratch_blocks) backend::release(*session, memory);
+    if (session->counter_memory != nullptr) backend::release(*session, session->counter_memory);
+    backend::synchronize(*session);
+    session->staging.release();
   });
   backend::close(session);
 }
@@ -36,7 +38,7 @@ Status allocate(Session* session, std::uint64_t bytes, void** out) {
 }
 
 Status release(Session* session, void* memory) {
-  return guarded(session, [&] { backend::release(memory); });
+  return guarded(session, [&] { backend::release(*session, memory); });
 }
 
 Status upload(Session* session, void* to, const void* from, std::uint64_t bytes) {

@@ -55,6 +55,7 @@ double row_error(const Floats& got, const Floats& want, std::int64_t cols);
 // One per file.
 void check_intrinsics(Harness& harness);
 void check_misuse(Harness& harness);
+void check_copies(Harness& harness);
 void check_rows(Harness& harness);
 void check_products(Harness& harness);
 void check_blocks(Harness& harness);

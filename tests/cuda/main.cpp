@@ -15,6 +15,7 @@ int main(int argc, char** argv) {
   cuda_check::Harness harness(argc > 1 ? argv[1] : "");
   cuda_check::check_intrinsics(harness);
   cuda_check::check_misuse(harness);
+  cuda_check::check_copies(harness);
   cuda_check::check_rows(harness);
   cuda_check::check_products(harness);
   cuda_check::check_blocks(harness);

@@ -48,7 +48,7 @@ device::LinearCall product(Bench& bench, device::Format format) {
   return call;
 }
 
-void check_copies(Harness& h) {
+void check_ends(Harness& h) {
   refuses(h, "upload to the host", "upload: the target is not memory of the device",
           [](Bench&, const device::Table& table, device::Session* session) {
             float to = 0;
@@ -133,7 +133,7 @@ void check_operands(Harness& h) {
 
 void check_misuse(Harness& h) {
   if (!device_report().emulated) return;
-  check_copies(h);
+  check_ends(h);
   check_operands(h);
 }
 

@@ -26,6 +26,7 @@ ROWS, ROWS_CASE = "attention_rows.cu", "steps, 2/2 heads of 64"
 NORM, NORM_CASE = "norm_vector.h", "layer_norm 2 x 576"
 SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
 MEL = "log_mel.cu"
+STAGING = "staging.cpp"
 
 MUTANTS = [
     # Attention on tensor cores.
@@ -229,6 +230,35 @@ MUTANTS = [
         "gather: rows and columns of a shuffled square swapped",
         "gather.cu", "* c.factor + place / c.factor", "* c.factor + place % c.factor",
         "pixel_shuffle",
+    ),
+    # Copies between the host and the device.
+    Mutant(
+        "staging: a full buffer is left without a mark behind its copies",
+        STAGING, "  backend::record(session, *up_[at_].done);\n", "", "copies of 786437 numbers 6",
+    ),
+    Mutant(
+        "staging: a buffer is filled while it is read",
+        STAGING, "  if (up_[at_].done != nullptr) backend::wait(*up_[at_].done);\n", "",
+        "copies of 5000 numbers 500",
+    ),
+    Mutant(
+        "staging: another buffer's mark is waited for",
+        STAGING, "backend::wait(*buffer.done);", "backend::wait(*buffer_at(0).done);",
+        "copies of 524289 numbers",
+    ),
+    Mutant(
+        "staging: small copies lie over one another",
+        STAGING, "used_ += rounded(piece);", "used_ += piece / 2 / kAlignment * kAlignment;",
+        "copies of 5000 numbers 500",
+    ),
+    Mutant(
+        "staging: what was brought back is taken before it is there",
+        STAGING, "    backend::wait(*buffer.done);\n", "", "copies of 1000 numbers",
+    ),
+    Mutant(
+        "staging: what was brought back is written over before it is taken",
+        STAGING, "asked - taken < kDown * kBufferBytes", "asked - taken <= kDown * kBufferBytes",
+        "copies of 2359299 numbers",
     ),
     # Tokens.
     Mutant(

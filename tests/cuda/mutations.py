@@ -4,7 +4,7 @@
     tests/cuda/mutations.py build/release [WORDS...]     only bugs whose name holds one of the words
 
 The folder must hold chiasm_cuda_check, chiasm_cuda_check_address and chiasm_cuda_check_thread, made by
-ninja. For a bug, one kernel is compiled anew and linked to the rest of the emulated plug-in. First the
+ninja. For a bug, one kernel or source is compiled anew and linked to the rest of the emulated plug-in. First the
 cases that find bugs are run without any: they must pass, and sanitizers must have nothing to say.
 """
 
@@ -51,7 +51,7 @@ class Plugin:
         lines = listed.stdout.splitlines()
         self.compile = {}
         for line in lines:
-            if match := re.search(r" -o (\S+) -c \S+/kernels/cuda/(\w+\.cu)$", line):
+            if match := re.search(r" -o (\S+) -c \S+/kernels/cuda/(\w+\.(?:cu|cpp))$", line):
                 self.compile[match[2]] = (match[1], shlex.split(line))
         self.link = [word for word in shlex.split(lines[-1]) if word not in (":", "&&")]
 

@@ -16,6 +16,10 @@ struct Graph {
 
 namespace chiasm::device::backend {
 
+struct Event {
+  cudaEvent_t event = nullptr;
+};
+
 const char* build() { return CHIASM_CUDA_BUILD; }
 bool emulated() { return false; }
 
@@ -73,15 +77,15 @@ void* allocate(std::uint64_t bytes) {
   return memory;
 }
 
-void release(void* memory) { check_cuda(cudaFree(memory), "giving memory back"); }
+/// The runtime waits for all work of the device before it takes memory back.
+void release(Session&, void* memory) { check_cuda(cudaFree(memory), "giving memory back"); }
 
 void upload(Session& s, void* to, const void* from, std::uint64_t bytes) {
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(s)), "upload");
+  s.staging.upload(s, to, from, bytes);
 }
 
 void download(Session& s, void* to, const void* from, std::uint64_t bytes) {
-  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(s)), "download");
-  synchronize(s);
+  s.staging.download(s, to, from, bytes);
 }
 
 void copy(Session& s, void* to, const void* from, std::uint64_t bytes) {
@@ -89,6 +93,39 @@ void copy(Session& s, void* to, const void* from, std::uint64_t bytes) {
 }
 
 void synchronize(Session& s) { check_cuda(cudaStreamSynchronize(stream_of(s)), "waiting"); }
+
+void* allocate_pinned(std::uint64_t bytes) {
+  void* memory = nullptr;
+  check_cuda(cudaMallocHost(&memory, bytes), "pinned memory of the host");
+  return memory;
+}
+
+void release_pinned(void* memory) noexcept { cudaFreeHost(memory); }
+
+void upload_pinned(Session& s, void* to, const void* from, std::uint64_t bytes) {
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, stream_of(s)), "upload");
+}
+
+void download_pinned(Session& s, void* to, const void* from, std::uint64_t bytes) {
+  check_cuda(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, stream_of(s)), "download");
+}
+
+Event* make_event() {
+  auto event = std::make_unique<Event>();
+  check_cuda(cudaEventCreateWithFlags(&event->event, cudaEventDisableTiming), "an event");
+  return event.release();
+}
+
+void record(Session& s, Event& event) {
+  check_cuda(cudaEventRecord(event.event, stream_of(s)), "marking a place in the stream");
+}
+
+void wait(Event& event) { check_cuda(cudaEventSynchronize(event.event), "waiting for a copy"); }
+
+void forget(Event* event) noexcept {
+  cudaEventDestroy(event->event);
+  delete event;
+}
 
 void begin_capture(Session& s) {
   check_cuda(cudaStreamBeginCapture(stream_of(s), cudaStreamCaptureModeThreadLocal), "recording");

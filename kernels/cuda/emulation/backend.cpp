@@ -1,26 +1,29 @@
-// The backend of the emulated device: everything happens at once, on the CPU.
+// The backend of the emulated device: everything happens on the CPU, as late as it may.
 #include <cstdio>
 #include <cstring>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kernels/cuda/emulation/block.h"
 #include "kernels/cuda/emulation/memory.h"
+#include "kernels/cuda/emulation/stream.h"
 #include "kernels/cuda/session.h"
 
 namespace chiasm::device {
 
 struct Graph {
-  std::vector<std::function<void()>> steps;
+  using Steps = std::vector<std::function<void()>>;
+  std::shared_ptr<Steps> steps = std::make_shared<Steps>();
 };
 
 namespace emulation {
 
 void submit(Session& session, std::function<void()> step) {
-  if (session.recording == nullptr) return step();
-  session.recording->steps.push_back(std::move(step));
+  if (session.recording == nullptr) return stream_of(session).add(std::move(step));
+  session.recording->steps->push_back(std::move(step));
 }
 
 }  // namespace emulation
@@ -28,6 +31,11 @@ void submit(Session& session, std::function<void()> step) {
 }  // namespace chiasm::device
 
 namespace chiasm::device::backend {
+
+struct Event {
+  emulation::Stream* stream = nullptr;
+  std::uint64_t place = 0;
+};
 
 using emulation::Memory;
 
@@ -58,10 +66,14 @@ void probe(int index, Probe& out) {
 Session* open(int index) {
   auto* session = new Session;
   session->index = index;
+  session->stream = new emulation::Stream;
   return session;
 }
 
-void close(Session* session) noexcept { delete session; }
+void close(Session* session) noexcept {
+  delete &emulation::stream_of(*session);
+  delete session;
+}
 
 void* allocate(std::uint64_t bytes) {
   void* const memory = Memory::instance().allocate(bytes);
@@ -69,7 +81,8 @@ void* allocate(std::uint64_t bytes) {
   return memory;
 }
 
-void release(void* memory) {
+void release(Session& session, void* memory) {
+  emulation::stream_of(session).finish();
   if (!Memory::instance().release(memory)) {
     throw Failure(Status::failed, "this memory was never allocated, or given back before");
   }
@@ -82,7 +95,7 @@ void upload(Session& session, void* to, const void* from, std::uint64_t bytes) {
   if (bytes == 0) return;
   Memory::instance().expect_own(to, bytes, "upload: the target");
   Memory::instance().expect_foreign(from, "upload: the source");
-  std::memcpy(to, from, bytes);
+  session.staging.upload(session, to, from, bytes);
 }
 
 void download(Session& session, void* to, const void* from, std::uint64_t bytes) {
@@ -90,7 +103,7 @@ void download(Session& session, void* to, const void* from, std::uint64_t bytes)
   if (bytes == 0) return;
   Memory::instance().expect_foreign(to, "download: the target");
   Memory::instance().expect_own(from, bytes, "download: the source");
-  std::memcpy(to, from, bytes);
+  session.staging.download(session, to, from, bytes);
 }
 
 void copy(Session& session, void* to, const void* from, std::uint64_t bytes) {
@@ -105,13 +118,44 @@ void copy(Session& session, void* to, const void* from, std::uint64_t bytes) {
   emulation::submit(session, [=] { std::memcpy(to, from, bytes); });
 }
 
-void synchronize(Session& session) { refuse_recording(session, "waiting"); }
+void synchronize(Session& session) {
+  refuse_recording(session, "waiting");
+  emulation::stream_of(session).finish();
+}
+
+void* allocate_pinned(std::uint64_t bytes) { return ::operator new(bytes); }
+void release_pinned(void* memory) noexcept { ::operator delete(memory); }
+
+void upload_pinned(Session& session, void* to, const void* from, std::uint64_t bytes) {
+  refuse_recording(session, "an upload");
+  emulation::submit(session, [=] { std::memcpy(to, from, bytes); });
+}
+
+/// Until the copy lands, its target is NaN.
+void download_pinned(Session& session, void* to, const void* from, std::uint64_t bytes) {
+  refuse_recording(session, "a download");
+  std::memset(to, 0xFF, bytes);
+  emulation::submit(session, [=] { std::memcpy(to, from, bytes); });
+}
+
+Event* make_event() { return new Event; }
+void record(Session& session, Event& event) {
+  refuse_recording(session, "marking a place");
+  event.stream = &emulation::stream_of(session);
+  event.place = event.stream->asked();
+}
+void wait(Event& event) {
+  if (event.stream != nullptr) event.stream->run_to(event.place);
+}
+void forget(Event* event) noexcept { delete event; }
 
 void begin_capture(Session& session) { session.recording = new Graph; }
 Graph* end_capture(Session& session) { return std::exchange(session.recording, nullptr); }
 void launch(Session& session, Graph& graph) {
   refuse_recording(session, "a launch");
-  for (const auto& step : graph.steps) step();
+  emulation::submit(session, [steps = graph.steps] {
+    for (const auto& step : *steps) step();
+  });
 }
 void forget(Graph* graph) noexcept { delete graph; }
 
