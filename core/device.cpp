@@ -133,6 +133,11 @@ void Device::set_batch_invariant(bool wanted) {
   check(table_->set_batch_invariant(session_, wanted), "choosing kernels");
 }
 
+void Device::set_attention_provider(device::AttentionProvider provider) {
+  const Lock held = lock();
+  check(table_->set_attention_provider(session_, provider), "choosing whose attention serves");
+}
+
 std::byte* Device::allocate(std::size_t bytes) {
   const Lock held = lock();
   void* memory = nullptr;

@@ -53,6 +53,8 @@ class Device {
 
   /// See device::Table::set_batch_invariant. Before the first pass.
   void set_batch_invariant(bool wanted);
+  /// See device::Table::set_attention_provider; DeviceError says what is missing.
+  void set_attention_provider(device::AttentionProvider provider);
   /// RequestError with the size where memory is refused.
   std::byte* allocate(std::size_t bytes);
   void release(std::byte* memory) noexcept;

@@ -250,6 +250,24 @@ struct Sequence {
   std::int32_t q_begin, q_count, key_count, k_begin, pages;
 };
 
+/// Which keys all rows of a call see, where it is one of these: all of their sequence, or those up
+/// to their own place, where a sequence's rows are its last ones. `by_row`: another choice.
+enum class Mask : std::int32_t { by_row, full, causal };
+
+/// What a library's attention has to know beforehand of a call's sequences; zeros for steps of
+/// decoding, so that these ask for equal calls.
+struct SequenceFacts {
+  Mask mask = Mask::by_row;
+  std::int64_t window = 0;     // keys that a causal row sees at most; 0: all up to its place
+  std::int64_t count = 0;      // sequences
+  std::int64_t most_rows = 0;  // of any of them
+  /// Keys of each, where all have most_rows rows and equally many keys and lie one behind the
+  /// other; else 0.
+  std::int64_t even_keys = 0;
+  std::int64_t page_count = 0;  // all numbers of pages lie below it
+  bool operator==(const SequenceFacts&) const = default;
+};
+
 /// kernels/attention.h. Keys and values are contiguous float32 rows, or pages.
 struct AttentionCall {
   const float* q;
@@ -274,6 +292,7 @@ struct AttentionCall {
   const std::int32_t* tiles;
   std::int64_t tile_count;
   std::int64_t most_keys;  // of any sequence
+  SequenceFacts facts;
   bool operator==(const AttentionCall&) const = default;
 };
 inline constexpr std::int32_t kTileRows = 64;

@@ -13,10 +13,13 @@
 namespace chiasm::device {
 
 /// Another number, another table or other meanings: plug-in and program must agree.
-inline constexpr std::uint32_t kTableVersion = 2;
+inline constexpr std::uint32_t kTableVersion = 3;
 inline constexpr const char* kTableSymbol = "chiasm_device_table";
 
 enum class Status : std::int32_t { ok = 0, failed = 1, out_of_memory = 2, unsupported = 3 };
+
+/// Whose attention serves the calls that both have: the plug-in's own kernels, or cuDNN's.
+enum class AttentionProvider : std::int32_t { own, cudnn };
 
 /// What a plug-in found on this machine. Texts end with a zero.
 struct Probe {
@@ -44,6 +47,9 @@ struct Table {
   /// the next call on: own kernels alone, slower for many rows. Without it libraries choose by
   /// sizes.
   Status (*set_batch_invariant)(Session* session, bool wanted) = nullptr;
+  /// Before the first call. `unsupported` where the library is missing; `failed` together with
+  /// batch invariance, which a library does not promise.
+  Status (*set_attention_provider)(Session* session, AttentionProvider provider) = nullptr;
   void (*close)(Session* session) = nullptr;
   /// Of the last call on this thread that failed.
   const char* (*error)() = nullptr;

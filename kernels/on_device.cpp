@@ -4,6 +4,7 @@
 
 #include "core/staged.h"
 #include "kernels/pages.h"
+#include "kernels/sequence_facts.h"
 
 namespace chiasm::kernels::on_device {
 
@@ -260,6 +261,7 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
     }
     call.most_keys = std::max(call.most_keys, s.key_count);
   }
+  call.facts = sequence_facts(sequences, first_key, last_key, pages);
   // The same for a while as sequences grow; keys are bounded by each row's last.
   call.most_keys = std::int64_t(std::bit_ceil(std::uint64_t(call.most_keys)));
   call.q = rows_of(device, q);

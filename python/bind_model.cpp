@@ -21,9 +21,9 @@ using Floats = py::array_t<float>;
 std::unique_ptr<Model> load(const std::string& folder, const std::string& device,
                             const std::string& dtype, const std::string& quantize,
                             const std::string& kv_cache, const std::string& mmproj,
-                            bool batch_invariant, int threads, std::int64_t max_context,
-                            const std::string& draft, std::int64_t draft_tokens,
-                            const std::string& encoder_cache_dir,
+                            bool batch_invariant, const std::string& attention_provider,
+                            int threads, std::int64_t max_context, const std::string& draft,
+                            std::int64_t draft_tokens, const std::string& encoder_cache_dir,
                             std::int64_t encoder_cache_dir_bytes, std::int64_t max_image_pixels,
                             double max_audio_seconds, const Progress& progress) {
   LoadOptions o;
@@ -33,6 +33,7 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.kv_cache = kv_cache;
   o.mmproj = mmproj;
   o.batch_invariant = batch_invariant;
+  o.attention_provider = attention_provider;
   o.threads = threads;
   o.max_context = max_context;
   o.draft = draft;
@@ -117,7 +118,8 @@ void bind_model(py::module_& m) {
       .def_static(
           "load", &load, py::arg("folder"), py::kw_only(), py::arg("device") = "auto",
           py::arg("dtype") = "auto", py::arg("quantize") = "", py::arg("kv_cache") = "auto",
-          py::arg("mmproj") = "", py::arg("batch_invariant") = false, py::arg("threads") = 0,
+          py::arg("mmproj") = "", py::arg("batch_invariant") = false,
+          py::arg("attention_provider") = d.attention_provider, py::arg("threads") = 0,
           py::arg("max_context") = 0, py::arg("draft") = "",
           py::arg("draft_tokens") = d.draft_tokens, py::arg("encoder_cache_dir") = "",
           py::arg("encoder_cache_dir_bytes") = d.encoder_cache_dir_bytes,

@@ -10,6 +10,7 @@
 #include "core/resident.h"
 #include "kernels/pages.h"
 #include "language/gguf_tokenizer.h"
+#include "runtime/attention_provider.h"
 #include "runtime/encoder_identity.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
@@ -354,6 +355,7 @@ using MakeFamily = std::function<std::unique_ptr<Family>(const FamilyParts&)>;
 LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& options,
                       const PackSink& packed, const MakeFamily& make) {
   const std::int64_t before = resident_bytes();
+  check_attention_provider(options);
   std::unique_ptr<Device> named;  // opened before the long work of loading
   if (options.device != "auto") named = choose_device(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
@@ -383,6 +385,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
     model.device = device_for(std::move(named), options, *model.family);
     if (model.device) model.device->set_batch_invariant(options.batch_invariant);
+    choose_attention_provider(model.device.get(), options);
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.remembered_prefixes =

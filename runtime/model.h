@@ -42,6 +42,9 @@ struct LoadOptions {
   /// On a device: whether every answer is the same bit for bit whatever runs beside it, as it
   /// always is on the CPU. Slower for prompts, pictures and many sequences.
   bool batch_invariant = false;
+  /// On a device: whose attention serves prompts and pictures under bfloat16: "own" kernels, or
+  /// "cudnn", where it has what a call asks for (docs/cuda.md). Not with batch_invariant.
+  std::string attention_provider = "own";
   int threads = 0;               // 0: every CPU this process may use
   std::int64_t max_context = 0;  // tokens a sequence may hold; 0: what config.json says
   std::int64_t max_image_pixels = 178'956'970;

@@ -16,8 +16,29 @@ Status open(std::int32_t index, Session** out) {
   return guarded(nullptr, [&] { *out = backend::open(index); });
 }
 
+/// Of a library's attention nobody knows which algorithm serves the next batch.
+void expect_one_of(bool batch_invariant, AttentionProvider provider) {
+  if (!batch_invariant || provider == AttentionProvider::own) return;
+  throw Failure(Status::failed,
+                "batch invariance and a library's attention exclude each other: leave one out");
+}
+
 Status set_batch_invariant(Session* session, bool wanted) {
-  return guarded(session, [&] { session->batch_invariant = wanted; });
+  return guarded(session, [&] {
+    expect_one_of(wanted, session->attention_provider);
+    session->batch_invariant = wanted;
+  });
+}
+
+Status set_attention_provider(Session* session, AttentionProvider provider) {
+  return guarded(session, [&] {
+    expect_one_of(session->batch_invariant, provider);
+    if (provider == AttentionProvider::cudnn) {
+      throw Failure(Status::unsupported,
+                    "this build of the plug-in has no cuDNN; leave attention_provider out");
+    }
+    session->attention_provider = provider;
+  });
 }
 
 void close(Session* session) {
@@ -86,6 +107,7 @@ Table make_table() {
   t.probe = probe;
   t.open = open;
   t.set_batch_invariant = set_batch_invariant;
+  t.set_attention_provider = set_attention_provider;
   t.close = close;
   t.error = error;
   t.allocate = allocate;

@@ -598,7 +598,7 @@ class Model:
     A loaded model. Thread-safe.
     """
     @staticmethod
-    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', mmproj: str = '', batch_invariant: bool = False, threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, draft: str = '', draft_tokens: typing.SupportsInt | typing.SupportsIndex = 4, encoder_cache_dir: str = '', encoder_cache_dir_bytes: typing.SupportsInt | typing.SupportsIndex = 1073741824, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
+    def load(folder: str, *, device: str = 'auto', dtype: str = 'auto', quantize: str = '', kv_cache: str = 'auto', mmproj: str = '', batch_invariant: bool = False, attention_provider: str = 'own', threads: typing.SupportsInt | typing.SupportsIndex = 0, max_context: typing.SupportsInt | typing.SupportsIndex = 0, draft: str = '', draft_tokens: typing.SupportsInt | typing.SupportsIndex = 4, encoder_cache_dir: str = '', encoder_cache_dir_bytes: typing.SupportsInt | typing.SupportsIndex = 1073741824, max_image_pixels: typing.SupportsInt | typing.SupportsIndex = 178956970, max_audio_seconds: typing.SupportsFloat | typing.SupportsIndex = 14400.0, progress: collections.abc.Callable[[float], None] | None = None) -> Model:
         """
         Loads a Hugging Face folder or a .gguf file. `progress` hears the fraction read.
         """

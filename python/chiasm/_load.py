@@ -30,6 +30,7 @@ def load(
     lora: Any = None,
     mmproj: str | os.PathLike[str] | None = None,
     batch_invariant: bool = False,
+    attention_provider: str = "own",
     draft: str | os.PathLike[str] | None = None,
     draft_tokens: int = 4,
     encoder_cache_dir: str | os.PathLike[str] | None = None,
@@ -63,6 +64,9 @@ def load(
             it with "mmproj" in its name, if there is one; "none": words alone.
         batch_invariant: On a CUDA device: whether every answer is the same bit for bit whatever runs beside
             it, as it always is on the CPU. Slower for prompts, pictures and many requests at once.
+        attention_provider: On a CUDA device: whose attention serves prompts and pictures under
+            bfloat16: "own" kernels, or "cudnn", where NVIDIA's library is installed and has what a
+            call asks for. Never run on a GPU yet. Not together with `batch_invariant`.
         draft: A smaller model with the same vocabulary (a folder, GGUF file or hub id) that guesses how
             answers go on. The model checks each guess, so that its answers are the same, sooner
             where guesses are right. It reads the words alone, not pictures or sounds.
@@ -89,6 +93,7 @@ def load(
     settings = _shared_settings(device, dtype, quantize, threads) | {
         "kv_cache": utf8("kv_cache", kv_cache),
         "batch_invariant": bool(batch_invariant),
+        "attention_provider": utf8("attention_provider", attention_provider),
         "max_context": 0 if max_context is None else integer("max_context", max_context, 1),
     }
     if mmproj is not None:

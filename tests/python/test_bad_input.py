@@ -161,6 +161,18 @@ def test_a_damaged_chat_template(folder):
         ({"max_context": -5}, RequestError, "max_context"),
         ({"max_context": 10**9}, RequestError, "max_context"),
         ({"quantize": "int5"}, RequestError, 'quantize "int5" is not known'),
+        ({"attention_provider": "abacus"}, RequestError, "use own or cudnn"),
+        ({"attention_provider": 3}, RequestError, "attention_provider"),
+        (
+            {"attention_provider": "cudnn", "device": "cpu"},
+            RequestError,
+            'is for a CUDA device, device is "cpu"',
+        ),
+        (
+            {"attention_provider": "cudnn", "batch_invariant": True},
+            RequestError,
+            "leave one of the two out",
+        ),
         ({"lora": 3}, RequestError, "lora is of type int"),
         ({"lora": "none"}, ModelError, "none: no such folder"),
     ],
