@@ -4,8 +4,8 @@
 # whole runtime where they are.
 #   bench/gpu_run.sh [FOLDER]   results go to FOLDER (bench/results/gpu), builds to build/gpu
 # Builds the plug-in for this card, runs the operators' cases on it, prints speeds as shares of the
-# card's limits beside PyTorch's, and runs golden checkpoints end to end. Goes on after a failure; the
-# exit code is 1 if anything failed.
+# card's limits beside cuDNN's attention, where its library is found, and PyTorch's, and runs golden
+# checkpoints end to end. Goes on after a failure; the exit code is 1 if anything failed.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 out=${1:-bench/results/gpu}
@@ -28,6 +28,12 @@ for tool in nvcc cmake; do
   command -v $tool >/dev/null || { echo "gpu_run: $tool is missing" >&2; exit 1; }
 done
 command -v ninja >/dev/null && export CMAKE_GENERATOR=Ninja
+# cuDNN, whose attention is the yardstick for ours: beside the toolkit, else PyTorch's.
+torch_cudnn=$(python3 -c 'import nvidia.cudnn as c; print(c.__path__[0])' 2>/dev/null)
+for library in "$(dirname "$(command -v nvcc)")/../lib64" "$torch_cudnn/lib"; do
+  [ -n "${CHIASM_CUDNN_LIBRARY:-}" ] || ! [ -e "$library/libcudnn.so.9" ] ||
+    export CHIASM_CUDNN_LIBRARY=$library/libcudnn.so.9
+done
 card=
 if command -v nvidia-smi >/dev/null; then
   query=name,driver_version,memory.total,compute_cap

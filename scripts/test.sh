@@ -99,6 +99,7 @@ step_cuda() { # kernels of the device: planted bugs are found, threads do not ra
     [ -z "$nvcc" ] || PATH=$root/$(dirname "$nvcc"):$PATH
   fi
   "$(find_python)" tests/cuda/registers.py
+  "$(find_python)" tests/cuda/cudnn_plans.py
 }
 
 step_style() {

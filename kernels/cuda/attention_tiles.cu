@@ -215,11 +215,8 @@ AttentionCall narrowed(Session& session, const AttentionCall& call) {
   const std::int64_t cols = call.kv_heads * call.head_dim, all = call.key_rows * cols;
   auto* const k = static_cast<std::uint16_t*>(session.scratch(std::uint64_t(all) * 4));
   std::uint16_t* const v = k + all;
-  const dev::Grid grid(unsigned(call.key_rows), unsigned((cols + kThreads - 1) / kThreads));
-  dev::launch(session, narrow, grid, kThreads, 0, static_cast<const float*>(call.k), call.k_stride,
-              cols, k);
-  dev::launch(session, narrow, grid, kThreads, 0, static_cast<const float*>(call.v), call.v_stride,
-              cols, v);
+  narrow_rows(session, static_cast<const float*>(call.k), call.k_stride, call.key_rows, cols, k);
+  narrow_rows(session, static_cast<const float*>(call.v), call.v_stride, call.key_rows, cols, v);
   AttentionCall out = call;
   out.k = k;
   out.v = v;
@@ -228,6 +225,12 @@ AttentionCall narrowed(Session& session, const AttentionCall& call) {
 }
 
 }  // namespace
+
+void narrow_rows(Session& session, const float* x, std::int64_t stride, std::int64_t rows,
+                 std::int64_t cols, std::uint16_t* y) {
+  const dev::Grid grid(unsigned(rows), unsigned((cols + kThreads - 1) / kThreads));
+  dev::launch(session, narrow, grid, kThreads, 0, x, stride, cols, y);
+}
 
 void attention_tiles(Session& session, const AttentionCall& asked) {
   const AttentionCall call = asked.paged || asked.key_rows == 0 ? asked : narrowed(session, asked);

@@ -5,6 +5,7 @@
 
 #include "kernels/cuda/functions.h"
 #include "kernels/cuda/operators.h"
+#include "kernels/cuda/pieces.h"
 #include "kernels/cuda/weights.h"
 
 namespace chiasm::device {
@@ -12,22 +13,6 @@ namespace chiasm::device {
 namespace {
 
 constexpr int kThreads = 256;
-constexpr std::uint64_t kAlignment = 256;
-
-/// Scratch memory in pieces.
-class Pieces {
- public:
-  /// Where the next piece begins, as an offset.
-  std::uint64_t take(std::uint64_t bytes) {
-    const std::uint64_t at = bytes_;
-    bytes_ += (bytes + kAlignment - 1) / kAlignment * kAlignment;
-    return at;
-  }
-  std::uint64_t bytes() const { return bytes_; }
-
- private:
-  std::uint64_t bytes_ = 0;
-};
 
 /// y [rows, w.padded] bfloat16 = x [rows, w.in] in the order of the weight's inputs, zeros behind.
 __global__ void narrow_rows(const float* x, std::int64_t stride, MatrixRef w, std::uint16_t* y) {

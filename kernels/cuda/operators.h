@@ -36,6 +36,10 @@ inline constexpr std::int64_t kSomeRows = 64;
 /// y [rows, w.padded] bfloat16 = the normed rows of `call`, zeros behind each (norm.cu).
 void norm_narrowed(Session& session, const LinearCall& call, std::uint16_t* y);
 
+/// y [rows, cols] bfloat16 without gaps = x, rows `stride` numbers apart (attention_tiles.cu).
+void narrow_rows(Session& session, const float* x, std::int64_t stride, std::int64_t rows,
+                 std::int64_t cols, std::uint16_t* y);
+
 /// y = f(x w^T (+ y with `accumulate`) + bias) over many rows of plain numbers: x [rows, in] and w
 /// [out, in] both float32 or both bfloat16; bias may be null. Of the backend: cuBLASLt on the card,
 /// which knows the functions that `product_applies` names.

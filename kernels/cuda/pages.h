@@ -2,10 +2,9 @@
 /// How keys and values lie in pages of the cache, as kernels/attention.h has them: [pages,
 /// kv_heads, kPageTokens, head_dim].
 #include "kernels/cuda/dev.h"
+#include "kernels/cuda/page_size.h"
 
 namespace chiasm::device {
-
-inline constexpr std::int64_t kPageTokens = 64;
 
 /// Where the numbers of a head begin, of the key at place `key` of a page.
 __device__ inline std::int64_t page_offset(std::int64_t page, std::int64_t key, std::int64_t head,

@@ -81,6 +81,7 @@ struct Session {
   void* libraries = nullptr;     // what the backend keeps
   bool batch_invariant = false;  // see the table
   AttentionProvider attention_provider = AttentionProvider::own;
+  void* library_attention = nullptr;  // of library_attention.h
   void* counter_memory = nullptr;
   Graph* recording = nullptr;         // between begin_capture and end_capture
   std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs

@@ -6,6 +6,7 @@ set(cuda_shared_sources
   table.cpp
 )
 set(cuda_kernels
+  attention_library.cu
   attention_rows.cu
   attention_tiles.cu
   gather.cu

@@ -1,4 +1,5 @@
 // The plug-in's one symbol: its table.
+#include "kernels/cuda/library_attention.h"
 #include "kernels/cuda/operators.h"
 
 namespace chiasm::device {
@@ -33,10 +34,7 @@ Status set_batch_invariant(Session* session, bool wanted) {
 Status set_attention_provider(Session* session, AttentionProvider provider) {
   return guarded(session, [&] {
     expect_one_of(session->batch_invariant, provider);
-    if (provider == AttentionProvider::cudnn) {
-      throw Failure(Status::unsupported,
-                    "this build of the plug-in has no cuDNN; leave attention_provider out");
-    }
+    if (provider == AttentionProvider::cudnn) open_library_attention(*session);
     session->attention_provider = provider;
   });
 }
@@ -47,6 +45,7 @@ void close(Session* session) {
     for (void* memory : session->scratch_blocks) backend::release(*session, memory);
     if (session->counter_memory != nullptr) backend::release(*session, session->counter_memory);
     backend::synchronize(*session);
+    close_library_attention(*session);
     session->staging.release();
   });
   backend::close(session);

@@ -1,6 +1,5 @@
 // Attention in both kernels, over contiguous and paged keys and every mask.
-#include "tests/cuda/harness.h"
-#include "tests/support/attention_problem.h"
+#include "tests/cuda/keys.h"
 
 namespace chiasm::cuda_check {
 
@@ -8,25 +7,6 @@ using kernels::AttentionShape;
 using kernels::Problem;
 
 namespace {
-
-/// The problem's keys and values on a device.
-kernels::KeyValues keys_on(Bench& bench, const Problem& p, bool paged) {
-  kernels::KeyValues kv;
-  if (paged) {
-    const auto copy = [&](const std::vector<std::byte>& pages) {
-      std::byte* const memory = bench.device.allocate(pages.size());
-      bench.device.upload(memory, pages);
-      return memory;
-    };
-    kv.k_pages = copy(p.k_pages);
-    kv.v_pages = copy(p.v_pages);
-    kv.page_dtype = p.page_dtype;
-  } else {
-    kv.k = bench.rows(p.k, p.kv_width());
-    kv.v = bench.rows(p.v, p.kv_width());
-  }
-  return kv;
-}
 
 enum class Keys { contiguous, pages_f32, pages_bf16 };
 

@@ -61,6 +61,7 @@ void check_products(Harness& harness);
 void check_blocks(Harness& harness);
 void check_media(Harness& harness);
 void check_attention(Harness& harness);
+void check_library(Harness& harness);
 void check_sampling(Harness& harness);
 void check_layers(Harness& harness);
 

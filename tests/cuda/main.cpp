@@ -21,6 +21,7 @@ int main(int argc, char** argv) {
   cuda_check::check_blocks(harness);
   cuda_check::check_media(harness);
   cuda_check::check_attention(harness);
+  cuda_check::check_library(harness);
   cuda_check::check_sampling(harness);
   cuda_check::check_layers(harness);
   return harness.finish();

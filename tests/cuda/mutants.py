@@ -3,6 +3,7 @@
 A bug is a piece of text that stands once in a file of kernels/cuda, and what takes its place. `found_by`:
 
     numbers   an operator's case differs from the reference, or between orders of threads
+    refused   a library's double refuses its operands, or another provider served than should
     stuck     the emulator ends the process: a barrier that some never reach, lanes that are apart
     address   AddressSanitizer
     thread    ThreadSanitizer, with one fiber for each CUDA thread
@@ -24,6 +25,7 @@ class Mutant:
 TILES, TILES_CASE = "attention_tiles.cu", "masks, 4/2 heads of 64"
 ROWS, ROWS_CASE = "attention_rows.cu", "steps, 2/2 heads of 64"
 NORM, NORM_CASE = "norm_vector.h", "layer_norm 2 x 576"
+LIBRARY = "attention_library.cu"
 SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
 MEL = "log_mel.cu"
 STAGING = "staging.cpp"
@@ -327,5 +329,46 @@ MUTANTS = [
     Mutant(
         "log_mel: samples behind the sound are read",
         MEL, "i < c.samples ? c.sound[i] : 0.0f", "c.sound[i]", "log_mel padded", "address",
+    ),
+    # What a library is told.
+    Mutant(
+        "library: sequences behind the last one repeat it",
+        LIBRARY, "p.row_counts[i] = real ? s.q_count : 0;", "p.row_counts[i] = s.q_count;",
+        "library packed, 4/4", "refused",
+    ),
+    Mutant(
+        "library: queries are found where keys would be",
+        LIBRARY, "p.row_offsets[i] = row * q_cols;", "p.row_offsets[i] = row * k_cols;",
+        "library packed, causal",
+    ),
+    Mutant(
+        "library: pages are counted from the first sequence's",
+        LIBRARY, "page < pages ? s.pages + page : 0", "page < pages ? page : 0",
+        "library pages, causal, 4/2",
+    ),
+    Mutant(
+        "library: causal rows see all keys",
+        LIBRARY, "shape.causal = f.mask == Mask::causal;", "shape.causal = false;",
+        "library alike, causal, 4/2",
+    ),
+    Mutant(
+        "library: windows are forgotten",
+        LIBRARY, "shape.window = f.window;", "shape.window = 0;", "library packed, windows",
+    ),
+    Mutant(
+        "library: plans are made for too few keys",
+        LIBRARY, "bucket(c.most_keys, kLeast)", "kLeast", "library packed, causal", "refused",
+    ),
+    Mutant(
+        "library: sequences that differ are taken for alike",
+        LIBRARY, "c.paged || f.even_keys == 0", "c.paged", "library packed, 4/4", "refused",
+    ),
+    Mutant(
+        "library: capped scores go there",
+        LIBRARY, " || c.softcap > 0", "", "library not: capped", "refused",
+    ),
+    Mutant(
+        "library: its workspace is where the queries are",
+        LIBRARY, "? memory + workspace_at", "? memory + q_at", "library pages, 4/2",
     ),
 ]  # fmt: skip

@@ -20,9 +20,10 @@ import time
 from mutants import MUTANTS, Mutant
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-SANITIZER = {"numbers": "", "stuck": "", "address": "_address", "thread": "_thread"}
+SANITIZER = {"numbers": "", "refused": "", "stuck": "", "address": "_address", "thread": "_thread"}
 FOUND = {
     "numbers": re.compile(r"^FAILED .*(too large|other bits)", re.M),
+    "refused": re.compile(r"^FAILED .*(library attention:|another provider made it)", re.M),
     "stuck": re.compile(r"^emulated device: .*(never reach|different collectives)", re.M),
     "address": re.compile(r"ERROR: AddressSanitizer"),
     "thread": re.compile(r"WARNING: ThreadSanitizer: data race"),

@@ -77,7 +77,8 @@ class Speed {
          0, [&] { kernels::rms_norm(ctx_, x, testing::view(w, {dim}), 1e-5f, y); });
   }
 
-  /// `count` sequences of `rows` queries; causal where there are fewer keys to see.
+  /// `count` sequences of `rows` queries: causal ones over pages, as a decoder's, others over the
+  /// rows beside them, as an encoder's.
   void attention(const std::string& name, std::int64_t count, std::int64_t rows, std::int64_t keys,
                  std::int64_t heads, std::int64_t kv_heads, std::int64_t d, bool causal) {
     Arena::Frame frame(device_.arena());
@@ -87,7 +88,7 @@ class Speed {
     for (std::size_t i = 0; i < table.size(); i++) table[i] = std::int32_t(i);
     std::vector<kernels::AttentionSequence> sequences;
     for (std::int64_t s = 0; s < count; s++) {
-      sequences.push_back({s * rows, rows, keys, 0, table.data() + s * pages});
+      sequences.push_back({s * rows, rows, keys, s * keys, table.data() + s * pages});
       for (std::int64_t i = 0; i < rows; i++) {
         first.push_back(0);
         last.push_back(std::int32_t(causal ? keys - rows + i + 1 : keys));
@@ -97,16 +98,32 @@ class Speed {
     const auto q = random_rows(count * rows, heads * d),
                out = device_.arena().floats({count * rows, heads * d});
     kernels::KeyValues kv;
-    kv.page_dtype = DType::bf16;
-    kv.k_pages = random_pages(numbers);
-    kv.v_pages = random_pages(numbers);
+    if (causal) {
+      kv.page_dtype = DType::bf16;
+      kv.k_pages = random_pages(numbers);
+      kv.v_pages = random_pages(numbers);
+    } else {
+      kv.k = random_rows(count * keys, kv_heads * d);
+      kv.v = random_rows(count * keys, kv_heads * d);
+    }
     double pairs = 0;
     for (std::size_t i = 0; i < last.size(); i++) pairs += double(last[i]);
     time(name, rows == 1 ? double(4 * count * keys * kv_heads * d) : 0,
          4 * pairs * double(heads * d),
          [&] { kernels::attention(ctx_, shape, q, kv, sequences, first, last, out); });
     for (const std::byte* pages_of : {kv.k_pages, kv.v_pages}) {
-      device_.release(const_cast<std::byte*>(pages_of));
+      if (pages_of != nullptr) device_.release(const_cast<std::byte*>(pages_of));
+    }
+  }
+
+  /// The library's attention from now on, as the yardstick; false where there is none.
+  bool use_library() {
+    try {
+      device_.set_attention_provider(device::AttentionProvider::cudnn);
+      return true;
+    } catch (const DeviceError& e) {
+      std::printf("no library's attention beside our own: %s\n", e.what());
+      return false;
     }
   }
 
@@ -192,12 +209,16 @@ void run(const char* file) {
                   true);
   speed.attention("attention, decode, 16 x 2k keys, 32/8 of 128", 16, 1, speed.size(2048), 32, 8,
                   128, true);
-  speed.attention("attention, causal 4k, 32/8 of 128", 1, speed.size(4096), speed.size(4096), 32, 8,
-                  128, true);
-  for (const std::int64_t d : {64, 72, 80}) {
-    speed.attention("attention, 16 x 1024 patches, 16 heads of " + std::to_string(d), 16,
-                    speed.size(1024), speed.size(1024), 16, 16, d, false);
-  }
+  const auto many_rows = [&](const std::string& whose) {
+    speed.attention(whose + "attention, causal 4k, 32/8 of 128", 1, speed.size(4096),
+                    speed.size(4096), 32, 8, 128, true);
+    for (const std::int64_t d : {64, 72, 80}) {
+      speed.attention(whose + "attention, 16 x 1024 patches, 16 heads of " + std::to_string(d), 16,
+                      speed.size(1024), speed.size(1024), 16, 16, d, false);
+    }
+  };
+  many_rows("");
+  if (speed.use_library()) many_rows("cuDNN ");
   speed.print(file);
 }
 
