@@ -96,7 +96,7 @@ DeviceReport report_of(const Plugin& plugin, int index) {
 
 DeviceReport device_report(int index) { return report_of(find_plugin(), index); }
 
-Device::Device(int index) : arena_(*this) {
+Device::Device(int index) : shared_(std::make_shared<Shared>()), arena_(*this) {
   const Plugin plugin = find_plugin();
   report_ = report_of(plugin, index);
   if (!report_.usable()) {
@@ -104,14 +104,38 @@ Device::Device(int index) : arena_(*this) {
                       "; device=\"cpu\" runs without it");
   }
   table_ = plugin.table;
+  index_ = index;
   check(table_->open(index, &session_), "opening the device");
+}
+
+Device::Device(const Device& first, const Lock&)
+    : shared_(first.shared_),
+      table_(first.table_),
+      index_(first.index_),
+      report_(first.report_),
+      arena_(*this) {
+  check(table_->open(index_, &session_), "opening another stream of the device");
+  set_batch_invariant(first.batch_invariant_);
+  if (first.attention_provider_ != attention_provider_) {
+    set_attention_provider(first.attention_provider_);
+  }
+}
+
+std::unique_ptr<Device> Device::lane() {
+  const Lock held = lock();
+  synchronize();  // the lane may read all weights that are there
+  return std::unique_ptr<Device>(new Device(*this, held));
 }
 
 Device::~Device() {
   if (session_ == nullptr) return;
   arena_ = Arena();
-  commands_.forget_graphs();
-  while (!taken_.empty()) release(const_cast<std::byte*>(taken_.begin()->first));
+  commands_.release();
+  if (shared_.use_count() == 1) {
+    while (!shared_->taken.empty()) {
+      release(const_cast<std::byte*>(shared_->taken.begin()->first));
+    }
+  }
   table_->close(session_);
 }
 
@@ -131,40 +155,45 @@ void Device::check(device::Status status, std::string_view what) const {
 void Device::set_batch_invariant(bool wanted) {
   const Lock held = lock();
   check(table_->set_batch_invariant(session_, wanted), "choosing kernels");
+  batch_invariant_ = wanted;
 }
 
 void Device::set_attention_provider(device::AttentionProvider provider) {
   const Lock held = lock();
   check(table_->set_attention_provider(session_, provider), "choosing whose attention serves");
+  attention_provider_ = provider;
 }
 
 std::byte* Device::allocate(std::size_t bytes) {
-  const Lock held = lock();
   void* memory = nullptr;
   const device::Status status = table_->allocate(session_, bytes, &memory);
   if (status != device::Status::ok) check(status, std::to_string(bytes) + " bytes");
-  taken_[static_cast<std::byte*>(memory)] = bytes;
+  const std::scoped_lock held(shared_->mutex);
+  shared_->taken[static_cast<std::byte*>(memory)] = bytes;
   return static_cast<std::byte*>(memory);
 }
 
 void Device::release(std::byte* memory) noexcept {
-  const Lock held = lock();
-  if (taken_.erase(memory) > 0) table_->release(session_, memory);
+  {
+    const std::scoped_lock held(shared_->mutex);
+    if (shared_->taken.erase(memory) == 0) return;
+  }
+  table_->release(session_, memory);
 }
 
 bool Device::owns(const void* address) const {
-  const Lock held = lock();
+  const std::scoped_lock held(shared_->mutex);
   const auto* const at = static_cast<const std::byte*>(address);
-  const auto after = taken_.upper_bound(at);
-  if (after == taken_.begin()) return false;
+  const auto after = shared_->taken.upper_bound(at);
+  if (after == shared_->taken.begin()) return false;
   const auto& [begin, bytes] = *std::prev(after);
   return at < begin + std::max<std::size_t>(bytes, 1);
 }
 
 const std::byte* Device::known_constant(const void* host) const {
-  const Lock held = lock();
-  const auto known = constants_.find(host);
-  return known != constants_.end() ? known->second : nullptr;
+  const std::scoped_lock held(shared_->mutex);
+  const auto known = shared_->constants.find(host);
+  return known != shared_->constants.end() ? known->second : nullptr;
 }
 
 const std::byte* Device::constant(const void* host, std::span<const std::byte> as) {
@@ -173,7 +202,15 @@ const std::byte* Device::constant(const void* host, std::span<const std::byte> a
   std::byte* const memory = allocate(as.size());
   // At once, even in a pass: nobody has read this memory yet.
   check(table_->upload(session_, memory, as.data(), as.size()), "copying weights to the device");
-  return constants_[host] = memory;
+  const bool has_lanes = shared_.use_count() > 1;
+  if (has_lanes) check(table_->synchronize(session_), "copying weights to the device");
+  const std::byte* kept;
+  {
+    const std::scoped_lock all(shared_->mutex);
+    kept = shared_->constants.try_emplace(host, memory).first->second;
+  }
+  if (kept != memory) release(memory);  // another lane was faster
+  return kept;
 }
 
 void Device::upload(std::byte* to, std::span<const std::byte> from) {
@@ -195,6 +232,12 @@ void Device::download(std::span<std::byte> to, const std::byte* from) {
 void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) {
   const Lock held = lock();
   run(StagedCopy{to, from, bytes}, "copying inside the device");
+}
+
+void Device::synchronize() {
+  const Lock held = lock();
+  commands_.flush();
+  check(table_->synchronize(session_), "waiting for the device");
 }
 
 std::unique_ptr<Device> choose_device(std::string_view device) {

@@ -35,12 +35,17 @@ struct DeviceReport {
 DeviceReport device_report(int index = 0);
 
 /// An open device. Each function may be called by any thread; a forward pass keeps the lock, so
-/// that what its operators are given stays valid.
+/// that what its operators are given stays valid. Memory is taken and given back without it.
 class Device {
  public:
   /// DeviceError that says what is missing.
   explicit Device(int index);
   ~Device();
+  /// A lane: a stream of its own on this device, with the scratch memory, the calls and the graphs
+  /// of its own passes, which run beside those of this one. Memory and weights are shared; what one
+  /// lane wrote another may read once the first has waited for it (`download`, `synchronize`).
+  /// Memory that was taken through a lane is given back through it.
+  std::unique_ptr<Device> lane();
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;
 
@@ -65,6 +70,8 @@ class Device {
   /// Does what a pass has asked for, and waits for it.
   void download(std::span<std::byte> to, const std::byte* from);
   void copy(std::byte* to, const std::byte* from, std::size_t bytes);
+  /// Does what a pass has asked for, and waits for it.
+  void synchronize();
 
   /// Scratch memory of a forward pass.
   Arena& arena() { return arena_; }
@@ -90,12 +97,22 @@ class Device {
   void check(device::Status status, std::string_view what) const;
 
  private:
+  /// What all lanes of a device have in common.
+  struct Shared {
+    std::mutex mutex;
+    std::map<const std::byte*, std::size_t> taken;  // bytes
+    std::map<const void*, const std::byte*> constants;
+  };
+  Device(const Device& first, const Lock& held);
+
   mutable std::recursive_mutex mutex_;
+  std::shared_ptr<Shared> shared_;
   const device::Table* table_ = nullptr;
   device::Session* session_ = nullptr;
+  int index_ = 0;
   DeviceReport report_;
-  std::map<const std::byte*, std::size_t> taken_;  // bytes
-  std::map<const void*, const std::byte*> constants_;
+  bool batch_invariant_ = false;
+  device::AttentionProvider attention_provider_ = device::AttentionProvider::own;
   // After all that giving memory back needs.
   DeviceCommands commands_{*this};
   Arena arena_;

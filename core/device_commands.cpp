@@ -54,9 +54,11 @@ Operator<device::SampleCall> of(const device::Table& t, const device::SampleCall
 
 }  // namespace
 
-void DeviceCommands::forget_graphs() noexcept {
+void DeviceCommands::release() noexcept {
   for (const Kept& kept : graphs_) device_.table().forget(device_.session(), kept.graph);
   graphs_.clear();
+  for (const Block& block : blocks_) device_.release(block.memory);
+  blocks_.clear();
 }
 
 void DeviceCommands::open() {

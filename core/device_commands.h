@@ -59,8 +59,8 @@ class DeviceCommands {
   /// Whether `bytes` are few enough to go to the device in a pass's one copy.
   bool stages(std::size_t bytes) const { return open_ && bytes <= kMostStaged; }
   void flush();
-  /// Before the device is closed.
-  void forget_graphs() noexcept;
+  /// Gives graphs and memory back, before the device is closed.
+  void release() noexcept;
 
   /// Graphs kept, and launches of them so far.
   std::size_t graphs() const { return graphs_.size(); }

@@ -5,7 +5,9 @@
 /// The plug-in exports `chiasm_device_table`, which gives its table, or null for a version that it
 /// does not speak. Functions return a Status; `error()` then says what was wrong. They are called
 /// by one thread at a time for each session. All work of a session is ordered as it was asked for:
-/// `download` and `synchronize` wait for it, everything else may return before it is done.
+/// `download` and `synchronize` wait for it, everything else may return before it is done. Memory
+/// is of the device: any session of it may use it, and `allocate` and `release` may be called
+/// beside the other functions of their session.
 #include <cstdint>
 
 #include "core/device_calls.h"

@@ -5,6 +5,7 @@
 
 #include "kernels/pages.h"
 #include "runtime/draft.h"
+#include "runtime/encoder_lane.h"
 #include "runtime/encoder_store.h"
 
 namespace chiasm {
@@ -15,6 +16,16 @@ language::KvPages make_pages(const language::KvShape& shape, std::int64_t capaci
                              const Context& ctx) {
   if (ctx.device != nullptr) return {shape, capacity, *ctx.device};
   return {shape, capacity};
+}
+
+std::unique_ptr<EncoderLane> make_lane(const Family& family, const Context& ctx,
+                                       const EngineOptions& options) {
+  if (options.encoder_device == nullptr) return nullptr;
+  Context own = ctx;
+  own.device = options.encoder_device;
+  return std::make_unique<EncoderLane>(
+      family, own,
+      EncoderLaneOptions{options.patches_per_step, options.cross_dtype(), options.limits});
 }
 
 /// Keys of what a sequence holds. Those of long ones are others': their rows are turned otherwise.
@@ -42,7 +53,8 @@ Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const
       pages_(make_pages(family.decoder().kv_shape(options_.kv_dtype), options_.kv_pages, ctx)),
       prefixes_(options_.remembered_prefixes),
       encoded_(options_.encoder_cache_bytes),
-      draft_(std::move(draft)) {}
+      draft_(std::move(draft)),
+      lane_(make_lane(family, ctx, options_)) {}
 
 Engine::~Engine() = default;
 
@@ -192,7 +204,11 @@ void Engine::step(const Poll& interrupted) {
   admit();
   encode_some(interrupted);
   guess();
-  run_batch();
+  const bool ran = run_batch();
+  if (!ran && lane_ && lane_->busy()) {
+    using namespace std::chrono_literals;
+    lane_->wait(5ms);  // bounded, so that new requests and `interrupted` are heard
+  }
   std::erase_if(running_, [](const auto& s) { return s->done; });
   if (running_.empty()) save_features();
   const EncoderStore::Counts disk =

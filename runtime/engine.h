@@ -16,6 +16,7 @@
 namespace chiasm {
 
 class Draft;
+class EncoderLane;
 class EncoderStore;
 struct PartRows;
 
@@ -34,9 +35,16 @@ struct EngineOptions {
   std::size_t encoder_cache_bytes = std::size_t(64) << 20;  // of encoded media; 0: none is kept
   std::shared_ptr<EncoderStore>
       encoder_store;  // keeps them beyond this process; null: nothing does
+  /// A lane of the device that the decoder runs on (Device::lane), where media are encoded beside
+  /// the decoder's steps; it outlives the engine. Null: they are encoded between the steps.
+  Device* encoder_device = nullptr;
   AllLimits limits;
   std::vector<std::int32_t> end_tokens, suppressed, suppressed_first;
   std::int64_t draft_tokens = 0;  // guessed by the draft model for requests that do not say
+
+  /// Of what a decoder looks at: of fixed length, and all of it is read again for every token, so
+  /// that it is not kept in int8.
+  DType cross_dtype() const { return kv_dtype == DType::i8 ? DType::bf16 : kv_dtype; }
 };
 
 /// What one call of the encoder takes.
@@ -100,13 +108,17 @@ class Engine {
   bool outgrows(const Sequence& sequence) const;
   void begin_again(Sequence& sequence);
   void encode_some(const Poll& interrupted);
+  void encode_beside();
+  void keep_features(const Sequence& sequence, EncodingMedium& medium,
+                     std::shared_ptr<const Tensor> rows);
+  static void make_ready(EncodingMedium& medium);
   struct EncoderPart;
   std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
   bool prepare_medium(Sequence& sequence, EncodingMedium& medium, const Poll& interrupted);
   void count_encoded(const Context& ctx, const EncoderPart& part);
   std::shared_ptr<const Tensor> find_features(const EncoderCache::Key& key);
   void save_features();
-  void run_batch();
+  bool run_batch();
   struct Batch;
   void slide(Sequence& sequence) const;
   static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
@@ -161,6 +173,7 @@ class Engine {
   std::unique_ptr<Draft> draft_;
   Arena arena_;
   List waiting_, running_;
+  std::unique_ptr<EncoderLane> lane_;  // null: media are encoded between the decoder's steps
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -223,9 +223,10 @@ void Engine::decode_on_device(const Batch& batch) {
   }
 }
 
-void Engine::run_batch() {
+/// False where no sequence had a row for it.
+bool Engine::run_batch() {
   const Batch batch = gather();
-  if (batch.rows == 0) return;
+  if (batch.rows == 0) return false;
   const double start = seconds_now();
   const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
   try {
@@ -236,7 +237,7 @@ void Engine::run_batch() {
     }
   } catch (...) {
     for (const Batch::Part& part : batch.parts) abandon(*part.sequence, std::current_exception());
-    return;
+    return true;
   }
   const double seconds = seconds_now() - start;
   for (const Batch::Part& part : batch.parts) {
@@ -255,6 +256,7 @@ void Engine::run_batch() {
   for (const auto& s : running_) {
     if (!s->done && !s->result.finish_reason.empty()) finish(*s, s->result.finish_reason);
   }
+  return true;
 }
 
 /// Computes logits of the rows that need them, a block at a time, and hands them on.

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "runtime/encoder_lane.h"
 #include "runtime/encoder_store.h"
 #include "runtime/engine.h"
 
@@ -66,8 +67,10 @@ std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const 
   return parts;
 }
 
-/// One packed call of the encoder.
+/// One packed call of the encoder, or what the lane has encoded. A tap and a profile see every
+/// stage in its order.
 void Engine::encode_some(const Poll& interrupted) {
+  if (lane_ && ctx_.tap == nullptr && ctx_.profile == nullptr) return encode_beside();
   EncoderLoad load;
   const std::vector<EncoderPart> parts = gather_pieces(load, interrupted);
   if (parts.empty()) return;
@@ -124,26 +127,62 @@ void Engine::count_encoded(const Context& ctx, const EncoderPart& part) {
   medium.rows_done += part.rows;
   if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
   if (family_.decoder().has_cross()) {
-    // Of fixed length, and all of it is read again for every token: not kept in int8.
-    const DType dtype = options_.kv_dtype == DType::i8 ? DType::bf16 : options_.kv_dtype;
-    part.sequence->cross = std::make_shared<const language::CrossMemory>(
-        family_.decoder().remember(ctx, medium.features.view<float>(), dtype, arena_));
-    medium.features = {};
+    part.sequence->cross = std::make_shared<const language::CrossMemory>(family_.decoder().remember(
+        ctx, medium.features.view<float>(), options_.cross_dtype(), arena_));
   } else {
     auto rows =
         std::make_shared<const Tensor>(family_.assemble(ctx, placed, std::move(medium.features)));
     rows->view<float>().expect({placed.layout.tokens, family_.feature_width()});
-    medium.features = {};
-    if (!placed.window) {
-      const EncoderCache::Key key = part.sequence->cache_key(placed);
-      encoded_.put(key, rows);
-      if (options_.encoder_store) unsaved_.push_back({key, rows});
-    }
-    medium.rows = std::move(rows);
+    keep_features(*part.sequence, medium, std::move(rows));
   }
+  make_ready(medium);
+}
+
+/// Gives a medium its features, which the next request with it gets without encoding it.
+void Engine::keep_features(const Sequence& s, EncodingMedium& medium,
+                           std::shared_ptr<const Tensor> rows) {
+  const PlacedMedium& placed = s.prompt.media[medium.index];
+  if (!placed.window) {
+    const EncoderCache::Key key = s.cache_key(placed);
+    encoded_.put(key, rows);
+    if (options_.encoder_store) unsaved_.push_back({key, rows});
+  }
+  medium.rows = std::move(rows);
+}
+
+void Engine::make_ready(EncodingMedium& medium) {
   medium.prepared.reset();
   medium.sound.reset();
+  medium.features = {};
   medium.ready = true;
+}
+
+/// Sends media that wait to the lane, and takes back those that it has encoded.
+void Engine::encode_beside() {
+  for (EncoderLane::Done& done : lane_->take_done()) {
+    Sequence& s = *done.sequence;
+    if (s.done || s.cancelled) continue;
+    if (done.error) {
+      abandon(s, done.error);
+      continue;
+    }
+    const auto medium = std::ranges::find(s.media, done.index, &EncodingMedium::index);
+    if (medium == s.media.end() || medium->ready) continue;
+    s.result.timings.preprocess += done.preprocess;
+    s.result.timings.encode += done.encode;
+    if (done.cross) {
+      s.cross = std::move(done.cross);
+    } else {
+      keep_features(s, *medium, std::move(done.rows));
+    }
+    make_ready(*medium);
+  }
+  for (const auto& s : running_) {
+    if (s->done) continue;
+    for (const EncodingMedium& medium : s->media) {
+      if (!medium.ready && !lane_->add(s, medium.index)) return;
+    }
+  }
 }
 
 /// Features that were encoded before: kept in memory, or in the folder; null for others.

@@ -386,6 +386,10 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     model.device = device_for(std::move(named), options, *model.family);
     if (model.device) model.device->set_batch_invariant(options.batch_invariant);
     choose_attention_provider(model.device.get(), options);
+    if (model.device && (model.family->image_token() || model.family->reads_sounds())) {
+      model.encoder_lane = model.device->lane();  // with the settings above
+    }
+    engine.encoder_device = model.encoder_lane.get();
     engine.kv_pages =
         cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
     engine.remembered_prefixes =

@@ -27,6 +27,7 @@ inline Context context_of(ThreadPool& pool, Device* device = nullptr) {
 struct LoadedModel {
   std::unique_ptr<ThreadPool> pool;
   std::unique_ptr<Device> device;          // null: the CPU
+  std::unique_ptr<Device> encoder_lane;    // of it, for families with media; else null
   std::unique_ptr<Checkpoint> checkpoint;  // matrices of a packed file lie in it
   MappedFile projector;                    // the second of two GGUF files
   std::unique_ptr<language::Tokenizer> tokenizer;

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "runtime/draft.h"
+#include "runtime/encoder_lane.h"
 #include "runtime/engine.h"
 
 namespace chiasm {
@@ -11,7 +12,8 @@ std::size_t Engine::step_bytes(const EncoderLoad& load, std::int64_t rows) const
   const auto decoder =
       std::size_t(rows * (c.hidden_size + c.scratch_floats()) + c.vocab_size + c.hidden_size) *
       sizeof(float);
-  return std::max(decoder, load.patches > 0 ? family_.encode_bytes(load.patches, load.rows) : 0);
+  const std::size_t encoder = load.patches > 0 ? family_.encode_bytes(load.patches, load.rows) : 0;
+  return lane_ ? decoder + encoder : std::max(decoder, encoder);  // a lane's memory is its own
 }
 
 std::int64_t Engine::draft_bytes(const Sequence& sequence) const {

@@ -82,6 +82,27 @@ TEST(EmulatedDevice, RefusesMemoryThatItLacksAndLivesOn) {
   device->release(device->allocate(16));
 }
 
+TEST(EmulatedDevice, LanesShareMemoryAndWeights) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  const auto device = choose_device("cuda");
+  const std::vector<int> early{1, 2, 3}, late{4, 5, 6, 7};
+  const std::byte* const before = device->constant(early.data(), bytes_of(early));
+  const auto lane = device->lane();
+  EXPECT_NE(lane->session(), device->session());
+  EXPECT_EQ(lane->constant(early.data(), bytes_of(early)), before);
+  // Uploaded by one, read by the other at once.
+  const std::byte* const weights = lane->constant(late.data(), bytes_of(late));
+  EXPECT_EQ(device->known_constant(late.data()), weights);
+  EXPECT_TRUE(device->owns(weights));
+  std::vector<int> got(late.size());
+  device->download(std::as_writable_bytes(std::span(got)), weights);
+  EXPECT_EQ(got, late);
+  std::byte* const memory = lane->allocate(8);
+  EXPECT_TRUE(device->owns(memory));
+  lane->release(memory);
+  EXPECT_FALSE(device->owns(memory));
+}
+
 TEST(EmulatedDeviceDeathTest, HostsCannotTouchItsMemory) {
   const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
   const auto device = choose_device("cuda");
