@@ -66,15 +66,15 @@ __global__ void widen(const std::uint16_t* x, std::int64_t cols, float* y, std::
 
 unsigned blocks(std::int64_t threads) { return unsigned((threads + kThreads - 1) / kThreads); }
 
-}  // namespace
+/// Whether the library can express a call in bfloat16.
+bool fits(const AttentionCall& c) {
+  return c.facts.mask != Mask::by_row && c.softcap <= 0 &&
+         c.rows * c.heads * c.head_dim < kMostNumbers &&
+         c.key_rows * c.kv_heads * c.head_dim < kMostNumbers;
+}
 
-std::optional<LibraryShape> library_shape(const AttentionCall& c) {
+LibraryShape shape_of(const AttentionCall& c, bool packed) {
   const SequenceFacts& f = c.facts;
-  const std::int64_t q_cols = c.heads * c.head_dim, k_cols = c.kv_heads * c.head_dim;
-  if (f.mask == Mask::by_row || c.softcap > 0 || c.rows * q_cols >= kMostNumbers ||
-      c.key_rows * k_cols >= kMostNumbers) {
-    return {};
-  }
   LibraryShape shape{};
   shape.heads = c.heads;
   shape.kv_heads = c.kv_heads;
@@ -82,33 +82,50 @@ std::optional<LibraryShape> library_shape(const AttentionCall& c) {
   shape.scale = c.scale;
   shape.causal = f.mask == Mask::causal;
   shape.window = f.window;
-  shape.packed = c.paged || f.even_keys == 0;
-  shape.batch = shape.packed ? bucket(f.count, 1) : f.count;
-  shape.rows = shape.packed ? bucket(f.most_rows, kLeast) : f.most_rows;
-  shape.keys = shape.packed ? bucket(c.most_keys, kLeast) : f.even_keys;
+  shape.packed = packed;
+  shape.batch = packed ? bucket(f.count, 1) : f.count;
+  shape.rows = packed ? bucket(f.most_rows, kLeast) : f.most_rows;
+  shape.keys = packed ? bucket(c.most_keys, kLeast) : f.even_keys;
   shape.pages = c.paged ? f.page_count : 0;
   return shape;
 }
 
+struct Chosen {
+  LibraryShape shape;
+  std::uint64_t workspace;
+};
+
+/// The shape that serves a call: of its own sizes where sequences are alike, else packed.
+std::optional<Chosen> choose(Session& session, const AttentionCall& c) {
+  if (!fits(c)) return {};
+  for (const bool packed : {false, true}) {
+    if (!packed && (c.paged || c.facts.even_keys == 0)) continue;
+    const LibraryShape shape = shape_of(c, packed);
+    if (const auto workspace = library_workspace(session, shape)) return Chosen{shape, *workspace};
+  }
+  return {};
+}
+
+}  // namespace
+
 bool attention_library(Session& session, const AttentionCall& c) {
-  const std::optional<LibraryShape> shape = library_shape(c);
-  if (!shape) return false;
-  const std::optional<std::uint64_t> workspace = library_workspace(session, *shape);
-  if (!workspace) return false;
+  const std::optional<Chosen> chosen = choose(session, c);
+  if (!chosen) return false;
+  const auto& [shape, workspace] = *chosen;
   const std::int64_t q_cols = c.heads * c.head_dim, k_cols = c.kv_heads * c.head_dim;
   const auto number = sizeof(std::uint16_t);
   const auto keys = std::uint64_t(c.paged ? 0 : c.key_rows * k_cols) * number;
   const auto queries = std::uint64_t(c.rows * q_cols) * number;
-  const auto sequences = std::uint64_t(shape->packed ? shape->batch + 1 : 0) * sizeof(std::int32_t);
+  const auto sequences = std::uint64_t(shape.packed ? shape.batch + 1 : 0) * sizeof(std::int32_t);
   Pieces pieces;
   const std::uint64_t q_at = pieces.take(queries), out_at = pieces.take(queries),
                       k_at = pieces.take(keys), v_at = pieces.take(keys),
                       rows_at = pieces.take(sequences), keys_at = pieces.take(sequences),
                       row_offsets_at = pieces.take(sequences),
                       key_offsets_at = pieces.take(sequences),
-                      table_at = pieces.take(std::uint64_t(shape->batch * shape->table_width()) *
+                      table_at = pieces.take(std::uint64_t(shape.batch * shape.table_width()) *
                                              sizeof(std::int32_t)),
-                      workspace_at = pieces.take(*workspace);
+                      workspace_at = pieces.take(workspace);
   auto* const memory = static_cast<std::byte*>(session.scratch(pieces.bytes()));
   auto* const q = reinterpret_cast<std::uint16_t*>(memory + q_at);
   auto* const out = reinterpret_cast<std::uint16_t*>(memory + out_at);
@@ -117,7 +134,7 @@ bool attention_library(Session& session, const AttentionCall& c) {
   operands.out = out;
   operands.k = c.k;
   operands.v = c.v;
-  operands.workspace = *workspace > 0 ? memory + workspace_at : nullptr;
+  operands.workspace = workspace > 0 ? memory + workspace_at : nullptr;
   narrow_rows(session, c.q, c.q_stride, c.rows, q_cols, q);
   if (!c.paged) {
     auto* const k = reinterpret_cast<std::uint16_t*>(memory + k_at);
@@ -127,7 +144,7 @@ bool attention_library(Session& session, const AttentionCall& c) {
     operands.k = k;
     operands.v = v;
   }
-  if (shape->packed) {
+  if (shape.packed) {
     const auto array = [&](std::uint64_t at) {
       return reinterpret_cast<std::int32_t*>(memory + at);
     };
@@ -136,16 +153,16 @@ bool attention_library(Session& session, const AttentionCall& c) {
                           array(row_offsets_at),
                           c.paged ? nullptr : array(key_offsets_at),
                           c.paged ? array(table_at) : nullptr,
-                          shape->batch,
-                          shape->table_width()};
-    dev::launch(session, pack, dev::Grid(blocks(shape->batch)), kThreads, 0, c, packing);
+                          shape.batch,
+                          shape.table_width()};
+    dev::launch(session, pack, dev::Grid(blocks(shape.batch)), kThreads, 0, c, packing);
     operands.row_counts = packing.row_counts;
     operands.key_counts = packing.key_counts;
     operands.row_offsets = packing.row_offsets;
     operands.key_offsets = packing.key_offsets;
     operands.page_table = packing.page_table;
   }
-  library_attend(session, *shape, operands);
+  library_attend(session, shape, operands);
   dev::launch(session, widen, dev::Grid(unsigned(c.rows), blocks(q_cols)), kThreads, 0,
               static_cast<const std::uint16_t*>(out), q_cols, c.out, c.out_stride);
   return true;

@@ -54,12 +54,19 @@ struct LibraryOperands {
   void* workspace;                  // as many bytes as the plan asks for
 };
 
+/// Shapes that are not packed and get a plan: encoders have a few sizes, or as many as there are
+/// pictures, which packed plans serve.
+inline constexpr std::size_t kMostExactShapes = 16;
+/// The larger a graph's life, the longer its plans are kept: none is given back before the end.
+inline constexpr std::size_t kMostShapes = 256;
+
 // Of the backend. A session's library is null until it is opened.
 /// Failure (unsupported) that says what is missing.
 void open_library_attention(Session& session);
 void close_library_attention(Session& session) noexcept;
 /// Bytes of workspace that a plan for this shape needs, which is made at the first call; nothing
-/// where the library has no kernel for it. Failure for a new shape while a graph is recorded.
+/// where the library has no kernel for it, or has plans enough. Failure for a new shape while a
+/// graph is recorded.
 std::optional<std::uint64_t> library_workspace(Session& session, const LibraryShape& shape);
 /// After library_workspace gave a size for the shape.
 void library_attend(Session& session, const LibraryShape& shape, const LibraryOperands& operands);
@@ -67,7 +74,5 @@ void library_attend(Session& session, const LibraryShape& shape, const LibraryOp
 /// Of attention_library.cu: the call through the session's library, or false where our own kernels
 /// must do it.
 bool attention_library(Session& session, const AttentionCall& call);
-/// The shape that serves a call in bfloat16; nothing where the library cannot express it.
-std::optional<LibraryShape> library_shape(const AttentionCall& call);
 
 }  // namespace chiasm::device

@@ -36,6 +36,8 @@ std::string properties_of(const Card& card) {
          number("isTccDriver", 0) + number("supportCoopLaunch", 1) +
          number("totalGlobalMem", std::int64_t(80) << 30) + number("smClockRateKHz", 1980000) +
          number("memClockRateKHz", 2619000) + number("l2CacheSize", 52428800) +
+         number("memoryBusWidth", 5120) + number("oversizedSharedMemoryPerBlock", 0) +
+         number("smCountOrigin", 0) +  // these three: of cuDNN 9.2x
          number("cudaDeviceId", 0) + "}";
 }
 

@@ -97,6 +97,40 @@ void check_replay(Harness& h) {
       [=](Bench& bench) { return reference(bench, *p, true); });
 }
 
+/// Each a sequence alone, so that it is alike: the first few get a plan of their own size.
+void check_sizes(Harness& h) {
+  constexpr std::int64_t kSizes = 20, kLeast = 6, kHead = 16;
+  const auto problems = std::make_shared<std::vector<Problem>>();
+  for (std::int64_t i = 0; i < kSizes; i++) {
+    problems->push_back(*problem_of(
+        {"", kernels::shape_of(1, 1, kHead), false, {kernels::full(kLeast + i, kLeast + i)}}));
+  }
+  const auto all = [=](auto&& attend) {
+    Floats out;
+    for (const Problem& p : *problems) {
+      const Floats part = attend(p);
+      out.insert(out.end(), part.begin(), part.end());
+    }
+    return out;
+  };
+  h.check(
+      "library, pictures of many sizes", kHead, kBound,
+      [=](Bench& bench) {
+        bench.device.set_attention_provider(AttentionProvider::cudnn);
+        return all([&](const Problem& p) {
+          const auto q = bench.rows(p.q, kHead), out = bench.rows(p.rows, kHead);
+          kernels::attention(bench.on_device, p.shape, q, keys_on(bench, p, false),
+                             kernels::sequences(p), p.first, p.last, out);
+          const Floats values = bench.read(out);
+          if (made_by(values) != By::library) fail<DeviceError>("another provider made it");
+          return values;
+        });
+      },
+      [=](Bench& bench) {
+        return all([&](const Problem& p) { return reference(bench, p, false); });
+      });
+}
+
 std::vector<Case> cases() {
   using namespace kernels;
   const std::vector<Request> alike{full(50, 50), full(50, 50), full(50, 50)};
@@ -242,6 +276,7 @@ void check_library(Harness& h) {
   }
   for (const Case& c : cases()) check_case(h, c);
   check_replay(h);
+  check_sizes(h);
   check_exclusion(h);
   if (device_report().emulated) check_misuse_of_library(h);
 }

@@ -361,11 +361,16 @@ MUTANTS = [
     ),
     Mutant(
         "library: sequences that differ are taken for alike",
-        LIBRARY, "c.paged || f.even_keys == 0", "c.paged", "library packed, 4/4", "refused",
+        LIBRARY, "(c.paged || c.facts.even_keys == 0)", "c.paged", "library packed, 4/4", "refused",
     ),
     Mutant(
         "library: capped scores go there",
-        LIBRARY, " || c.softcap > 0", "", "library not: capped", "refused",
+        LIBRARY, " && c.softcap <= 0", "", "library not: capped", "refused",
+    ),
+    Mutant(
+        "library: sizes beyond the first few are not packed",
+        LIBRARY, "for (const bool packed : {false, true})", "for (const bool packed : {false})",
+        "library, pictures of many sizes", "refused",
     ),
     Mutant(
         "library: its workspace is where the queries are",

@@ -24,6 +24,7 @@ int take(void** handle) {
 
 TAKES(cuLibraryLoadData)
 TAKES(cuLibraryGetKernel)
+TAKES(cuKernelGetFunction)
 TAKES(cuModuleLoadData)
 TAKES(cuModuleLoadDataEx)
 TAKES(cuModuleLoadFatBinary)
@@ -80,6 +81,7 @@ REFUSES(cuOccupancyMaxActiveBlocksPerMultiprocessor)
 REFUSES(cuOccupancyMaxPotentialClusterSize)
 REFUSES(cuStreamGetCtx)
 REFUSES(cuStreamSynchronize)
+REFUSES(cuTensorMapEncodeIm2col)
 REFUSES(cuTensorMapEncodeTiled)
 
 EXPORT int cuGetProcAddress_v2(const char* name, void** address, int, std::uint64_t, void*) {

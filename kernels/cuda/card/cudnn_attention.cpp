@@ -11,13 +11,10 @@ namespace chiasm::device {
 
 namespace {
 
-/// Plans are never given back, since graphs launch their kernels. Shapes beyond so many go to our
-/// own kernels.
-constexpr std::size_t kMostPlans = 256;
-
 struct Library {
   cudnnHandle_t handle = nullptr;
   std::map<LibraryShape, std::unique_ptr<CudnnPlan>> plans;  // null: no engine takes the shape
+  std::size_t exact = 0;                                     // of them
 };
 
 Library& library_of(const Session& session) {
@@ -46,11 +43,13 @@ std::optional<std::uint64_t> library_workspace(Session& session, const LibrarySh
   Library& library = library_of(session);
   auto known = library.plans.find(shape);
   if (known == library.plans.end()) {
-    if (library.plans.size() >= kMostPlans) return {};
+    if (library.plans.size() >= kMostShapes) return {};
+    if (!shape.packed && library.exact >= kMostExactShapes) return {};
     if (session.recording != nullptr) {
       throw Failure(Status::failed, "cuDNN: a plan is made while a graph is recorded");
     }
     known = library.plans.emplace(shape, CudnnPlan::make(shape, {library.handle})).first;
+    library.exact += shape.packed ? 0 : 1;
   }
   if (known->second == nullptr) return {};
   return known->second->workspace();

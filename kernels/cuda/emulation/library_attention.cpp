@@ -3,6 +3,7 @@
 // pages within their bounds, plans made before a recording.
 #include "kernels/cuda/library_attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <memory>
@@ -190,6 +191,8 @@ std::optional<std::uint64_t> library_workspace(Session& session, const LibrarySh
   expect_shape(shape);
   std::set<LibraryShape>& plans = library_of(session)->plans;
   if (!plans.contains(shape)) {
+    const auto exact = std::ranges::count_if(plans, [](const auto& p) { return !p.packed; });
+    if (!shape.packed && std::size_t(exact) >= kMostExactShapes) return {};
     expect(session.recording == nullptr, "a plan is made while a graph is recorded");
     plans.insert(shape);
   }
