@@ -57,7 +57,8 @@ struct LibraryOperands {
 /// Shapes that are not packed and get a plan: encoders have a few sizes, or as many as there are
 /// pictures, which packed plans serve.
 inline constexpr std::size_t kMostExactShapes = 16;
-/// The larger a graph's life, the longer its plans are kept: none is given back before the end.
+/// Shapes that get a plan at all: none is given back before the end, since graphs launch its
+/// kernels.
 inline constexpr std::size_t kMostShapes = 256;
 
 // Of the backend. A session's library is null until it is opened.

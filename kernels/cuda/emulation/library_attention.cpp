@@ -192,6 +192,7 @@ std::optional<std::uint64_t> library_workspace(Session& session, const LibrarySh
   std::set<LibraryShape>& plans = library_of(session)->plans;
   if (!plans.contains(shape)) {
     const auto exact = std::ranges::count_if(plans, [](const auto& p) { return !p.packed; });
+    if (plans.size() >= kMostShapes) return {};
     if (!shape.packed && std::size_t(exact) >= kMostExactShapes) return {};
     expect(session.recording == nullptr, "a plan is made while a graph is recorded");
     plans.insert(shape);
