@@ -11,6 +11,7 @@
 #include "kernels/pages.h"
 #include "language/gguf_tokenizer.h"
 #include "runtime/attention_provider.h"
+#include "runtime/device_weights.h"
 #include "runtime/encoder_identity.h"
 #include "runtime/generation_config.h"
 #include "runtime/gguf_model.h"
@@ -386,6 +387,7 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     model.device = device_for(std::move(named), options, *model.family);
     if (model.device) model.device->set_batch_invariant(options.batch_invariant);
     choose_attention_provider(model.device.get(), options);
+    if (model.device) upload_decoder(decoder, model.context(), engine.kv_dtype);
     if (model.device && (model.family->image_token() || model.family->reads_sounds())) {
       model.encoder_lane = model.device->lane();  // with the settings above
     }

@@ -60,15 +60,15 @@ class Watched : public Family {
   Before before_;
 };
 
-LoadedModel load(const std::string& folder, const std::string& dtype,
-                 bool batch_invariant = false) {
+LoadedModel load(const std::string& folder, const std::string& dtype, bool batch_invariant = false,
+                 const PackSink& packed = {}) {
   const PluginVariable plugin(CHIASM_EMULATED_PLUGIN);
   LoadOptions options;
   options.device = "cuda";
   options.dtype = dtype;
   options.batch_invariant = batch_invariant;
   options.threads = 2;
-  return load_model(golden_root() / "models" / folder, options);
+  return load_model(golden_root() / "models" / folder, options, packed);
 }
 
 /// An engine of a model's own, with the lane or without it, that remembers nothing.
@@ -191,6 +191,28 @@ TEST(DeviceLaneSteps, GoOnWhileAPictureIsEncoded) {
   EXPECT_TRUE(went_on);
   EXPECT_EQ(both[0]->result.token_ids, alone(words(24)));
   EXPECT_EQ(both[1]->result.token_ids, alone(shown(kModel, 4)));
+}
+
+// The decoder's are there before the first request, an encoder's come with the first picture.
+TEST(DeviceWeights, OfADecoderDoNotWaitForTheFirstAnswer) {
+  std::vector<PackedMatrix> matrices;
+  const LoadedModel model =
+      load(kModel, "float32", false, [&](PackedMatrix m) { matrices.push_back(std::move(m)); });
+  const auto missing = [&](bool of_decoder) {
+    return std::ranges::count_if(matrices, [&](const PackedMatrix& m) {
+      return m.name.starts_with("language_model.") == of_decoder &&
+             model.device->known_constant(m.bytes.data()) == nullptr;
+    });
+  };
+  EXPECT_GT(matrices.size(), 10u);
+  EXPECT_EQ(missing(true), 0);
+  const std::int64_t before = missing(false);
+  EXPECT_GT(before, 5);
+  Serving run(model, true);
+  const std::shared_ptr<Sequence> one[]{run.sequence(shown(kModel, 1))};
+  run.engine().submit(one);
+  run.engine().wait(one, {}, {});
+  EXPECT_LT(missing(false), before);
 }
 
 TEST(DeviceLaneSteps, ACancelledPictureIsGivenUp) {
