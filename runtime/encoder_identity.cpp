@@ -94,7 +94,7 @@ ContentHash encoder_identity(const LoadedModel& model, const fs::path& path,
 
 std::shared_ptr<EncoderStore> open_encoder_store(const LoadedModel& model, const fs::path& path,
                                                  const LoadOptions& options) {
-  if (model.device != nullptr) {
+  if (!model.devices.empty()) {
     fail<DeviceError>(
         "encoder_cache_dir: features that a device computes are not kept so far; load the model "
         "with device=\"cpu\"");

@@ -249,8 +249,12 @@ void Engine::admit() {
     }
     if (!fits(*next)) return;
     waiting_.erase(waiting_.begin());
-    start(*next);
-    running_.push_back(next);
+    try {
+      start(*next);
+      running_.push_back(next);
+    } catch (...) {  // in neither list now, and somebody waits for it
+      abandon(*next, std::current_exception());
+    }
   }
 }
 

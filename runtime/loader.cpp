@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <thread>
 
-#include "core/device.h"
+#include "core/device_list.h"
 #include "core/packed_file.h"
 #include "core/resident.h"
 #include "kernels/pages.h"
@@ -118,13 +118,16 @@ std::int64_t context_length(const LoadOptions& options, std::int64_t trained) {
 }
 
 /// Room for eight full contexts, but never over a quarter of the machine's memory unless one
-/// context alone needs more. On the CPU, only pages that are used take memory.
+/// context alone needs more; of several devices, the smallest's, so that what one can hold all can.
+/// On the CPU, only pages that are used take memory.
 std::int64_t cache_pages(const language::KvShape& shape, std::int64_t max_context,
-                         const Device* device) {
+                         const std::vector<LoadedDevice>& devices) {
   const std::int64_t one = kernels::pages_for(max_context) + 1;
-  const auto memory = device != nullptr
-                          ? std::int64_t(device->report().memory_bytes)
-                          : std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  std::int64_t memory = std::int64_t(sysconf(_SC_PHYS_PAGES)) * sysconf(_SC_PAGESIZE);
+  if (!devices.empty()) {
+    const auto bytes = [](const LoadedDevice& d) { return d.device->report().memory_bytes; };
+    memory = std::int64_t(bytes(*std::ranges::min_element(devices, {}, bytes)));
+  }
   const auto page = std::int64_t(shape.token_bytes()) * kernels::kPageTokens;
   return page == 0 ? 8 * one : std::max(one, std::min(8 * one, memory / 4 / page));
 }
@@ -151,7 +154,7 @@ struct Source {
 /// No embedder runs on a device yet: "auto" is the CPU, and a device that is asked for by name is
 /// an error, whether it is there or not.
 void check_embedders_device(const std::string& device) {
-  if (device == "auto" || choose_device(device) == nullptr) return;
+  if (device == "auto" || choose_devices(device).empty()) return;
   fail<DeviceError>("device \"", device, "\": embedders do not run on a device yet; use \"cpu\"");
 }
 
@@ -166,13 +169,15 @@ std::string unfit_for_device(const LoadOptions& options, const Family& family) {
   return {};
 }
 
-/// The device that the model runs on: the one that the options name, or under "auto" one that is
+/// The devices that the model runs on: those that the options name, or under "auto" one that is
 /// there, where the model can run on it, else the CPU.
-std::unique_ptr<Device> device_for(std::unique_ptr<Device> named, const LoadOptions& options,
-                                   const Family& family) {
+std::vector<ListedDevice> devices_for(std::vector<ListedDevice> named, const LoadOptions& options,
+                                      const Family& family) {
   const std::string why = unfit_for_device(options, family);
-  if (options.device == "auto") return why.empty() ? choose_device("auto") : nullptr;
-  if (named != nullptr && !why.empty()) {
+  if (options.device == "auto") {
+    return why.empty() ? choose_devices("auto") : std::vector<ListedDevice>();
+  }
+  if (!named.empty() && !why.empty()) {
     fail<DeviceError>("device \"", options.device, "\": ", why, "; use \"cpu\"");
   }
   return named;
@@ -306,7 +311,10 @@ void describe(LoadedModel& model, const std::filesystem::path& path, const Sourc
   info.dtype = name(source.formats.plain);
   info.kv_dtype = chiasm::name(model.engine_options.kv_dtype);
   info.isa = chiasm::name(best_isa());
-  info.device = model.device ? model.device->report().name : "cpu";
+  info.device = model.devices.empty() ? "cpu" : "";
+  for (const LoadedDevice& d : model.devices) {
+    info.device += (info.device.empty() ? "" : ", ") + d.device->report().name;
+  }
   info.threads = model.pool->threads();
   info.vocab_size = c.vocab_size;
   info.hidden_size = c.hidden_size;
@@ -357,8 +365,8 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
                       const PackSink& packed, const MakeFamily& make) {
   const std::int64_t before = resident_bytes();
   check_attention_provider(options);
-  std::unique_ptr<Device> named;  // opened before the long work of loading
-  if (options.device != "auto") named = choose_device(options.device);
+  std::vector<ListedDevice> named;  // opened before the long work of loading
+  if (options.device != "auto") named = choose_devices(options.device);
   const bool gguf = path.extension() == ".gguf" && !std::filesystem::is_directory(path);
   check_path(path, gguf);
   if (!gguf && !options.mmproj.empty()) {
@@ -384,16 +392,19 @@ LoadedModel load_with(const std::filesystem::path& path, const LoadOptions& opti
     EngineOptions& engine = model.engine_options;
     engine.max_context = context_length(options, decoder.config().max_positions);
     engine.kv_dtype = kv_dtype(options, source.formats.plain);
-    model.device = device_for(std::move(named), options, *model.family);
-    if (model.device) model.device->set_batch_invariant(options.batch_invariant);
-    choose_attention_provider(model.device.get(), options);
-    if (model.device) upload_decoder(decoder, model.context(), engine.kv_dtype);
-    if (model.device && (model.family->image_token() || model.family->reads_sounds())) {
-      model.encoder_lane = model.device->lane();  // with the settings above
+    const bool encodes = model.family->image_token() || model.family->reads_sounds();
+    for (ListedDevice& listed : devices_for(std::move(named), options, *model.family)) {
+      Device& device = *listed.device;
+      device.set_batch_invariant(options.batch_invariant);
+      choose_attention_provider(&device, options);
+      upload_decoder(decoder, context_of(*model.pool, &device), engine.kv_dtype);
+      auto lane = encodes ? device.lane() : nullptr;  // with the settings above
+      model.devices.push_back({std::move(listed), std::move(lane)});
     }
-    engine.encoder_device = model.encoder_lane.get();
+    if (model.devices.empty()) choose_attention_provider(nullptr, options);
+    engine.encoder_device = model.places().front().encoder_device;
     engine.kv_pages =
-        cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.device.get());
+        cache_pages(decoder.kv_shape(engine.kv_dtype), engine.max_context, model.devices);
     engine.remembered_prefixes =
         remembered(decoder.kv_shape(engine.kv_dtype), engine.remembered_prefixes);
     engine.limits.pictures.max_pixels = options.max_image_pixels;

@@ -3,14 +3,16 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
+#include <vector>
 
-#include "core/device.h"
+#include "core/device_list.h"
 #include "core/json.h"
 #include "core/safetensors.h"
 #include "kernels/linear_layer.h"
 #include "runtime/embedder.h"
 #include "runtime/embedder_family.h"
-#include "runtime/engine.h"
+#include "runtime/engines.h"
 #include "runtime/family.h"
 #include "runtime/model.h"
 
@@ -24,10 +26,14 @@ inline Context context_of(ThreadPool& pool, Device* device = nullptr) {
   return ctx;
 }
 
+/// A device that a model runs on.
+struct LoadedDevice : ListedDevice {
+  std::unique_ptr<Device> encoder_lane;  // of it, for families with media; else null
+};
+
 struct LoadedModel {
   std::unique_ptr<ThreadPool> pool;
-  std::unique_ptr<Device> device;          // null: the CPU
-  std::unique_ptr<Device> encoder_lane;    // of it, for families with media; else null
+  std::vector<LoadedDevice> devices;       // none: the CPU
   std::unique_ptr<Checkpoint> checkpoint;  // matrices of a packed file lie in it
   MappedFile projector;                    // the second of two GGUF files
   std::unique_ptr<language::Tokenizer> tokenizer;
@@ -37,7 +43,17 @@ struct LoadedModel {
   std::set<std::string, std::less<>> tensors_read;
   std::vector<Product> products;  // what adapters may change
 
-  Context context() const { return context_of(*pool, device.get()); }
+  /// Of the first device.
+  Context context() const { return places().front().ctx; }
+  /// Each device, or the CPU.
+  std::vector<EnginePlace> places() const {
+    std::vector<EnginePlace> out;
+    for (const LoadedDevice& d : devices) {
+      out.push_back({context_of(*pool, d.device.get()), d.encoder_lane.get(), d.word});
+    }
+    if (out.empty()) out.push_back({context_of(*pool), nullptr, "cpu"});
+    return out;
+  }
 };
 
 /// A model whose rows a matrix carries into a space for retrieval (colpali, colqwen2).

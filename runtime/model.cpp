@@ -6,8 +6,9 @@
 #include "kernels/pages.h"
 #include "runtime/adapters.h"
 #include "runtime/attention.h"
+#include "runtime/device_states.h"
 #include "runtime/draft.h"
-#include "runtime/engine.h"
+#include "runtime/engines.h"
 #include "runtime/generate_options.h"
 #include "runtime/loader.h"
 #include "runtime/medium_features.h"
@@ -17,9 +18,8 @@ namespace chiasm {
 
 struct Model::Impl {
   LoadedModel loaded;
-  Context ctx;
-  std::unique_ptr<Engine> engine;
-  std::shared_ptr<Profile> profile;
+  Context ctx;  // of the first device
+  std::unique_ptr<Engines> engines;
   Adapters adapters;
 
   const Family& family() const { return *loaded.family; }
@@ -30,7 +30,7 @@ struct Model::Impl {
   }
 
   Prompt prompt(const Request& request) const {
-    return make_prompt(family(), tokenizer(), request, engine->options().limits);
+    return make_prompt(family(), tokenizer(), request, engines->options().limits);
   }
   std::shared_ptr<Sequence> sequence(const Request& request) const;
   Tensor encode(const PlacedMedium& medium, const Poll& interrupted) const;
@@ -110,8 +110,9 @@ Model Model::load(const std::filesystem::path& folder, const LoadOptions& option
   if (impl->loaded.info.packed_layout.empty()) impl->loaded.checkpoint.reset();  // all is packed
   impl->ctx = impl->loaded.context();
   std::unique_ptr<Draft> draft = impl->load_draft(options);
-  impl->engine = std::make_unique<Engine>(impl->family(), impl->tokenizer(), impl->ctx,
-                                          impl->loaded.engine_options, std::move(draft));
+  impl->engines =
+      std::make_unique<Engines>(impl->family(), impl->tokenizer(), impl->loaded.places(),
+                                impl->loaded.engine_options, std::move(draft));
   return Model(std::move(impl));
 }
 
@@ -123,8 +124,7 @@ Result Model::Impl::search(const Request& request, bool in_pieces, const Poll& i
         "in pieces");
   }
   const std::vector<std::shared_ptr<Sequence>> one{sequence(request)};
-  engine->submit(one);
-  engine->wait(one, {}, interrupted);
+  engines->run(one, {}, interrupted);
   return std::move(one.front()->result);
 }
 
@@ -147,8 +147,9 @@ std::vector<Result> Model::choices(const Request& request, std::int64_t count,
     for (Result& other : std::exchange(best.front().others, {})) best.push_back(std::move(other));
     return best;
   }
-  std::vector<std::shared_ptr<Sequence>> all{impl_->sequence(request)};
-  Sequence& leader = *all.front();
+  const std::shared_ptr<Sequence> first = impl_->sequence(request);
+  Sequence& leader = *first;
+  std::vector<std::shared_ptr<Sequence>> all{first};
   for (std::int64_t i = 1; i < count; i++) {
     auto s = std::make_shared<Sequence>();
     s->prompt = leader.prompt;
@@ -160,8 +161,7 @@ std::vector<Result> Model::choices(const Request& request, std::int64_t count,
     leader.followers.push_back(s);
     all.push_back(std::move(s));
   }
-  impl_->engine->submit(std::span(all).first(1));
-  impl_->engine->wait(all, on_text, interrupted);
+  impl_->engines->run({&first, 1}, on_text, interrupted);
   std::vector<Result> results;
   for (const auto& s : all) results.push_back(std::move(s->result));
   return results;
@@ -177,8 +177,7 @@ std::vector<Result> Model::generate_all(std::vector<Request> requests, const Pol
     requests[i].videos.clear();
     requests[i].audio.clear();
   }
-  impl_->engine->submit(sequences);
-  impl_->engine->wait(sequences, {}, interrupted, on_done);
+  impl_->engines->run(sequences, {}, interrupted, on_done);
   std::vector<Result> results;
   for (const auto& s : sequences) results.push_back(std::move(s->result));
   return results;
@@ -208,15 +207,14 @@ std::vector<double> Model::score(const Request& request, const std::vector<std::
   const std::span<const std::shared_ptr<Sequence>> all(sequences);
   for (const auto part : {all.first(std::min<std::size_t>(1, all.size())),
                           all.subspan(std::min<std::size_t>(1, all.size()))}) {
-    impl_->engine->submit(part);
-    impl_->engine->wait(part, {}, interrupted);
+    impl_->engines->run(part, {}, interrupted);
   }
   return scores;
 }
 
 Plan Model::plan(const Request& request) const {
   const std::shared_ptr<Sequence> s = impl_->sequence(request);
-  const Engine& engine = *impl_->engine;
+  const Engine& engine = impl_->engines->one();
   const auto& decoder = impl_->family().decoder();
   Plan plan;
   plan.tokens = s->prompt_length();
@@ -298,29 +296,30 @@ Request Model::caption_request(ImageInput image) const {
 
 PictureSizes Model::picture_sizes(const ImageInput& image) const {
   const PlacedMedium medium =
-      place(impl_->family(), image, 1, impl_->engine->options().limits.pictures);
+      place(impl_->family(), image, 1, impl_->engines->options().limits.pictures);
   return {medium.width, medium.height, medium.layout.resized_width, medium.layout.resized_height};
 }
 
 PictureTiles Model::tiles(const ImageInput& image, std::size_t pictures) const {
   const PlacedMedium medium =
-      place(impl_->family(), image, pictures, impl_->engine->options().limits.pictures);
+      place(impl_->family(), image, pictures, impl_->engines->options().limits.pictures);
   return impl_->family().tiles(medium.width, medium.height, pictures);
 }
 
 std::vector<NamedTensor> Model::preprocess_image(const ImageInput& image) const {
-  const auto& limits = impl_->engine->options().limits.pictures;
+  const auto& limits = impl_->engines->options().limits.pictures;
   const PlacedMedium medium = place(impl_->family(), image, 1, limits);
   return impl_->family().processor_output(prepare(impl_->family(), impl_->ctx, medium, limits));
 }
 
 /// The columns of a medium's features that go over its rows.
 Tensor Model::Impl::encode(const PlacedMedium& medium, const Poll& interrupted) const {
-  Context own = ctx;
-  if (interrupted) own.interrupted = &interrupted;
-  const EngineOptions& options = engine->options();
-  Tensor features =
-      medium_features(family(), own, medium, options.limits, options.patches_per_step);
+  const EngineOptions& options = engines->options();
+  Tensor features = engines->on_one(medium.layout.tokens, [&](Engine&, const Context& there) {
+    Context own = there;
+    if (interrupted) own.interrupted = &interrupted;
+    return medium_features(family(), own, medium, options.limits, options.patches_per_step);
+  });
   const std::int64_t dim = family().decoder().config().hidden_size;
   const auto all = features.view<float>();
   if (all.cols() == dim) return features;
@@ -332,37 +331,41 @@ Tensor Model::Impl::encode(const PlacedMedium& medium, const Poll& interrupted) 
 }
 
 Tensor Model::encode_image(const ImageInput& image, const Poll& interrupted) {
-  return impl_->encode(place(impl_->family(), image, 1, impl_->engine->options().limits.pictures),
+  return impl_->encode(place(impl_->family(), image, 1, impl_->engines->options().limits.pictures),
                        interrupted);
 }
 
 std::vector<NamedTensor> Model::preprocess_video(const VideoInput& video) const {
-  const auto& limits = impl_->engine->options().limits;
+  const auto& limits = impl_->engines->options().limits;
   const Family& family = impl_->family();
   const PlacedMedium medium = place(family, video, limits);
   return family.video_output(prepare(family, impl_->ctx, medium, limits.pictures));
 }
 
 Tensor Model::encode_video(const VideoInput& video, const Poll& interrupted) {
-  return impl_->encode(place(impl_->family(), video, impl_->engine->options().limits), interrupted);
+  return impl_->encode(place(impl_->family(), video, impl_->engines->options().limits),
+                       interrupted);
 }
 
 std::vector<NamedTensor> Model::preprocess_audio(const AudioInput& sound) const {
-  const auto& limits = impl_->engine->options().limits.sounds;
+  const auto& limits = impl_->engines->options().limits.sounds;
   const PlacedMedium medium = place(impl_->family(), sound, limits);
   return impl_->family().processor_output(
       prepare_sound(impl_->family(), impl_->ctx, medium, limits));
 }
 
 Tensor Model::encode_audio(const AudioInput& sound, const Poll& interrupted) {
-  return impl_->encode(place(impl_->family(), sound, impl_->engine->options().limits.sounds),
+  return impl_->encode(place(impl_->family(), sound, impl_->engines->options().limits.sounds),
                        interrupted);
 }
 
 Transcript Model::transcribe(const AudioInput& sound, const TranscribeOptions& options,
                              const OnSegment& on_segment, const Poll& interrupted) {
-  return chiasm::transcribe(*impl_->engine, impl_->family(), impl_->tokenizer(), impl_->ctx, sound,
-                            options, impl_->adapter(options.adapter), on_segment, interrupted);
+  // Each window's requests look at the same keys and values, which lie on one device.
+  return impl_->engines->on_one(info().max_context, [&](Engine& engine, const Context& ctx) {
+    return chiasm::transcribe(engine, impl_->family(), impl_->tokenizer(), ctx, sound, options,
+                              impl_->adapter(options.adapter), on_segment, interrupted);
+  });
 }
 
 Tensor Model::logits(const Request& request, const Poll& interrupted) {
@@ -374,8 +377,7 @@ Tensor Model::logits(const Request& request, const Poll& interrupted) {
   s->on_logits = [view](std::int64_t row, std::span<const float> values) {
     std::ranges::copy(values, view.row(row));
   };
-  impl_->engine->submit({&s, 1});
-  impl_->engine->wait({&s, 1}, {}, interrupted);
+  impl_->engines->run({&s, 1}, {}, interrupted);
   return out;
 }
 
@@ -384,8 +386,7 @@ Tensor Model::hidden_rows(const Request& request, const Poll& interrupted) {
   const std::shared_ptr<Sequence> s = impl_->sequence(prompt_only);
   Tensor out = float_tensor({s->prompt_length(), info().hidden_size});
   collect_rows(*s, out.view<float>());
-  impl_->engine->submit({&s, 1});
-  impl_->engine->wait({&s, 1}, {}, interrupted);
+  impl_->engines->run({&s, 1}, {}, interrupted);
   return out;
 }
 
@@ -405,8 +406,8 @@ Attention Model::attention(const Request& request, const std::vector<std::int32_
   Context ctx = impl_->ctx;
   if (interrupted) ctx.interrupted = &interrupted;
   const std::shared_ptr<const Lora> lora = impl_->adapter(request.options.adapter);
-  return attend(impl_->family(), ctx, impl_->engine->options(), prompt, std::int64_t(answer.size()),
-                layers, lora.get());
+  return attend(impl_->family(), ctx, impl_->engines->options(), prompt,
+                std::int64_t(answer.size()), layers, lora.get());
 }
 
 void Model::load_adapter(const std::string& name, const std::filesystem::path& folder) {
@@ -423,16 +424,11 @@ void Model::unload_adapter(const std::string& name) { impl_->adapters.remove(nam
 
 std::vector<AdapterInfo> Model::adapters() const { return impl_->adapters.list(); }
 
-void Model::set_tap(Tap tap) { impl_->engine->set_tap(std::move(tap)); }
+void Model::set_tap(Tap tap) { impl_->engines->set_tap(tap); }
 
-void Model::profile(bool on) {
-  impl_->profile = on ? std::make_shared<Profile>() : nullptr;
-  impl_->engine->set_profile(impl_->profile);
-}
+void Model::profile(bool on) { impl_->engines->profile(on); }
 
-std::vector<OperatorTime> Model::operator_times() const {
-  return impl_->profile ? impl_->profile->times() : std::vector<OperatorTime>();
-}
+std::vector<OperatorTime> Model::operator_times() const { return impl_->engines->operator_times(); }
 
 std::vector<std::int32_t> Model::prompt_ids(const Request& request) const {
   return impl_->prompt(request).ids;
@@ -469,6 +465,10 @@ std::vector<std::string> Model::token_bytes() const {
 
 const ModelInfo& Model::info() const { return impl_->loaded.info; }
 
-EngineStats Model::stats() const { return impl_->engine->stats(); }
+EngineStats Model::stats() const { return impl_->engines->stats(); }
+
+std::vector<DeviceState> Model::devices() const {
+  return device_states(impl_->loaded, *impl_->engines);
+}
 
 }  // namespace chiasm

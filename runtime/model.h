@@ -20,8 +20,10 @@
 namespace chiasm {
 
 struct LoadOptions {
-  std::string device = "auto";  // auto, cpu, cuda, cuda:N (core/device.h)
-  std::string dtype = "auto";   // auto (as the checkpoint), float32, bfloat16, float16
+  /// auto, cpu, cuda, cuda:N, cuda:all, or several cuda:N with commas between them
+  /// (core/device_list.h): each of these runs the whole model, and requests are spread over them.
+  std::string device = "auto";
+  std::string dtype = "auto";  // auto (as the checkpoint), float32, bfloat16, float16
   // "" (none); int8: all large matrices in 8 bits; int4: the decoder's MLPs in 4 bits, the rest,
   // which suffers more from few bits, in 8. dtype then says what norms and the like are kept in.
   std::string quantize;
@@ -67,7 +69,7 @@ struct ModelInfo {
   std::string chat_template;         // the Jinja template inside a GGUF file; empty for folders
   std::string bos_token, eos_token;  // their texts, empty where the tokenizer names none
   std::string family, path, dtype, quantize, kv_dtype, isa, image_token, audio_token;
-  std::string device;         // "cpu", or the name of the device that runs it
+  std::string device;         // "cpu", or the names of the devices that run it
   std::string draft;          // path of the model that guesses ahead; empty: none
   std::string packed_layout;  // of a packed file whose weights are mapped; empty for other models
   std::int64_t parameters = 0, weight_bytes = 0, file_bytes = 0;
@@ -103,6 +105,16 @@ struct Attention {
   /// 1.
   Tensor weights;
   std::vector<std::vector<std::int32_t>> pictures;  // the rows that each picture takes
+};
+
+/// One of the devices that a model runs on. Bytes are of its own memory.
+struct DeviceState {
+  std::string device, name;       // "cuda:1", and what its driver calls it
+  std::string failure;            // why it is given no more requests; empty while it is
+  std::int64_t memory_bytes = 0;  // all that it has
+  std::int64_t weight_bytes = 0;  // its copy of the weights, as large as they are on the host
+  std::int64_t kv_bytes = 0;      // pages of its KV cache, taken when the model is loaded
+  EngineStats stats;
 };
 
 /// A loaded adapter.
@@ -214,8 +226,10 @@ class Model {
   /// text holds, and for rows without a token. [vocab_size] of the model.
   std::vector<std::string> token_bytes() const;
   const ModelInfo& info() const;
-  /// How busy the engine is, as of its last step.
+  /// How busy the engine is, as of its last step; of several devices, the sums.
   EngineStats stats() const;
+  /// The devices that it runs on; none for the CPU.
+  std::vector<DeviceState> devices() const;
 
  private:
   struct Impl;

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "projector/pooling.h"
-#include "runtime/engine.h"
+#include "runtime/engines.h"
 #include "runtime/loader.h"
 #include "vision/processor_settings.h"
 
@@ -41,7 +41,7 @@ struct RetrieverPrompts {
 struct Retriever::Impl {
   LoadedRetriever loaded;
   Context ctx;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<Engines> engines;
   RetrieverPrompts prompts;
   RetrieverInfo info;
 
@@ -58,7 +58,7 @@ std::vector<Tensor> Retriever::Impl::run(const std::vector<Request>& requests, c
     in_context(std::string(what) + " " + std::to_string(i + 1), [&] {
       auto s = std::make_shared<Sequence>();
       s->prompt = make_prompt(*loaded.model.family, *loaded.model.tokenizer, requests[i],
-                              engine->options().limits);
+                              engines->options().limits);
       if (s->prompt_length() > info.max_tokens) {
         fail<RequestError>(s->prompt_length(), " tokens, the model takes at most ",
                            info.max_tokens);
@@ -69,8 +69,7 @@ std::vector<Tensor> Retriever::Impl::run(const std::vector<Request>& requests, c
       sequences.push_back(std::move(s));
     });
   }
-  engine->submit(sequences);
-  engine->wait(sequences, {}, interrupted);
+  engines->run(sequences, {}, interrupted);
   Context host = ctx;  // few and narrow vectors, of rows that are here already
   host.device = nullptr;
   std::vector<Tensor> out;
@@ -99,8 +98,8 @@ Retriever Retriever::load(const std::filesystem::path& folder, const EmbedderOpt
   LoadedModel& model = impl->loaded.model;
   model.checkpoint.reset();  // all is packed
   impl->ctx = model.context();
-  impl->engine =
-      std::make_unique<Engine>(*model.family, *model.tokenizer, impl->ctx, model.engine_options);
+  impl->engines = std::make_unique<Engines>(*model.family, *model.tokenizer, model.places(),
+                                            model.engine_options);
   RetrieverInfo& info = impl->info;
   info.family = impl->loaded.config["model_type"].str();
   impl->prompts = RetrieverPrompts::read(folder, info.family);

@@ -77,6 +77,28 @@ void check_ends(Harness& h) {
           [](Bench& b, const device::Table& table, device::Session* session) {
             return table.download(session, b.device.allocate(8), b.device.allocate(8), 8);
           });
+  refuses(h, "upload to another device", "upload: the target is memory of another device, cuda:1",
+          [](Bench&, const device::Table& table, device::Session* session) {
+            Device other(1);
+            const float from = 0;
+            return table.upload(session, other.allocate(sizeof from), &from, sizeof from);
+          });
+  refuses(h, "download from another device", "is memory of another device, cuda:1",
+          [](Bench&, const device::Table& table, device::Session* session) {
+            Device other(1);
+            float to = 0;
+            return table.download(session, &to, other.allocate(sizeof to), sizeof to);
+          });
+  refuses(h, "copy between devices", "copy: the source is memory of another device, cuda:1",
+          [](Bench& b, const device::Table& table, device::Session* session) {
+            Device other(1);
+            return table.copy(session, b.device.allocate(8), other.allocate(8), 8);
+          });
+  refuses(h, "another device's memory given back", "never allocated, or given back before",
+          [](Bench&, const device::Table& table, device::Session* session) {
+            Device other(1);
+            return table.release(session, other.allocate(8));
+          });
   refuses(h, "copy onto itself", "overlap",
           [](Bench& b, const device::Table& table, device::Session* session) {
             std::byte* const memory = b.device.allocate(64);
@@ -112,6 +134,13 @@ void check_operands(Harness& h) {
           [](Bench& b, const device::Table& table, device::Session* session) {
             device::LinearCall call = product(b, Format::f32);
             call.w.data = b.device.allocate(kSize * kSize * sizeof(float) / 2);
+            return table.linear(session, &call);
+          });
+  refuses(h, "a product with another device's weights", "w is memory of another device, cuda:1",
+          [](Bench& b, const device::Table& table, device::Session* session) {
+            Device other(1);
+            device::LinearCall call = product(b, Format::f32);
+            call.w.data = other.allocate(kSize * kSize * sizeof(float));
             return table.linear(session, &call);
           });
   refuses(h, "a product with weights of the host", "w is not memory of the device",

@@ -148,7 +148,7 @@ TEST_P(DeviceLane, RowsAreTheSameBits) {
   const auto rows = [&](bool lane) {
     std::atomic<int> calls = 0;
     Serving run(model, lane, [&](const Context& ctx, auto&&...) {
-      EXPECT_EQ(ctx.device == model.encoder_lane.get(), lane);
+      EXPECT_EQ(ctx.device == model.devices.front().encoder_lane.get(), lane);
       calls++;
     });
     const std::shared_ptr<Sequence> all[]{run.sequence(request)};
@@ -201,7 +201,7 @@ TEST(DeviceWeights, OfADecoderDoNotWaitForTheFirstAnswer) {
   const auto missing = [&](bool of_decoder) {
     return std::ranges::count_if(matrices, [&](const PackedMatrix& m) {
       return m.name.starts_with("language_model.") == of_decoder &&
-             model.device->known_constant(m.bytes.data()) == nullptr;
+             model.devices.front().device->known_constant(m.bytes.data()) == nullptr;
     });
   };
   EXPECT_GT(matrices.size(), 10u);

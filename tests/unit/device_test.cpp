@@ -7,7 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "core/device_list.h"
 #include "core/error.h"
+#include "tests/support/emulated_failure.h"
 #include "tests/support/expect_error.h"
 #include "tests/support/plugin_variable.h"
 
@@ -41,6 +43,38 @@ TEST(DeviceSeam, RefusesUnknownWords) {
   }
 }
 
+TEST(DeviceSeam, ListsNeedThePluginToo) {
+  const PluginVariable none("/no/such/plugin.so");
+  EXPECT_TRUE(choose_devices("auto").empty());
+  EXPECT_TRUE(choose_devices("cpu").empty());
+  for (const char* device : {"cuda", "cuda:7", "cuda:all", "cuda:0,cuda:1"}) {
+    EXPECT_TRUE(throws<DeviceError>([&] { choose_devices(device); },
+                                    {"plug-in cannot be loaded", "/no/such/plugin.so", "cpu"}))
+        << device;
+  }
+}
+
+TEST(DeviceSeam, RefusesListsThatMeanNothing) {
+  for (const char* device : {"", "gpu", "cuda:", "cuda:x", "cuda:-1", "cuda:1x", "CUDA", "cuda:0,",
+                             ",cuda:0", "cuda:0,,cuda:1", "cuda:0;cuda:1", "cuda:99999999999"}) {
+    EXPECT_TRUE(
+        throws<RequestError>([&] { choose_devices(device); }, {"auto, cpu, cuda or cuda:N"}))
+        << device;
+  }
+  for (const char* device : {"cuda:1,cuda:1", "cuda,cuda:0", "cuda:0,cuda:1, cuda:0"}) {
+    EXPECT_TRUE(throws<RequestError>([&] { choose_devices(device); }, {"is named twice"}))
+        << device;
+  }
+  for (const char* device : {"cuda:0,cpu", "cpu,cuda:0", "cpu,cpu"}) {
+    EXPECT_TRUE(throws<RequestError>([&] { choose_devices(device); },
+                                     {"cpu", "devices of one kind", "alone"}))
+        << device;
+  }
+  for (const char* device : {"cuda:0,auto", "auto,cuda:1", "cuda:all,cuda:0"}) {
+    EXPECT_TRUE(throws<RequestError>([&] { choose_devices(device); }, {"give it alone"})) << device;
+  }
+}
+
 #ifdef CHIASM_EMULATED_PLUGIN
 std::span<const std::byte> bytes_of(const std::vector<int>& v) {
   return std::as_bytes(std::span(v));
@@ -52,9 +86,48 @@ TEST(EmulatedDevice, IsReportedAndOpened) {
   EXPECT_TRUE(report.usable()) << report.missing;
   EXPECT_TRUE(report.emulated);
   EXPECT_EQ(report.plugin, CHIASM_EMULATED_PLUGIN);
-  EXPECT_EQ(report.devices, 1);
+  EXPECT_EQ(report.devices, 2);
   EXPECT_NE(choose_device("auto"), nullptr);
   EXPECT_TRUE(throws<DeviceError>([] { choose_device("cuda:3"); }, {"cuda:3", "no such device"}));
+}
+
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> out;
+  for (const ListedDevice& listed : choose_devices(list)) out.push_back(listed.word);
+  return out;
+}
+
+TEST(EmulatedDevice, ListsOpenTheirDevicesInOrder) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  using Words = std::vector<std::string>;
+  EXPECT_EQ(words_of("cuda"), Words{"cuda:0"});
+  EXPECT_EQ(words_of("cuda:1, cuda:0"), (Words{"cuda:1", "cuda:0"}));
+  EXPECT_EQ(words_of("cuda:all"), (Words{"cuda:0", "cuda:1"}));
+  EXPECT_TRUE(throws<DeviceError>([] { choose_devices("cuda:0,cuda:2"); },
+                                  {"cuda:2", "no such device: this machine has 2"}));
+}
+
+TEST(EmulatedDevice, MemoryIsOneDevicesAlone) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  Device first(0), second(1);
+  std::byte* const memory = first.allocate(64);
+  EXPECT_TRUE(first.owns(memory));
+  EXPECT_FALSE(second.owns(memory));
+  first.release(memory);
+}
+
+TEST(EmulatedDevice, OneThatIsLostLeavesTheOtherAlone) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  Device first(0), second(1);
+  {
+    const EmulatedFailure lost(CHIASM_EMULATED_PLUGIN, 1);
+    lost.begin("fell off the bus");
+    EXPECT_TRUE(throws<DeviceError>([&] { second.allocate(16); }, {"fell off the bus"}));
+    EXPECT_TRUE(throws<DeviceError>([&] { second.synchronize(); }, {"fell off the bus"}));
+    first.synchronize();
+    first.release(first.allocate(16));
+  }
+  second.synchronize();
 }
 
 TEST(EmulatedDevice, KeepsWhatIsUploaded) {
@@ -109,6 +182,23 @@ TEST(EmulatedDeviceDeathTest, HostsCannotTouchItsMemory) {
   volatile std::byte* const memory = device->allocate(16);
   EXPECT_DEATH(memory[0] = std::byte(1), "");
   device->release(const_cast<std::byte*>(memory));
+}
+
+TEST(EmulatedDeviceDeathTest, KernelsCannotTouchAnotherDevicesMemory) {
+  const PluginVariable emulated(CHIASM_EMULATED_PLUGIN);
+  Device first(0), second(1);
+  device::PointwiseCall call{};
+  call.kind = device::PointwiseCall::scale_by;
+  call.y = reinterpret_cast<float*>(first.allocate(16));
+  call.rows = 1;
+  call.cols = call.y_stride = 4;
+  call.factor = 2;
+  const auto scale = [&](Device& device) {
+    device.run(call, "scaling");
+    device.synchronize();
+  };
+  scale(first);
+  EXPECT_DEATH(scale(second), "");
 }
 #endif
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/cuda/emulation/block.h"
+#include "kernels/cuda/emulation/failure.h"
 #include "kernels/cuda/emulation/memory.h"
 #include "kernels/cuda/emulation/stream.h"
 #include "kernels/cuda/session.h"
@@ -53,10 +54,10 @@ const char* build() { return "emulation on the CPU"; }
 bool emulated() { return true; }
 
 void probe(int index, Probe& out) {
-  out.devices = 1;
-  if (index != 0) {
+  out.devices = Memory::kDevices;
+  if (index < 0 || index >= Memory::kDevices) {
     std::snprintf(out.missing, sizeof out.missing,
-                  "no such device: this machine has 1, counted from 0");
+                  "no such device: this machine has %d, counted from 0", Memory::kDevices);
     return;
   }
   std::snprintf(out.name, sizeof out.name, "emulated device");
@@ -76,14 +77,14 @@ void close(Session* session) noexcept {
 }
 
 void* allocate(std::uint64_t bytes) {
-  void* const memory = Memory::instance().allocate(bytes);
+  void* const memory = Memory::current().allocate(bytes);
   if (memory == nullptr) throw Failure(Status::out_of_memory, "the emulated device is full");
   return memory;
 }
 
 void release(Session& session, void* memory) {
   emulation::stream_of(session).finish();
-  if (!Memory::instance().release(memory)) {
+  if (!Memory::current().release(memory)) {
     throw Failure(Status::failed, "this memory was never allocated, or given back before");
   }
 }
@@ -93,23 +94,23 @@ void release(Session& session, void* memory) {
 void upload(Session& session, void* to, const void* from, std::uint64_t bytes) {
   refuse_recording(session, "an upload");
   if (bytes == 0) return;
-  Memory::instance().expect_own(to, bytes, "upload: the target");
-  Memory::instance().expect_foreign(from, "upload: the source");
+  Memory::current().expect_own(to, bytes, "upload: the target");
+  Memory::current().expect_foreign(from, "upload: the source");
   session.staging.upload(session, to, from, bytes);
 }
 
 void download(Session& session, void* to, const void* from, std::uint64_t bytes) {
   refuse_recording(session, "a download");
   if (bytes == 0) return;
-  Memory::instance().expect_foreign(to, "download: the target");
-  Memory::instance().expect_own(from, bytes, "download: the source");
+  Memory::current().expect_foreign(to, "download: the target");
+  Memory::current().expect_own(from, bytes, "download: the source");
   session.staging.download(session, to, from, bytes);
 }
 
 void copy(Session& session, void* to, const void* from, std::uint64_t bytes) {
   if (bytes == 0) return;
-  Memory::instance().expect_own(to, bytes, "copy: the target");
-  Memory::instance().expect_own(from, bytes, "copy: the source");
+  Memory::current().expect_own(to, bytes, "copy: the target");
+  Memory::current().expect_own(from, bytes, "copy: the source");
   const auto* const a = static_cast<const std::byte*>(to);
   const auto* const b = static_cast<const std::byte*>(from);
   if (a < b + bytes && b < a + bytes) {
@@ -159,7 +160,15 @@ void launch(Session& session, Graph& graph) {
 }
 void forget(Graph* graph) noexcept { delete graph; }
 
-Access::Access(const Session*) { Memory::instance().enter(); }
-Access::~Access() { Memory::instance().leave(); }
+/// Of no session: none is open yet, and nothing is touched.
+Access::Access(const Session* session) {
+  if (session != nullptr) Memory::of(session->index).enter();
+}
+Access::~Access() { Memory::leave(); }
 
 }  // namespace chiasm::device::backend
+
+extern "C" __attribute__((visibility("default"))) void chiasm_emulation_fail(int index,
+                                                                             const char* why) {
+  chiasm::device::emulation::Memory::of(index).fail(why != nullptr ? why : "");
+}

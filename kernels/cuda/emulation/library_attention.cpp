@@ -39,8 +39,8 @@ void expect_array(const void* address, std::int64_t count, const std::string& wh
   const std::uintptr_t unit = sizeof(Number) == 2 ? kAlignment : sizeof(Number);
   expect(reinterpret_cast<std::uintptr_t>(address) % unit == 0,
          what + " is not aligned to " + std::to_string(unit) + " bytes");
-  emulation::Memory::instance().expect_own(address, std::uint64_t(count) * sizeof(Number),
-                                           ("library attention: " + what).c_str());
+  emulation::Memory::current().expect_own(address, std::uint64_t(count) * sizeof(Number),
+                                          ("library attention: " + what).c_str());
 }
 
 void expect_shape(const LibraryShape& s) {

@@ -2,9 +2,11 @@
 
 #include <sys/mman.h>
 
+#include <array>
 #include <cstring>
 #include <iterator>
-#include <string>
+#include <memory>
+#include <utility>
 
 #include "kernels/cuda/emulation/sanitizers.h"
 #include "kernels/cuda/session.h"
@@ -13,14 +15,37 @@ namespace chiasm::device::emulation {
 
 namespace {
 constexpr std::uint64_t kGuard = 256;  // also the alignment that CUDA's allocator promises
+
+thread_local Memory* entered = nullptr;
+
+struct Devices {
+  std::mutex mutex;
+  std::array<std::unique_ptr<Memory>, Memory::kDevices> memories;  // of those that were asked for
+};
+Devices& devices() {
+  static Devices all;
+  return all;
+}
 }  // namespace
 
-Memory& Memory::instance() {
-  static Memory memory;
-  return memory;
+Memory& Memory::of(int index) {
+  const std::lock_guard lock(devices().mutex);
+  std::unique_ptr<Memory>& memory = devices().memories.at(std::size_t(index));
+  if (memory == nullptr) memory.reset(new Memory(index));
+  return *memory;
 }
 
-Memory::Memory() {
+Memory& Memory::current() { return *entered; }
+
+const Memory* Memory::owner(const void* address) {
+  const std::lock_guard lock(devices().mutex);
+  for (const auto& memory : devices().memories) {
+    if (memory != nullptr && memory->contains(address)) return memory.get();
+  }
+  return nullptr;
+}
+
+Memory::Memory(int index) : index_(index) {
   void* const base =
       mmap(nullptr, kBytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (base == MAP_FAILED) throw Failure(Status::out_of_memory, "no addresses for emulated memory");
@@ -36,12 +61,21 @@ void Memory::protect(int protection) const {
 
 void Memory::enter() {
   const std::lock_guard lock(mutex_);
+  if (!failure_.empty()) throw Failure(Status::failed, failure_);
   if (inside_++ == 0) protect(PROT_READ | PROT_WRITE);
+  entered = this;
 }
 
 void Memory::leave() {
+  Memory* const memory = std::exchange(entered, nullptr);
+  if (memory == nullptr) return;
+  const std::lock_guard lock(memory->mutex_);
+  if (--memory->inside_ == 0) memory->protect(PROT_NONE);
+}
+
+void Memory::fail(std::string why) {
   const std::lock_guard lock(mutex_);
-  if (--inside_ == 0) protect(PROT_NONE);
+  failure_ = std::move(why);
 }
 
 void* Memory::allocate(std::uint64_t bytes) {
@@ -79,7 +113,11 @@ bool Memory::contains(const void* address) const {
 
 void Memory::expect_own(const void* address, std::uint64_t bytes, const char* what) const {
   if (!contains(address)) {
-    throw Failure(Status::failed, std::string(what) + " is not memory of the device");
+    const Memory* const other = owner(address);
+    throw Failure(Status::failed,
+                  what + (other == nullptr ? std::string(" is not memory of the device")
+                                           : " is memory of another device, cuda:" +
+                                                 std::to_string(other->index_)));
   }
   const std::lock_guard lock(mutex_);
   const auto at = std::uint64_t(static_cast<const std::byte*>(address) - base_);
@@ -101,7 +139,7 @@ void Memory::expect_own(const void* address, std::uint64_t bytes, const char* wh
 
 void Memory::expect_foreign(const void* address, const char* what) const {
   if (address == nullptr) throw Failure(Status::failed, std::string(what) + " is null");
-  if (contains(address)) {
+  if (owner(address) != nullptr) {
     throw Failure(Status::failed,
                   std::string(what) + " is memory of the device, and must be the host's");
   }

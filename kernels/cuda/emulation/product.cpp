@@ -35,7 +35,7 @@ void expect_fit(const Operand& m) {
   const std::int64_t unit = m.size == sizeof(float) ? m.size : kFast;
   expect(std::int64_t(m.begin() % std::uintptr_t(unit)) == 0 && m.stride * m.size % unit == 0,
          name + " or its stride is not aligned to " + std::to_string(unit) + " bytes");
-  emulation::Memory::instance().expect_own(m.data, m.bytes(), ("matrix product: " + name).c_str());
+  emulation::Memory::current().expect_own(m.data, m.bytes(), ("matrix product: " + name).c_str());
 }
 
 /// Whether a number of one may be a number of the other. Columns of the same rows may be apart.
