@@ -112,6 +112,15 @@ void bind_data(py::module_& m) {
       .def_readonly("encoder_disk_writes", &EngineStats::encoder_disk_writes)
       .def_readonly("encoder_disk_failures", &EngineStats::encoder_disk_failures);
 
+  py::class_<DeviceState>(m, "DeviceState", "One of the devices that a model runs on.")
+      .def_property_readonly("device", text_of(&DeviceState::device))
+      .def_property_readonly("name", text_of(&DeviceState::name))
+      .def_property_readonly("failure", text_of(&DeviceState::failure))
+      .def_readonly("memory_bytes", &DeviceState::memory_bytes)
+      .def_readonly("weight_bytes", &DeviceState::weight_bytes)
+      .def_readonly("kv_bytes", &DeviceState::kv_bytes)
+      .def_readonly("stats", &DeviceState::stats);
+
   py::class_<ModelInfo>(m, "ModelInfo", "What a loaded model is.")
       .def_property_readonly("family", text_of(&ModelInfo::family))
       .def_property_readonly("path", text_of(&ModelInfo::path))

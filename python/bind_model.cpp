@@ -225,6 +225,7 @@ void bind_model(py::module_& m) {
           },
           "What each token stands for in the midst of a text; nothing for structure tokens.")
       .def("stats", &Model::stats, "How busy the engine is, as of its last step.")
+      .def("devices", &Model::devices, "The devices that it runs on; none for the CPU.")
       .def_property_readonly("info", [](const Model& self) { return ModelInfo(self.info()); });
   bind_shown(model);
   bind_speech(model);

@@ -15,12 +15,21 @@ if TYPE_CHECKING:
     from chiasm._adapters import AdapterInfo
     from chiasm._boxes import Box, Point
     from chiasm._chiasm import __version__
+    from chiasm._devices import DeviceState
     from chiasm._embedder import Embedder, EmbedderInfo
     from chiasm._explain import Attention, Explanation, Word
     from chiasm._load import load, load_embedder, load_retriever
     from chiasm._model import Model
     from chiasm._quantize import quantize
-    from chiasm._results import ModelInfo, Plan, Result, Timings, TokenLogprob, Usage
+    from chiasm._results import (
+        DeviceMemory,
+        ModelInfo,
+        Plan,
+        Result,
+        Timings,
+        TokenLogprob,
+        Usage,
+    )
     from chiasm._retriever import Retriever, RetrieverInfo, max_sim
     from chiasm._stream import Stream
     from chiasm._tiles import Tile, Tiles
@@ -40,6 +49,8 @@ __all__ = [
     "Attention",
     "Box",
     "DeviceError",
+    "DeviceMemory",
+    "DeviceState",
     "Embedder",
     "EmbedderInfo",
     "Error",
@@ -77,12 +88,21 @@ _HOMES = {
     "_adapters": ["AdapterInfo"],
     "_boxes": ["Box", "Point"],
     "_chiasm": ["__version__"],
+    "_devices": ["DeviceState"],
     "_embedder": ["Embedder", "EmbedderInfo"],
     "_explain": ["Attention", "Explanation", "Word"],
     "_load": ["load", "load_embedder", "load_retriever"],
     "_model": ["Model"],
     "_quantize": ["quantize"],
-    "_results": ["ModelInfo", "Plan", "Result", "Timings", "TokenLogprob", "Usage"],
+    "_results": [
+        "DeviceMemory",
+        "ModelInfo",
+        "Plan",
+        "Result",
+        "Timings",
+        "TokenLogprob",
+        "Usage",
+    ],
     "_retriever": ["Retriever", "RetrieverInfo", "max_sim"],
     "_stream": ["Stream"],
     "_tiles": ["Tile", "Tiles"],

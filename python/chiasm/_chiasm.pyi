@@ -6,7 +6,7 @@ import collections.abc
 import numpy
 import numpy.typing
 import typing
-__all__: list[str] = ['AdapterInfo', 'AudioInput', 'CancelFlag', 'Confidence', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'PictureTile', 'PictureTiles', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
+__all__: list[str] = ['AdapterInfo', 'AudioInput', 'CancelFlag', 'Confidence', 'DeviceState', 'Embedder', 'EmbedderInfo', 'EngineStats', 'GenerateOptions', 'ImageInput', 'Model', 'ModelInfo', 'OperatorTime', 'PictureTile', 'PictureTiles', 'Plan', 'Request', 'Result', 'Retriever', 'RetrieverInfo', 'Timings', 'TokenLogprob', 'TranscribeOptions', 'Transcript', 'TranscriptSegment', 'Usage', 'VideoFile', 'VideoInput', 'Work', 'checkpoint_tensors', 'decode_sound', 'machine_limits', 'quantize', 'system_info']
 class CancelFlag:
     """
     Ends a running call from another thread.
@@ -225,6 +225,31 @@ class EngineStats:
         ...
     @property
     def waiting(self) -> int:
+        ...
+class DeviceState:
+    """
+    One of the devices that a model runs on.
+    """
+    @property
+    def device(self) -> str:
+        ...
+    @property
+    def failure(self) -> str:
+        ...
+    @property
+    def kv_bytes(self) -> int:
+        ...
+    @property
+    def memory_bytes(self) -> int:
+        ...
+    @property
+    def name(self) -> str:
+        ...
+    @property
+    def stats(self) -> EngineStats:
+        ...
+    @property
+    def weight_bytes(self) -> int:
         ...
 class ModelInfo:
     """
@@ -616,6 +641,10 @@ class Model:
         """
     def detokenize(self, ids: collections.abc.Sequence[typing.SupportsInt | typing.SupportsIndex], skip_special_tokens: bool = True) -> str:
         ...
+    def devices(self) -> list[DeviceState]:
+        """
+        The devices that it runs on; none for the CPU.
+        """
     def embed(self, request: Request, *, mean: bool) -> numpy.typing.NDArray[numpy.float32]:
         """
         float32 [1, d_model], of length 1.

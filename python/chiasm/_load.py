@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from chiasm import _chiasm, _hub
 from chiasm._adapters import load_all
 from chiasm._embedder import Embedder
 from chiasm._model import Model
-from chiasm._options import integer, number, utf8
+from chiasm._options import device_words, integer, number, utf8
 from chiasm._progress import listener
 from chiasm._retriever import Retriever
 from chiasm._templates import ChatTemplate
@@ -21,7 +21,7 @@ from chiasm.errors import ModelError
 def load(
     name_or_path: str | os.PathLike[str] | None = None,
     *,
-    device: str = "auto",
+    device: str | Sequence[str] = "auto",
     dtype: str = "auto",
     quantize: str | None = None,
     threads: int | None = None,
@@ -49,7 +49,8 @@ def load(
             fetched into the hub's cache (HF_HOME; HF_ENDPOINT names another hub). None: the bundled
             model.
         device: "auto" (a CUDA device where one can be used, else the CPU), "cpu", "cuda" or
-            "cuda:N".
+            "cuda:N"; or several (["cuda:0", "cuda:1"], "cuda:0,cuda:1"; "cuda:all": every usable one):
+            each then runs the whole model, and requests are spread over them.
         dtype: Number format of the weights: "auto" (as the checkpoint), "float32", "bfloat16" or
             "float16".
         quantize: None; "int8": all large matrices in 8 bits; "int4": the language model's MLPs in 4
@@ -121,11 +122,11 @@ def load(
 
 
 def _shared_settings(
-    device: str, dtype: str, quantize: str | None, threads: int | None
+    device: str | Sequence[str], dtype: str, quantize: str | None, threads: int | None
 ) -> dict[str, Any]:
     """What all kinds of models take."""
     return {
-        "device": utf8("device", device),
+        "device": device_words(device),
         "dtype": utf8("dtype", dtype),
         "quantize": "" if quantize is None else utf8("quantize", quantize),
         "threads": 0 if threads is None else integer("threads", threads, 1, 1024),
@@ -186,7 +187,7 @@ def load_embedder(
 def load_retriever(
     name_or_path: str | os.PathLike[str],
     *,
-    device: str = "auto",
+    device: str | Sequence[str] = "auto",
     dtype: str = "auto",
     quantize: str | None = None,
     threads: int | None = None,

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from chiasm import _chiasm, _media
 from chiasm._adapters import Adapters
 from chiasm._boxes import Box, Point, Sizes, check_family, read_places
+from chiasm._devices import OnDevices
 from chiasm._media import Image, Sound
 from chiasm._messages import fit_template, read_messages, turn
 from chiasm._options import generate_options, integer, token_ids, transcribe_options, utf8
@@ -29,7 +30,7 @@ CAPTION = "Describe this image."
 """What is asked where nothing is."""
 
 
-class Model(PooledRows, Shown, Adapters):
+class Model(PooledRows, Shown, Adapters, OnDevices):
     """A loaded model: `chiasm.load` makes it. Thread-safe: calls from several threads share one
     loop and its batches. Ctrl-C ends a call with KeyboardInterrupt; the model stays usable after it, as
     after any error.
@@ -256,7 +257,7 @@ class Model(PooledRows, Shown, Adapters):
         and sounds (of MP3 files all: their headers estimate) and of a video's packets."""
         options = self._options(max_tokens=max_tokens, num_beams=num_beams, adapter=adapter)
         request = self._request(prompt, images, options, audio=audio, videos=videos)
-        return plan_of(self._native.plan(request))
+        return plan_of(self._native.plan(request), self._native.devices())
 
     def score(
         self,

@@ -52,6 +52,18 @@ def utf8(name: str, value: Any) -> str:
     return str(value)
 
 
+def device_words(value: Any) -> str:
+    """Where a model is to run, a word or several, as the runtime takes them."""
+    if isinstance(value, str):
+        return utf8("device", value)
+    if not isinstance(value, Iterable):
+        raise RequestError(f"device is of type {type(value).__name__}, expected a str or several")
+    words = [utf8(f"device[{i}]", word) for i, word in enumerate(value)]
+    if not words:
+        raise RequestError('device is an empty list; name one device at least, or "auto"')
+    return ",".join(words)
+
+
 def stop_texts(value: Any) -> list[str]:
     if value is None:
         return []

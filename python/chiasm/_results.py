@@ -94,6 +94,25 @@ def result_of(native: _chiasm.Result) -> Result:
 
 
 @dataclasses.dataclass(frozen=True)
+class DeviceMemory:
+    """What a model and a request take of a device's memory. Bytes are plain bytes."""
+
+    device: str
+    """As `chiasm.load(device=...)` has it: "cuda:0"."""
+    name: str
+    memory_bytes: int
+    """All that the device has."""
+    weight_bytes: int
+    """Its copy of the weights, as large as they are on the host; made when they are first used."""
+    kv_bytes: int
+    """All pages of its KV cache, taken when the model is loaded."""
+    activation_bytes: int
+    """Of the request, on the one device that serves it."""
+    peak_bytes: int
+    """The sum of the three."""
+
+
+@dataclasses.dataclass(frozen=True)
 class Plan:
     """Length and memory of a request, told before it runs. Bytes are plain bytes."""
 
@@ -119,6 +138,8 @@ class Plan:
     """All of these of the draft model (`chiasm.load(draft=...)`)."""
     peak_bytes: int
     """The sum."""
+    devices: list[DeviceMemory] = dataclasses.field(default_factory=list)
+    """The devices that the model runs on, each with all of the model; none for the CPU."""
 
     def as_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -129,8 +150,24 @@ def fields_of(kind: type[Any], native: object) -> dict[str, Any]:
     return {field.name: getattr(native, field.name) for field in dataclasses.fields(kind)}
 
 
-def plan_of(native: _chiasm.Plan) -> Plan:
-    return Plan(**fields_of(Plan, native))
+def _memory_of(native: _chiasm.DeviceState, activation_bytes: int) -> DeviceMemory:
+    """What a request with such activations takes."""
+    return DeviceMemory(
+        device=native.device,
+        name=native.name,
+        memory_bytes=native.memory_bytes,
+        weight_bytes=native.weight_bytes,
+        kv_bytes=native.kv_bytes,
+        activation_bytes=activation_bytes,
+        peak_bytes=native.weight_bytes + native.kv_bytes + activation_bytes,
+    )
+
+
+def plan_of(native: _chiasm.Plan, devices: list[_chiasm.DeviceState]) -> Plan:
+    told = {
+        f.name: getattr(native, f.name) for f in dataclasses.fields(Plan) if f.name != "devices"
+    }
+    return Plan(devices=[_memory_of(d, native.activation_bytes) for d in devices], **told)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,7 +184,7 @@ class ModelInfo:
     isa: str
     """The instruction set in use."""
     device: str
-    """"cpu", or the name of the device that runs the model."""
+    """"cpu", or the names of the devices that run the model."""
     draft: str
     """The path of the model that guesses ahead; empty: none."""
     image_token: str

@@ -16,7 +16,12 @@ ModelName = Annotated[
         "--model", help="Model folder or hub id; by default the bundled model.", show_default=False
     ),
 ]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        "--device", help="auto, cpu, cuda, cuda:N, several of these with commas, or cuda:all."
+    ),
+]
 DType = Annotated[str, typer.Option("--dtype", help="Weights: auto, float32, bfloat16 or float16.")]
 KvCache = Annotated[
     str, typer.Option("--kv-cache", help="Keys and values: auto, float32, bfloat16 or int8.")

@@ -143,7 +143,8 @@ def serve(
     index = None if db is None else o.open_index(db, threads, offline)
     embeds = None
     if embedder is not None or model is None:
-        embeds = load_embedder(embedder, max_image_pixels=limits["max_image_pixels"], **shared)
+        on_cpu = shared | {"device": "cpu"}  # no embedder runs on a device yet
+        embeds = load_embedder(embedder, max_image_pixels=limits["max_image_pixels"], **on_cpu)
     if chat.info.family == "whisper":  # answers no messages
         if hears is None:
             hears = chat

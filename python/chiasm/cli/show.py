@@ -55,6 +55,14 @@ def plan(
         ("activations", bytes_text(told.activation_bytes)),
         ("peak memory", bytes_text(told.peak_bytes)),
     ]
+    for d in told.devices:
+        parts = (
+            f"weights {bytes_text(d.weight_bytes)}, KV cache {bytes_text(d.kv_bytes)}, "
+            f"activations {bytes_text(d.activation_bytes)}"
+        )
+        rows.append(
+            (d.device, f"{bytes_text(d.peak_bytes)} of {bytes_text(d.memory_bytes)}: {parts}")
+        )
     table(rows, sys.stdout)
 
 

@@ -6,7 +6,7 @@ import json
 import logging
 from typing import Any
 
-from chiasm.errors import Error, Interrupted, MediaError, RequestError
+from chiasm.errors import DeviceError, Error, Interrupted, MediaError, RequestError
 
 log = logging.getLogger("chiasm.server")
 
@@ -52,6 +52,8 @@ def as_api_error(error: BaseException) -> ApiError:
     if isinstance(error, MemoryError):
         return ApiError(503, "the server is out of memory; try again later")
     log.error("a request failed", exc_info=error)
+    if isinstance(error, DeviceError):  # of several devices, another takes the next request
+        return ApiError(503, str(error))
     if isinstance(error, Error):
         return ApiError(500, str(error))
     return ApiError(500, "the server failed on this request; its log says why")

@@ -17,6 +17,10 @@ _STAGES = ("preprocess", "encode", "prefill", "decode")
 _TOKENS = ("prompt", "image", "audio", "cached", "completion")
 
 
+Gauge = tuple[str, float | dict[str, float]]
+"""What it is, and a number or one for each label."""
+
+
 class Histogram:
     """How often a time fell into which range."""
 
@@ -74,8 +78,8 @@ class Metrics:
                 if count > 1:
                     self._per_token.add(result.timings.decode / (count - 1))
 
-    def text(self, gauges: dict[str, tuple[str, float]]) -> str:
-        """Everything; `gauges` holds what is now: (help, value) by name."""
+    def text(self, gauges: dict[str, Gauge]) -> str:
+        """Everything; `gauges` holds what is now, by name."""
         with self._lock:
             out = _family(
                 "chiasm_responses_total",
@@ -112,7 +116,7 @@ class Metrics:
             )
             out += self._whole.lines("chiasm_request_seconds", "From arrival to the last token.")
         for name, (help, value) in gauges.items():
-            out += _family(name, "gauge", help, {"": value})
+            out += _family(name, "gauge", help, value if isinstance(value, dict) else {"": value})
         return "\n".join(out) + "\n"
 
 
