@@ -113,7 +113,9 @@ def test_a_server_spreads_requests_and_outlives_a_device(plugin, lose):
 
         def ask(i: int) -> None:
             messages = [{"role": "user", "content": WORDS[i]}]
-            answer = client.chat.completions.create(model="mini", messages=messages, max_tokens=4)
+            answer = client.chat.completions.create(
+                model="mini", messages=messages, max_tokens=4, temperature=0
+            )
             got[i] = answer.choices[0].message.content
 
         threads = [threading.Thread(target=ask, args=(i,)) for i in range(len(WORDS))]
