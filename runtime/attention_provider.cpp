@@ -15,14 +15,12 @@ device::AttentionProvider provider_of(const LoadOptions& options) {
   if (options.batch_invariant) {
     fail<RequestError>(
         "attention_provider=\"cudnn\" with batch_invariant=True: cuDNN chooses its algorithm by "
-        "the "
-        "batch; leave one of the two out");
+        "the batch; leave one of the two out");
   }
   if (options.device == "cpu") {
     fail<RequestError>(
         "attention_provider=\"cudnn\" is for a CUDA device, device is \"cpu\"; leave it out, or "
-        "use "
-        "device=\"cuda\"");
+        "use device=\"cuda\"");
   }
   return device::AttentionProvider::cudnn;
 }
@@ -37,8 +35,7 @@ void choose_attention_provider(Device* device, const LoadOptions& options) {
   if (device == nullptr) {
     const std::string missing = device_report().missing;
     fail<DeviceError>(
-        "attention_provider=\"cudnn\" is for a CUDA device, and this model runs on the "
-        "CPU",
+        "attention_provider=\"cudnn\" is for a CUDA device, and this model runs on the CPU",
         missing.empty() ? "" : ": ", missing, "; leave it out, or use device=\"cuda\"");
   }
   device->set_attention_provider(provider);

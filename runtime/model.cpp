@@ -424,7 +424,7 @@ void Model::unload_adapter(const std::string& name) { impl_->adapters.remove(nam
 
 std::vector<AdapterInfo> Model::adapters() const { return impl_->adapters.list(); }
 
-void Model::set_tap(Tap tap) { impl_->engines->set_tap(tap); }
+void Model::set_tap(const Tap& tap) { impl_->engines->set_tap(tap); }
 
 void Model::profile(bool on) { impl_->engines->profile(on); }
 

@@ -208,7 +208,7 @@ class Model {
                const Poll& interrupted = {});  // [1, d_model] f32
   /// Calls `tap(stage, values)` with intermediates of every later forward pass; empty: none.
   /// For tests of one request at a time.
-  void set_tap(Tap tap);
+  void set_tap(const Tap& tap);
 
   /// Collects the times of every operator of later requests from now on, from nothing; or stops.
   void profile(bool on);

@@ -13,7 +13,7 @@ from .network.mini import Mini
 from .pictures.photos import Photos
 from .tokenizer import train_tokenizer
 from .training.batches import BatchShape
-from .training.joint_stage import JointModel, JointStage
+from .training.joint_stage import JointModel, JointStage, names_of_labels
 from .training.loop import LoopOptions, train
 from .training.vision_stage import HEADS_ALONE, VisionStage
 from .verify import verify as compare
@@ -66,7 +66,8 @@ def joint(arguments) -> None:
 
 def export(arguments) -> None:
     """Writes the folder from a checkpoint of the second stage."""
-    model = JointModel()
+    tokenizer = Tokenizer.from_file(str(arguments.model / "tokenizer.json"))
+    model = JointModel(names_of_labels(tokenizer))
     parts = torch.load(arguments.checkpoint, weights_only=True, map_location="cpu")
     model.load_state_dict(parts["model"])
     if "averages" in parts:

@@ -286,9 +286,13 @@ def _odd(rng, things, background):
     return Turn("unsure", pick(rng, READ_REQUESTS), NO_TEXT) if rng.random() < 0.4 else beyond(rng)
 
 
-_SLOW_TO_LEARN = (_caption, _count_some, _colour_of, _larger, ask_place, ask_place) + (
-    list_things,
-) * 3
+_SLOW_TO_LEARN = (
+    (_caption, _count_some, _larger)
+    + (_colour_of,) * 3
+    + (_exists,) * 2
+    + (ask_place,) * 3
+    + (list_things,) * 3
+)
 _ASKERS = (
     (_caption,) * 5
     + (_what_shape,) * 4

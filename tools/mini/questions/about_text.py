@@ -4,7 +4,7 @@ import numpy as np
 
 from ..pictures.sample import Sample
 from ..pictures.words import draw_text
-from .listings import list_bars
+from .listings import list_bars, list_letters
 from .phrasing import (
     CAPTION_REQUESTS,
     KIND_ANSWERS,
@@ -19,9 +19,11 @@ from .phrasing import (
 )
 
 
-def ask_sign(rng: np.random.Generator, sample: Sample) -> Turn:
-    """One question about a sign."""
+def ask_sign(rng: np.random.Generator, sample: Sample, slow: float = 0.0) -> Turn:
+    """One question about a sign. `slow`: see `ask_scene`."""
     lines, text = sample.facts["lines"], " ".join(sample.facts["lines"])
+    if slow and rng.random() < slow:
+        return list_letters(rng, lines)
     kind = rng.random()
     if kind < 0.5:
         return Turn("text reading", pick(rng, READ_REQUESTS), f'"{text}"')

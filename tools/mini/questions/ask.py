@@ -8,10 +8,9 @@ from .about_scenes import ask_scene, describe
 from .about_text import ask_chart, ask_display, ask_sign
 from .phrasing import Turn, article, fill, spoken
 
-_WITH_SLOW = {"scene": ask_scene, "chart": ask_chart}
+_WITH_SLOW = {"scene": ask_scene, "chart": ask_chart, "text": ask_sign}
 _ASKERS = {
     "photo": ask_photo,
-    "text": ask_sign,
     "display": ask_display,
 }
 

@@ -1,7 +1,7 @@
 """Questions about all things of a picture at once, asked in training alone.
 
 One asks for several look-ups of the kind that short questions ask for one by one: the colour that belongs
-to a shape, what lies beside it, the letter of a bar by its height.
+to a shape, what lies beside it, the letter of a bar by its height, the letter of a sign by its place.
 """
 
 import numpy as np
@@ -65,3 +65,24 @@ def list_bars(rng: np.random.Generator, bars: list[tuple[str, str, float]]) -> T
     words = ("highest", "lowest") if falling else ("lowest", "highest")
     question = f"List the bars from {words[0]} to {words[1]}."
     return Turn("listing", question, sentence(", ".join(names[i] for i in order)))
+
+
+SPELLED = 12  # letters of a sign that is spelled out or read backwards
+
+
+def list_letters(rng: np.random.Generator, lines: list[str]) -> Turn:
+    """One question that goes through a sign's letters otherwise than reading does."""
+    text = " ".join(lines)
+    letters = text.replace(" ", "")
+    if len(letters) <= SPELLED and rng.random() < 0.4:
+        if rng.random() < 0.5:
+            return Turn("listing", "Spell the text.", f'"{"-".join(letters)}"')
+        return Turn("listing", "Read the text from the end.", f'"{letters[::-1]}"')
+    place = int(rng.integers(len(letters)))
+    if letters.count(letters[place]) == 1 and rng.random() < 0.5:
+        step = 1 if rng.random() < 0.7 else -1
+        beside = letters[place + step : place + step + 1] if place + step >= 0 else ""
+        side = "after" if step > 0 else "before"
+        answer = f'"{beside}"' if beside else "Nothing."
+        return Turn("listing", f'What comes {side} "{letters[place]}"?', answer)
+    return Turn("listing", f"What is letter number {place + 1}?", f'"{letters[place]}"')

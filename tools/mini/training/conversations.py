@@ -12,11 +12,12 @@ from ..questions.ask import ask, search_text, subject
 from ..questions.phrasing import Turn
 from ..tokenizer import END, FAKE, GLOBAL, IMAGE, PAD, START
 from .batches import patch_labels_of, pixels_of
+from .places import places_of
 
 IMAGE_ROWS = 64
 ROOM = 200  # tokens of questions and answers after each picture
 TWO_TURNS = 0.12  # how often a question follows another in one conversation
-SLOW = 0.35  # how often a scene is asked one of the kinds that take longest to learn
+SLOW = 0.4  # how often a picture is asked one of the kinds that take longest to learn
 FIRST_ROW = 5  # tokens before the picture's rows: start, "User", ":", fake, global
 
 
@@ -31,6 +32,7 @@ class JointBatch:
     segments: Tensor  # int64 [B, L]; 0 for the picture's part, n for question n, -1 for padding
     targets: Tensor  # int64 [B, L]; the next token where it belongs to an answer, else IGNORE
     weights: Tensor  # float32 [B, L]; what each target counts, see `_weights`
+    places: Tensor  # int64 [B, L]; where the picture shows what comes next, see `places.py`; 0: not told
     texts: Tensor  # int64 [B, T], search words
     text_ends: Tensor  # int64 [B]
     matches: Tensor  # bool [B, B], whether text j names picture i
@@ -75,24 +77,35 @@ class Conversations:
         tokens = asked + answered
         return tokens, [IGNORE] * (len(asked) - 1) + answered + [IGNORE]
 
+    def _asked(self, sample: Sample, rng: np.random.Generator):
+        """Tokens, targets and places of one question."""
+        turn = ask(rng, sample, SLOW)
+        tokens, targets = self.exchange(turn)
+        answer = self.tokenizer.encode(f" {turn.answer}{END}", add_special_tokens=False)
+        places = places_of(turn, sample, answer.offsets)
+        return tokens, targets, [0] * (len(tokens) - len(places) - 1) + places + [0]
+
     def _row(self, sample: Sample, rng: np.random.Generator):
-        """Tokens, targets, positions, segments and weights of one picture."""
+        """Tokens, targets, positions, segments, weights and places of one picture."""
         start = len(self.prefix)
         tokens, targets, weights = list(self.prefix), [IGNORE] * start, [0.0] * start
+        places = [0] * start
         positions, segments = list(range(start)), [0] * start
         segment = 0
         while True:
-            asked, wanted = self.exchange(ask(rng, sample, SLOW))
+            asked, wanted, where = self._asked(sample, rng)
             if rng.random() < TWO_TURNS:
-                again, more = self.exchange(ask(rng, sample, SLOW))
+                again, more, there = self._asked(sample, rng)
                 link = self.encode("\nUser: ")
                 asked, wanted = asked + link + again, wanted + [IGNORE] * len(link) + more
+                where += [0] * len(link) + there
             if segment and len(tokens) + len(asked) > start + ROOM:
-                return tokens, targets, positions, segments, weights
+                return tokens, targets, positions, segments, weights, places
             segment += 1
             tokens += asked
             targets += wanted
             weights += _weights(wanted)
+            places += where
             positions += range(start, start + len(asked))
             segments += [segment] * len(asked)
 
@@ -100,9 +113,9 @@ class Conversations:
         """A batch with as many questions for each picture as there is room for."""
         asked = samples[: len(samples) - self.labelled]
         rows = [self._row(sample, rng) for sample in asked]
-        tokens, targets, positions, segments, weights = (
+        tokens, targets, positions, segments, weights, places = (
             _padded([row[part] for row in rows], fill)
-            for part, fill in enumerate((self.pad, IGNORE, 0, -1, 0.0))
+            for part, fill in enumerate((self.pad, IGNORE, 0, -1, 0.0, 0))
         )
         texts = [self.encode(f"{START}{search_text(rng, sample)}{END}") for sample in asked]
         names = np.array([subject(sample) for sample in asked])
@@ -114,6 +127,7 @@ class Conversations:
             segments,
             targets,
             weights,
+            places,
             _padded(texts, self.pad),
             torch.tensor([len(text) - 1 for text in texts]),
             torch.from_numpy(names[:, None] == names[None, :]),

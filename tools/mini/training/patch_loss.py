@@ -34,6 +34,14 @@ def patch_loss(logits: dict[str, Tensor], labels: dict[str, Tensor], smoothing: 
     return sum(WEIGHTS[kind] * part for kind, part in parts.items()), parts
 
 
+NAMES = {"shape": ("shape", 1.0), "shapes": ("shape", 0.5), "colour": ("colour", 0.5)}  # label, weight
+
+
+def name_loss(logits: dict[str, Tensor], labels: dict[str, Tensor]) -> Tensor:
+    """The weighted sum over kinds of names, see `NameHeads`."""
+    return sum(weight * _balanced(logits[kind], labels[label]) for kind, (label, weight) in NAMES.items())
+
+
 def _balanced(logits: Tensor, labels: Tensor) -> Tensor:
     """Cross entropy in which the many empty patches (label 0) count for a fixed share."""
     losses = F.cross_entropy(
