@@ -49,7 +49,9 @@ Fiber::Fiber(Fiber&& other) noexcept
 
 Fiber::~Fiber() {
   if (sanitizer_ != nullptr) sanitizers::end_fiber(sanitizer_);
-  if (stack_ != nullptr) munmap(stack_, kStackBytes);
+  if (stack_ == nullptr) return;
+  sanitizers::unpoison(stack_, kStackBytes);  // for whatever is mapped there next
+  munmap(stack_, kStackBytes);
 }
 
 void Fiber::prepare(void (*function)()) {
