@@ -12,7 +12,7 @@ import chiasm
 ASSETS = pathlib.Path(__file__).resolve().parents[1] / "docs" / "assets"
 QUESTIONS = {
     "photo.png": "Is this an animal or a vehicle?",
-    "scene.png": "What shapes are in the picture?",
+    "scene.png": "What colour is the square?",
     "sign.png": "What does the sign say?",
 }
 
