@@ -31,14 +31,11 @@ def _shown(turn: Turn, sample: Sample) -> dict[int, int]:
     """1 + place by the character of the text that says it."""
     text = f" {turn.answer}"
     if turn.topic == "scene caption":
-        shown, group = {}, 1
-        between = {at for found in _BETWEEN.finditer(text) for at in range(*found.span())}
-        ends = {found.end() for found in _BETWEEN.finditer(text)}
-        for at in range(1, len(text) - 1):
-            group += at in ends
-            if at not in between:
-                shown[at] = group
-        return shown
+        shown, group, begin = {}, 1, 1
+        for found in _BETWEEN.finditer(text):
+            shown |= dict.fromkeys(range(begin, found.start()), group)
+            group, begin = group + 1, found.end()
+        return shown | dict.fromkeys(range(begin, len(text) - 1), group)
     if turn.topic == "text reading":
         lines = sample.facts["lines"]
     elif turn.topic == "display" and '"' in turn.answer:

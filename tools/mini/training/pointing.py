@@ -40,7 +40,7 @@ class Pointing:
         total = hidden.new_zeros((), dtype=torch.float32)
         for kind, ids in self.names.items():
             label = labels[kind.removesuffix("s")]
-            words = torch.tensor(ids)
+            words = tokens.new_tensor(ids)
             at = torch.isin(tokens, words) & (segments > 0) & (label[:, :1] >= 0)
             row, place = at.nonzero(as_tuple=True)
             if len(row) == 0:
