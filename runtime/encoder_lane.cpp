@@ -93,13 +93,7 @@ void EncoderLane::prepare(Job& job) const {
   const Poll interrupted = [&] { return stopping_ || job.unwanted(); };
   ctx.interrupted = &interrupted;
   ctx.poll();
-  const PlacedMedium& medium = job.medium();
-  if (medium.sound || medium.window) {
-    job.sound = prepare_sound(family_, ctx, medium, options_.limits.sounds);
-  } else {
-    job.prepared = chiasm::prepare(family_, ctx, medium, options_.limits.pictures);
-  }
-  job.features = float_tensor({medium.layout.rows(), family_.feature_width()});
+  prepare_pieces(family_, ctx, job.placed(), options_.limits, job.medium);
   job.done.preprocess = seconds_now() - start;
 }
 
@@ -126,18 +120,11 @@ void EncoderLane::encode_all() {
 /// The next pieces of the media that are ready, as many as fit a call; one at least.
 std::vector<EncoderLane::Part> EncoderLane::gather() {
   std::vector<Part> parts;
-  std::int64_t patches = 0;
+  EncoderLoad load;
   for (Job& job : jobs_) {
     if (job.state != State::ready) continue;
-    const auto& pieces = job.medium().layout.pieces;
-    Part part{&job, 0, 0};
-    for (std::size_t i = job.pieces_done; i < pieces.size(); i++) {
-      if (patches > 0 && patches + pieces[i].patches > options_.patches_per_call) break;
-      patches += pieces[i].patches;
-      part.pieces++;
-      part.rows += pieces[i].rows;
-    }
-    if (part.pieces == 0) break;
+    const Part part{&job, next_pieces(job.placed(), job.medium, load, options_.patches_per_call)};
+    if (part.pieces.pieces == 0) break;
     parts.push_back(part);
   }
   return parts;
@@ -153,30 +140,11 @@ void EncoderLane::encode(std::span<const Part> parts) {
   };
   ctx.interrupted = &interrupted;
   ctx.poll();
-  std::vector<PieceRef> pieces;
-  std::int64_t rows = 0;
-  for (const Part& part : parts) {
-    const Job& job = *part.job;
-    for (std::size_t i = 0; i < part.pieces; i++) {
-      pieces.push_back({job.prepared ? &*job.prepared : nullptr, std::int64_t(job.pieces_done + i),
-                        job.sound ? &*job.sound : nullptr});
-    }
-    rows += part.rows;
-  }
-  Arena::Frame frame(arena_);
-  const auto out = arena_.floats({rows, family_.feature_width()}, "media rows");
-  family_.encode(ctx, pieces, arena_, out);
+  std::vector<EncoderPart> pieces;
+  for (const Part& part : parts) pieces.push_back(part.pieces);
+  encode_pieces(family_, ctx, arena_, pieces);
   const double seconds = seconds_now() - start;
-  std::int64_t row = 0;
-  for (const Part& part : parts) {
-    Job& job = *part.job;
-    std::copy_n(out.row(row), part.rows * out.cols(),
-                job.features.view<float>().row(job.rows_done));
-    row += part.rows;
-    job.pieces_done += part.pieces;
-    job.rows_done += part.rows;
-    job.done.encode += seconds;
-  }
+  for (const Part& part : parts) part.job->done.encode += seconds;
 }
 
 /// Media whose call fails are tried one by one: an error is its own medium's.
@@ -193,20 +161,17 @@ void EncoderLane::encode_or_tell(std::span<const Part> parts) {
 
 /// After its last piece, what the decoder takes of a medium.
 void EncoderLane::settle(const Part& part) {
-  Job& job = *part.job;
-  if (job.done.error || job.pieces_done < job.medium().layout.pieces.size()) return;
+  Done& done = part.job->done;
+  if (done.error || !move_on(part.pieces)) return;
   try {
     if (family_.decoder().has_cross()) {
-      job.done.cross = std::make_shared<const language::CrossMemory>(family_.decoder().remember(
-          ctx_, job.features.view<float>(), options_.cross_dtype, arena_));
+      done.cross = remembered(family_, ctx_, arena_, part.pieces, options_.cross_dtype);
       ctx_.device->synchronize();  // the decoder's stream reads it
     } else {
-      job.done.rows = std::make_shared<const Tensor>(
-          family_.assemble(ctx_, job.medium(), std::move(job.features)));
-      job.done.rows->view<float>().expect({job.medium().layout.tokens, family_.feature_width()});
+      done.rows = assembled(family_, ctx_, part.pieces);
     }
   } catch (...) {
-    job.done.error = std::current_exception();
+    done.error = std::current_exception();
   }
 }
 

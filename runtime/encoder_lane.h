@@ -14,7 +14,7 @@
 
 #include "core/arena.h"
 #include "core/context.h"
-#include "runtime/sequence.h"
+#include "runtime/encoding.h"
 
 namespace chiasm {
 
@@ -64,20 +64,14 @@ class EncoderLane {
   struct Job {
     State state = State::waits;
     Done done;
-    std::optional<Prepared> prepared;
-    std::optional<audio::PreparedSound> sound;
-    Tensor features;  // [rows of all pieces, feature_width]
-    std::size_t pieces_done = 0;
-    std::int64_t rows_done = 0;
+    EncodingMedium medium;
 
-    const PlacedMedium& medium() const { return done.sequence->prompt.media[done.index]; }
+    const PlacedMedium& placed() const { return done.sequence->prompt.media[done.index]; }
     bool unwanted() const { return done.sequence->cancelled; }
   };
-  /// Pieces of a medium in a call of the encoder.
   struct Part {
     Job* job;
-    std::size_t pieces;
-    std::int64_t rows;
+    EncoderPart pieces;
   };
 
   void prepare_all();

@@ -10,6 +10,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "runtime/encoder_cache.h"
+#include "runtime/encoding.h"
 #include "runtime/prefix_cache.h"
 #include "runtime/sequence.h"
 
@@ -45,11 +46,6 @@ struct EngineOptions {
   /// Of what a decoder looks at: of fixed length, and all of it is read again for every token, so
   /// that it is not kept in int8.
   DType cross_dtype() const { return kv_dtype == DType::i8 ? DType::bf16 : kv_dtype; }
-};
-
-/// What one call of the encoder takes.
-struct EncoderLoad {
-  std::int64_t patches = 0, rows = 0;
 };
 
 /// Continuous batching over one model. Thread-safe: whoever waits for a sequence drives the loop
@@ -112,10 +108,10 @@ class Engine {
   void keep_features(const Sequence& sequence, EncodingMedium& medium,
                      std::shared_ptr<const Tensor> rows);
   static void make_ready(EncodingMedium& medium);
-  struct EncoderPart;
-  std::vector<EncoderPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
+  struct OwnPart;
+  std::vector<OwnPart> gather_pieces(EncoderLoad& load, const Poll& interrupted);
   bool prepare_medium(Sequence& sequence, EncodingMedium& medium, const Poll& interrupted);
-  void count_encoded(const Context& ctx, const EncoderPart& part);
+  void count_encoded(const Context& ctx, const OwnPart& own);
   std::shared_ptr<const Tensor> find_features(const EncoderCache::Key& key);
   void save_features();
   bool run_batch();

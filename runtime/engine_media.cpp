@@ -17,12 +17,7 @@ bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium, const Poll& int
   Context ctx = ctx_;
   if (interrupted) ctx.interrupted = &interrupted;
   try {
-    if (placed.sound || placed.window) {
-      medium.sound = prepare_sound(family_, ctx, placed, options_.limits.sounds);
-    } else {
-      medium.prepared = prepare(family_, ctx, placed, options_.limits.pictures);
-    }
-    medium.features = float_tensor({placed.layout.rows(), family_.feature_width()});
+    prepare_pieces(family_, ctx, placed, options_.limits, medium);
   } catch (const Interrupted&) {
     return false;  // begun anew when another caller drives
   } catch (...) {
@@ -33,16 +28,14 @@ bool Engine::prepare_medium(Sequence& s, EncodingMedium& medium, const Poll& int
   return true;
 }
 
-/// Pieces of one medium that the next call of the encoder takes.
-struct Engine::EncoderPart {
+struct Engine::OwnPart {
   Sequence* sequence;
-  EncodingMedium* medium;
-  std::int64_t pieces, rows;
+  EncoderPart part;
 };
 
 /// The next pieces of whichever media wait, as many as fit a step; one at least.
-std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const Poll& interrupted) {
-  std::vector<EncoderPart> parts;
+std::vector<Engine::OwnPart> Engine::gather_pieces(EncoderLoad& load, const Poll& interrupted) {
+  std::vector<OwnPart> parts;
   for (const auto& s : running_) {
     for (EncodingMedium& medium : s->media) {
       if (medium.ready) continue;
@@ -50,18 +43,10 @@ std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const 
       if (!parts.empty() && s->encoder_adapter() != parts[0].sequence->encoder_adapter()) break;
       if (!parts.empty() && load.patches >= options_.patches_per_step) return parts;
       if (!prepare_medium(*s, medium, interrupted)) break;
-      const auto& pieces = s->prompt.media[medium.index].layout.pieces;
-      EncoderPart part{s.get(), &medium, 0, 0};
-      for (auto i = std::size_t(medium.pieces_done); i < pieces.size(); i++) {
-        const bool fits = load.patches + pieces[i].patches <= options_.patches_per_step;
-        if (!fits && load.patches > 0) break;
-        load.patches += pieces[i].patches;
-        load.rows += pieces[i].rows;
-        part.pieces++;
-        part.rows += pieces[i].rows;
-      }
+      const EncoderPart part =
+          next_pieces(s->prompt.media[medium.index], medium, load, options_.patches_per_step);
       if (part.pieces == 0) return parts;
-      parts.push_back(part);
+      parts.push_back({s.get(), part});
     }
   }
   return parts;
@@ -72,68 +57,46 @@ std::vector<Engine::EncoderPart> Engine::gather_pieces(EncoderLoad& load, const 
 void Engine::encode_some(const Poll& interrupted) {
   if (lane_ && ctx_.tap == nullptr && ctx_.profile == nullptr) return encode_beside();
   EncoderLoad load;
-  const std::vector<EncoderPart> parts = gather_pieces(load, interrupted);
-  if (parts.empty()) return;
-  std::vector<PieceRef> pieces;
-  for (const EncoderPart& part : parts) {
-    for (std::int64_t i = 0; i < part.pieces; i++) {
-      const EncodingMedium& medium = *part.medium;
-      pieces.push_back({medium.prepared ? &*medium.prepared : nullptr, medium.pieces_done + i,
-                        medium.sound ? &*medium.sound : nullptr});
-    }
-  }
+  const std::vector<OwnPart> own = gather_pieces(load, interrupted);
+  if (own.empty()) return;
+  std::vector<EncoderPart> parts;
+  for (const OwnPart& each : own) parts.push_back(each.part);
   const double start = seconds_now();
   const Timed timed = enter("encode");
-  const std::int64_t width = family_.feature_width();
   Context ctx = ctx_;
   if (interrupted) ctx.interrupted = &interrupted;
   AdaptedRows adapted;
-  if (const Lora* lora = parts[0].sequence->encoder_adapter()) {
+  if (const Lora* lora = own[0].sequence->encoder_adapter()) {
     adapted.all = &lora->weights;
     adapted.arena = &arena_;
     ctx.adapted = &adapted;
   }
   try {
     arena_.reserve(step_bytes(load, 0));
-    Arena::Frame frame(arena_);
-    const auto rows = arena_.floats({load.rows, width}, "media rows");
-    family_.encode(ctx, pieces, arena_, rows);
-    std::int64_t row = 0;
-    for (const EncoderPart& part : parts) {
-      float* to = part.medium->features.view<float>().row(part.medium->rows_done);
-      std::copy_n(rows.row(row), part.rows * width, to);
-      row += part.rows;
-    }
-    for (const EncoderPart& part : parts) count_encoded(ctx, part);
+    encode_pieces(family_, ctx, arena_, parts);
+    for (const OwnPart& each : own) count_encoded(ctx, each);
   } catch (const Interrupted&) {
     return;  // the caller that drives wants to leave; others' pieces are encoded at the next step
   } catch (...) {
-    for (const EncoderPart& part : parts) abandon(*part.sequence, std::current_exception());
+    for (const OwnPart& each : own) abandon(*each.sequence, std::current_exception());
     return;
   }
   const double seconds = seconds_now() - start;
   const Sequence* counted = nullptr;  // a sequence's parts stand together and waited once
-  for (const EncoderPart& part : parts) {
-    Sequence* const s = part.sequence;
+  for (const OwnPart& each : own) {
+    Sequence* const s = each.sequence;
     if (s != std::exchange(counted, s)) s->result.timings.encode += seconds;
   }
 }
 
-/// Moves a medium on by the pieces just encoded; after the last one it is ready.
-void Engine::count_encoded(const Context& ctx, const EncoderPart& part) {
-  EncodingMedium& medium = *part.medium;
-  const PlacedMedium& placed = part.sequence->prompt.media[medium.index];
-  medium.pieces_done += part.pieces;
-  medium.rows_done += part.rows;
-  if (medium.pieces_done < std::int64_t(placed.layout.pieces.size())) return;
+/// After its last piece, a medium is ready.
+void Engine::count_encoded(const Context& ctx, const OwnPart& own) {
+  if (!move_on(own.part)) return;
+  EncodingMedium& medium = *own.part.medium;
   if (family_.decoder().has_cross()) {
-    part.sequence->cross = std::make_shared<const language::CrossMemory>(family_.decoder().remember(
-        ctx, medium.features.view<float>(), options_.cross_dtype(), arena_));
+    own.sequence->cross = remembered(family_, ctx, arena_, own.part, options_.cross_dtype());
   } else {
-    auto rows =
-        std::make_shared<const Tensor>(family_.assemble(ctx, placed, std::move(medium.features)));
-    rows->view<float>().expect({placed.layout.tokens, family_.feature_width()});
-    keep_features(*part.sequence, medium, std::move(rows));
+    keep_features(*own.sequence, medium, assembled(family_, ctx, own.part));
   }
   make_ready(medium);
 }

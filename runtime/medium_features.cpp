@@ -1,36 +1,24 @@
 #include "runtime/medium_features.h"
 
-#include <optional>
 #include <utility>
+
+#include "runtime/encoding.h"
 
 namespace chiasm {
 
 Tensor medium_features(const Family& family, const Context& ctx, const PlacedMedium& medium,
                        const AllLimits& limits, std::int64_t patches_per_step) {
-  std::optional<Prepared> seen;
-  std::optional<audio::PreparedSound> heard;
-  if (medium.kind() == MediumKind::sound) {
-    heard = prepare_sound(family, ctx, medium, limits.sounds);
-  } else {
-    seen = prepare(family, ctx, medium, limits.pictures);
-  }
-  Tensor features = float_tensor({medium.layout.rows(), family.feature_width()});
+  EncodingMedium encoding;
+  prepare_pieces(family, ctx, medium, limits, encoding);
   Arena arena;
-  std::int64_t row = 0;
-  for (std::size_t next = 0; next < medium.layout.pieces.size();) {
-    std::vector<PieceRef> pieces;
-    std::int64_t patches = 0, rows = 0;
-    do {
-      const Piece& piece = medium.layout.pieces[next];
-      patches += piece.patches;
-      rows += piece.rows;
-      pieces.push_back({seen ? &*seen : nullptr, std::int64_t(next++), heard ? &*heard : nullptr});
-    } while (next < medium.layout.pieces.size() &&
-             patches + medium.layout.pieces[next].patches <= patches_per_step);
-    family.encode(ctx, pieces, arena, features.view<float>().slice_rows(row, rows));
-    row += rows;
+  for (bool ends = medium.layout.pieces.empty(); !ends;) {
+    EncoderLoad load;
+    const EncoderPart part = next_pieces(medium, encoding, load, patches_per_step);
+    family.encode(ctx, piece_refs({&part, 1}), arena,
+                  encoding.features.view<float>().slice_rows(encoding.rows_done, part.rows));
+    ends = move_on(part);
   }
-  return family.assemble(ctx, medium, std::move(features));
+  return family.assemble(ctx, medium, std::move(encoding.features));
 }
 
 }  // namespace chiasm
