@@ -3,7 +3,6 @@
 #include <dlfcn.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -238,24 +237,6 @@ void Device::synchronize() {
   const Lock held = lock();
   commands_.flush();
   check(table_->synchronize(session_), "waiting for the device");
-}
-
-std::unique_ptr<Device> choose_device(std::string_view device) {
-  if (device == "cpu") return nullptr;
-  if (device == "auto") {
-    return device_report().usable() ? std::make_unique<Device>(0) : nullptr;
-  }
-  constexpr std::string_view kCuda = "cuda", kNumbered = "cuda:";
-  if (device == kCuda) return std::make_unique<Device>(0);
-  if (device.starts_with(kNumbered)) {
-    const std::string_view digits = device.substr(kNumbered.size());
-    int index = -1;
-    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), index);
-    if (error == std::errc() && end == digits.data() + digits.size() && index >= 0) {
-      return std::make_unique<Device>(index);
-    }
-  }
-  fail<RequestError>("device \"", device, "\" is not known; use auto, cpu, cuda or cuda:N");
 }
 
 }  // namespace chiasm

@@ -118,9 +118,4 @@ class Device {
   Arena arena_;
 };
 
-/// What `device=` of load options means: null for the CPU. "auto": the first device, or the CPU
-/// where none is usable; "cpu"; "cuda" and "cuda:N": that device or a DeviceError that says what is
-/// missing. RequestError for other words.
-std::unique_ptr<Device> choose_device(std::string_view device);
-
 }  // namespace chiasm

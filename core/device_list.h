@@ -15,7 +15,10 @@ struct ListedDevice {
   std::unique_ptr<Device> device;
 };
 
-/// The devices that load options name; none for the CPU. One word as choose_device takes it, or
+/// The devices that load options name; none for the CPU:
+///   "auto"            the first device, or the CPU where none is usable
+///   "cpu"
+///   "cuda", "cuda:N"  that device
 ///   "cuda:all"        every usable device
 ///   "cuda:0,cuda:2"   these, in this order
 /// DeviceError says which device is missing, and why. RequestError for other words, for a device
