@@ -228,6 +228,34 @@ void Device::download(std::span<std::byte> to, const std::byte* from) {
   check(table_->download(session_, to.data(), from, to.size()), "copying from the device");
 }
 
+DeviceDownload Device::begin_download(const std::byte* from, std::size_t bytes) {
+  const Lock held = lock();
+  commands_.flush();
+  device::Download* copy = nullptr;
+  check(table_->begin_download(session_, from, bytes, &copy), "copying from the device");
+  return {*this, copy, bytes};
+}
+
+DeviceDownload::DeviceDownload(DeviceDownload&& other) noexcept
+    : device_(other.device_), copy_(std::exchange(other.copy_, nullptr)), bytes_(other.bytes_) {}
+
+DeviceDownload::~DeviceDownload() {
+  if (copy_ == nullptr) return;
+  const Device::Lock held = device_->lock();
+  device_->table().end_download(device_->session(), copy_, nullptr);
+}
+
+void DeviceDownload::take(std::span<std::byte> to) {
+  if (copy_ == nullptr || to.size() != bytes_) {
+    fail<ShapeError>("bytes from the device: ", to.size(), " of ", bytes_,
+                     copy_ == nullptr ? ", which were taken before" : "");
+  }
+  const Device::Lock held = device_->lock();
+  const device::Status status =
+      device_->table().end_download(device_->session(), std::exchange(copy_, nullptr), to.data());
+  device_->check(status, "copying from the device");
+}
+
 void Device::copy(std::byte* to, const std::byte* from, std::size_t bytes) {
   const Lock held = lock();
   run(StagedCopy{to, from, bytes}, "copying inside the device");

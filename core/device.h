@@ -34,6 +34,28 @@ struct DeviceReport {
 /// or program that this code is part of, else one that the loader finds.
 DeviceReport device_report(int index = 0);
 
+class Device;
+
+/// Bytes on their way from a device to the host, see Device::begin_download. Does not outlive it.
+class DeviceDownload {
+ public:
+  DeviceDownload(Device& device, device::Download* copy, std::size_t bytes)
+      : device_(&device), copy_(copy), bytes_(bytes) {}
+  /// Gives up what was not taken, without waiting for it.
+  ~DeviceDownload();
+  DeviceDownload(DeviceDownload&& other) noexcept;
+  DeviceDownload& operator=(DeviceDownload&&) = delete;
+
+  /// Waits for them, not for what the device was asked for later. `to` is as long as they are;
+  /// once.
+  void take(std::span<std::byte> to);
+
+ private:
+  Device* device_;
+  device::Download* copy_;  // null once it was taken
+  std::size_t bytes_;
+};
+
 /// An open device. Each function may be called by any thread; a forward pass keeps the lock, so
 /// that what its operators are given stays valid. Memory is taken and given back without it.
 class Device {
@@ -69,6 +91,8 @@ class Device {
   void upload(std::byte* to, std::span<const std::byte> from);
   /// Does what a pass has asked for, and waits for it.
   void download(std::span<std::byte> to, const std::byte* from);
+  /// Does what a pass has asked for, and waits for nothing: brings what `from` holds then.
+  DeviceDownload begin_download(const std::byte* from, std::size_t bytes);
   void copy(std::byte* to, const std::byte* from, std::size_t bytes);
   /// Does what a pass has asked for, and waits for it.
   void synchronize();

@@ -117,7 +117,7 @@ struct RowsCall {
 /// y[i, :] = row ids[i] of a matrix (kernels/embed.h).
 struct EmbedCall {
   MatrixRef table;
-  const std::int32_t* ids;
+  const std::int32_t* ids;  // below zero: a row of zeros
   std::int64_t rows;
   float* y;
   std::int64_t y_stride;

@@ -5,9 +5,9 @@
 /// The plug-in exports `chiasm_device_table`, which gives its table, or null for a version that it
 /// does not speak. Functions return a Status; `error()` then says what was wrong. They are called
 /// by one thread at a time for each session. All work of a session is ordered as it was asked for:
-/// `download` and `synchronize` wait for it, everything else may return before it is done. Memory
-/// is of the device: any session of it may use it, and `allocate` and `release` may be called
-/// beside the other functions of their session.
+/// `download` and `synchronize` wait for it, `end_download` for what came before its copy,
+/// everything else may return before it is done. Memory is of the device: any session of it may use
+/// it, and `allocate` and `release` may be called beside the other functions of their session.
 #include <cstdint>
 
 #include "core/device_calls.h"
@@ -15,7 +15,7 @@
 namespace chiasm::device {
 
 /// Another number, another table or other meanings: plug-in and program must agree.
-inline constexpr std::uint32_t kTableVersion = 3;
+inline constexpr std::uint32_t kTableVersion = 4;
 inline constexpr const char* kTableSymbol = "chiasm_device_table";
 
 enum class Status : std::int32_t { ok = 0, failed = 1, out_of_memory = 2, unsupported = 3 };
@@ -35,6 +35,8 @@ struct Probe {
 struct Session;
 /// Calls of a session that were recorded, to be made again with one launch.
 struct Graph;
+/// A copy to the host that is on its way.
+struct Download;
 
 struct Table {
   std::uint32_t version = kTableVersion;
@@ -62,6 +64,13 @@ struct Table {
   /// From and to memory of the host; both have read their source when they return.
   Status (*upload)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
   Status (*download)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
+  /// A copy to the host that is taken later: of what `from` holds once all that was asked for
+  /// before is done, and before anything that is asked for after it.
+  Status (*begin_download)(Session* session, const void* from, std::uint64_t bytes,
+                           Download** out) = nullptr;
+  /// Waits until it is there and takes it; with `to` null it is given up and nobody waits. Each is
+  /// ended once, also where this fails, and before its session is closed.
+  Status (*end_download)(Session* session, Download* download, void* to) = nullptr;
   /// Inside the device.
   Status (*copy)(Session* session, void* to, const void* from, std::uint64_t bytes) = nullptr;
   Status (*synchronize)(Session* session) = nullptr;

@@ -146,8 +146,12 @@ void softcap(Device& device, float cap, TensorView<float> x) {
 
 void embed(Device& device, const Matrix& table, std::span<const std::int32_t> ids,
            TensorView<float> y) {
-  const device::EmbedCall call{matrix(device, table), resident(device, ids, "ids"), y.rows(),
-                               rows_of(device, y), y.row_stride()};
+  embed(device, table, resident(device, ids, "ids"), y);
+}
+
+void embed(Device& device, const Matrix& table, const std::int32_t* ids, TensorView<float> y) {
+  const device::EmbedCall call{matrix(device, table), ids, y.rows(), rows_of(device, y),
+                               y.row_stride()};
   device.run(call, "embed");
 }
 
@@ -293,16 +297,13 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
   device.run(call, "attention");
 }
 
-std::vector<std::int32_t> draw(Device& device, TensorView<const float> logits,
-                               std::span<const Draw> draws) {
+void draw(Device& device, TensorView<const float> logits, std::span<const Draw> draws,
+          std::int32_t* tokens) {
   std::vector<float> temperatures, uniforms;
   for (const Draw& draw : draws) {
     temperatures.push_back(draw.temperature);
     uniforms.push_back(draw.uniform);
   }
-  const Arena::Frame frame(device.arena());
-  // Numbers of four bytes, as the tokens are.
-  const auto out = device.arena().floats({1, logits.rows()}, "tokens");
   const device::SampleCall call{
       rows_of(device, logits),
       logits.row_stride(),
@@ -310,12 +311,8 @@ std::vector<std::int32_t> draw(Device& device, TensorView<const float> logits,
       logits.cols(),
       resident(device, std::span<const float>(temperatures), "temperatures"),
       resident(device, std::span<const float>(uniforms), "uniforms"),
-      reinterpret_cast<std::int32_t*>(out.data())};
+      tokens};
   device.run(call, "sample");
-  std::vector<std::int32_t> tokens(draws.size());
-  device.download(std::as_writable_bytes(std::span(tokens)),
-                  reinterpret_cast<const std::byte*>(out.data()));
-  return tokens;
 }
 
 }  // namespace chiasm::kernels::on_device

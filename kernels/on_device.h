@@ -36,6 +36,8 @@ void softcap(Device& device, float cap, TensorView<float> x);
 
 void embed(Device& device, const Matrix& table, std::span<const std::int32_t> ids,
            TensorView<float> y);
+/// `ids` lie in the device's memory, [rows of y].
+void embed(Device& device, const Matrix& table, const std::int32_t* ids, TensorView<float> y);
 /// Rows of a table of weights, copied or added.
 void table_rows(Device& device, TensorView<const float> table, std::span<const std::int32_t> ids,
                 bool add, TensorView<float> y);
@@ -59,9 +61,9 @@ void attention(Device& device, const AttentionShape& shape, TensorView<const flo
                std::span<const std::int32_t> first_key, std::span<const std::int32_t> last_key,
                TensorView<float> out);
 
-/// Ends the pass.
-std::vector<std::int32_t> draw(Device& device, TensorView<const float> logits,
-                               std::span<const Draw> draws);
+/// tokens: in the device's memory, [rows of logits].
+void draw(Device& device, TensorView<const float> logits, std::span<const Draw> draws,
+          std::int32_t* tokens);
 
 /// A matrix in the device's layout (core/device_calls.h), uploaded at its first use. DeviceError
 /// for formats that no device reads.

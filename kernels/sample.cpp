@@ -165,15 +165,6 @@ Draw plain_draw(const SampleOptions& options, std::uint64_t position) {
   return {options.temperature, std::min(number, std::nextafter(1.0f, 0.0f))};
 }
 
-std::vector<std::int32_t> draw(const Context& ctx, TensorView<const float> logits,
-                               std::span<const Draw> draws) {
-  if (ctx.device == nullptr || std::int64_t(draws.size()) != logits.rows()) {
-    fail<ShapeError>(logits.name(), ": ", draws.size(), " draws from logits ", logits.shape(),
-                     " on a device");
-  }
-  return on_device::draw(*ctx.device, logits, draws);
-}
-
 double log_sum_exp(const Context& ctx, std::span<const float> logits) {
   const auto top = logits[std::size_t(argmax(ctx, logits))];
   if (std::isinf(top)) return double(top);

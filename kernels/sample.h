@@ -70,10 +70,6 @@ struct Draw {
 bool draws_plainly(const SampleOptions& options);
 /// What `sample` would draw with, rounded to float32.
 Draw plain_draw(const SampleOptions& options, std::uint64_t position);
-/// On a device alone, and at the end of its pass: a token of each row of logits [rows, vocab] by
-/// draws [rows]; -1 where no logit is finite.
-std::vector<std::int32_t> draw(const Context& ctx, TensorView<const float> logits,
-                               std::span<const Draw> draws);
 
 /// log(sum(exp(logits))), accumulated in double.
 double log_sum_exp(const Context& ctx, std::span<const float> logits);

@@ -241,29 +241,27 @@ void Decoder::forward(const Context& ctx, KvPages& pages, std::span<const BatchP
   for (const BatchPart& part : parts) part.state->advance(part.rows);
 }
 
-std::vector<std::int32_t> Decoder::decode(const Context& ctx, KvPages& pages,
-                                          std::span<const BatchPart> parts,
-                                          std::span<const std::int32_t> ids,
-                                          std::span<const kernels::Draw> draws) const {
-  if (ctx.device == nullptr || parts.size() != ids.size() || parts.size() != draws.size() ||
+void Decoder::decode(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
+                     kernels::DrawnTokens& tokens, std::span<const kernels::Draw> draws) const {
+  const auto rows = std::int64_t(parts.size());
+  if (ctx.device == nullptr || rows != tokens.count() ||
       !std::ranges::all_of(parts, [](const BatchPart& part) { return part.rows == 1; })) {
-    fail<ShapeError>("a device decodes one row of each part: ", parts.size(), " parts, ",
-                     ids.size(), " ids and ", draws.size(), " draws");
+    fail<ShapeError>("a device decodes one row of each part: ", rows, " parts, ", tokens.count(),
+                     " tokens");
   }
   Arena unused;
   const Pass pass(ctx, unused);
   Arena& arena = pass.arena();
-  const auto rows = std::int64_t(parts.size());
   const auto x = arena.floats({rows, config_.hidden_size}, "rows");
-  kernels::embed(ctx, embedding_, ids, x);
+  kernels::embed(ctx, embedding_, tokens, x);
   if (config_.embedding_scale != 1) kernels::scale(ctx, config_.embedding_scale, x);
   const DecoderBatch batch = DecoderBatch::lay_out(ctx, config_, parts, arena);
   run_layers(ctx, pages, batch, nullptr, arena, x);
   const auto logits = arena.floats({rows, config_.vocab_size}, "logits");
   project(ctx, x, logits);
-  std::vector<std::int32_t> tokens = kernels::draw(ctx, logits, draws);
+  kernels::draw(ctx, logits, draws, tokens);
+  ctx.device->commands().flush();
   for (const BatchPart& part : parts) part.state->advance(1);
-  return tokens;
 }
 
 /// From embedded rows to features.

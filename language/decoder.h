@@ -9,7 +9,7 @@
 #include "core/arena.h"
 #include "core/context.h"
 #include "core/weights.h"
-#include "kernels/sample.h"
+#include "kernels/drawn_tokens.h"
 #include "language/decoder_attention.h"
 #include "language/decoder_batch.h"
 #include "language/decoder_config.h"
@@ -54,13 +54,12 @@ class Decoder {
   void forward(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts, Arena& arena,
                TensorView<float> x, const DeepRows* deep = nullptr,
                AttentionWatch* watch = nullptr) const;
-  /// On a device alone: `forward` of one new row of each part, the token ids[i] of part i, then the
-  /// token that follows, drawn from its logits as draws[i] says. Neither rows nor logits come to
-  /// the host. -1 for a part whose logits are not numbers.
-  std::vector<std::int32_t> decode(const Context& ctx, KvPages& pages,
-                                   std::span<const BatchPart> parts,
-                                   std::span<const std::int32_t> ids,
-                                   std::span<const kernels::Draw> draws) const;
+  /// On a device alone: `forward` of one new row of each part, token i of part i, then the token
+  /// that follows, drawn from its logits as draws[i] says, takes its place; -1 for a part whose
+  /// logits are not numbers. Nothing comes to the host, and nobody waits: the next step may be
+  /// asked for at once.
+  void decode(const Context& ctx, KvPages& pages, std::span<const BatchPart> parts,
+              kernels::DrawnTokens& tokens, std::span<const kernels::Draw> draws) const;
   /// logits = features * head^T.  features: [rows, hidden]; logits: [rows, vocab].
   void logits(const Context& ctx, TensorView<const float> features, TensorView<float> out) const;
 

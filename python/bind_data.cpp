@@ -110,7 +110,8 @@ void bind_data(py::module_& m) {
       .def_readonly("encoder_bytes", &EngineStats::encoder_bytes)
       .def_readonly("encoder_disk_hits", &EngineStats::encoder_disk_hits)
       .def_readonly("encoder_disk_writes", &EngineStats::encoder_disk_writes)
-      .def_readonly("encoder_disk_failures", &EngineStats::encoder_disk_failures);
+      .def_readonly("encoder_disk_failures", &EngineStats::encoder_disk_failures)
+      .def_readonly("steps_ahead", &EngineStats::steps_ahead);
 
   py::class_<DeviceState>(m, "DeviceState", "One of the devices that a model runs on.")
       .def_property_readonly("device", text_of(&DeviceState::device))

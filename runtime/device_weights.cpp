@@ -1,7 +1,7 @@
 #include "runtime/device_weights.h"
 
 #include "core/device.h"
-#include "kernels/sample.h"
+#include "kernels/drawn_tokens.h"
 
 namespace chiasm {
 
@@ -10,9 +10,12 @@ void upload_decoder(const language::Decoder& decoder, const Context& ctx, DType 
     language::KvPages pages(decoder.kv_shape(kv_dtype), 1, *ctx.device);
     language::SequenceState state(pages);
     const language::BatchPart part{&state, 1};
-    const std::int32_t token = 0;
+    kernels::DrawnTokens tokens(*ctx.device);
+    const std::int32_t any = 0;
+    tokens.set({&any, 1});
     const kernels::Draw greedy;
-    decoder.decode(ctx, pages, {&part, 1}, {&token, 1}, {&greedy, 1});
+    decoder.decode(ctx, pages, {&part, 1}, tokens, {&greedy, 1});
+    ctx.device->synchronize();
   } catch (const RequestError& refused) {
     fail<DeviceError>("the decoder's weights, ", decoder.bytes(),
                       " bytes, do not fit the device, which has ",

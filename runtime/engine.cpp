@@ -54,7 +54,9 @@ Engine::Engine(const Family& family, const language::Tokenizer& tokenizer, const
       prefixes_(options_.remembered_prefixes),
       encoded_(options_.encoder_cache_bytes),
       draft_(std::move(draft)),
-      lane_(make_lane(family, ctx, options_)) {}
+      lane_(make_lane(family, ctx, options_)) {
+  if (ctx.device != nullptr) drawn_.emplace(*ctx.device);
+}
 
 Engine::~Engine() = default;
 
@@ -197,9 +199,11 @@ void Engine::step(const Poll& interrupted) {
   drop_cancelled(waiting_);
   drop_cancelled(running_);
   save_features();
-  for (const auto& s : running_) {
-    if (s->rows() > options_.max_context) slide(*s);
-    if (outgrows(*s)) begin_again(*s);
+  if (!ahead_) {
+    for (const auto& s : running_) {
+      if (s->rows() > options_.max_context) slide(*s);
+      if (outgrows(*s)) begin_again(*s);
+    }
   }
   admit();
   encode_some(interrupted);
@@ -223,7 +227,8 @@ void Engine::step(const Poll& interrupted) {
             std::int64_t(encoded_.bytes()),
             disk.hits,
             disk.writes,
-            disk.failures};
+            disk.failures,
+            steps_ahead_};
 }
 
 /// Times a whole stage, and has the operators inside count for it.
@@ -365,6 +370,8 @@ void Engine::retire(Sequence& s) {
     }
   }
   if (leads && s.state && s.state->length() > 0 && !family_.decoder().has_cross()) {
+    // A device may have been asked for a step behind the last one.
+    if (s.state->length() > s.rows()) s.state->truncate(s.rows());
     std::vector<std::uint64_t> keys = prefix_keys(s);
     keys.resize(std::size_t(s.state->length()));
     prefixes_.put(std::move(keys), std::move(*s.state));

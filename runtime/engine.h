@@ -116,6 +116,13 @@ class Engine {
   void save_features();
   bool run_batch();
   struct Batch;
+  /// A step that a device was asked for, the tokens of which have not been read.
+  struct Ahead {
+    List sequences;
+    kernels::FetchedTokens tokens;
+    double since;
+    void read(Engine& engine);
+  };
   void slide(Sequence& sequence) const;
   static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
   std::vector<std::int64_t> share_rows() const;
@@ -128,11 +135,14 @@ class Engine {
   static std::int64_t settle_guesses(Sequence& sequence, std::int64_t count);
   language::DeepRows fill_rows(const Batch& batch, TensorView<float> x, Tensor& deep) const;
   AdaptedRows adapted_rows(const Batch& batch);
-  static std::vector<language::BatchPart> decoder_parts(const Batch& batch,
-                                                        std::vector<PartRows>& rows);
+  static language::BatchPart decoder_part(Sequence& sequence, std::int64_t count,
+                                          std::vector<PartRows>& rows);
   void forward(const Batch& batch);
-  bool chooses_on_device(const Batch& batch) const;
-  void decode_on_device(const Batch& batch);
+  bool chooses_on_device(const List& sequences) const;
+  void decode_on_device(const List& sequences);
+  void ask_for_tokens(const List& sequences);
+  void follow_device();
+  bool goes_on(const List& sequences) const;
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);
   void choose(Sequence& sequence, std::span<float> logits);
@@ -170,6 +180,10 @@ class Engine {
   Arena arena_;
   List waiting_, running_;
   std::unique_ptr<EncoderLane> lane_;  // null: media are encoded between the decoder's steps
+  std::optional<kernels::DrawnTokens> drawn_;  // of a device's steps; none on the CPU
+  std::optional<Ahead> ahead_;
+  double last_read_ = 0;  // when the tokens of a device's step were
+  std::int64_t steps_ahead_ = 0;
 
   mutable std::mutex mutex_;
   std::condition_variable changed_;

@@ -18,7 +18,7 @@ constexpr std::int64_t kLogitRows = 64;
 /// Rows of one step: which sequences, and which of their rows.
 struct Engine::Batch {
   struct Part {
-    Sequence* sequence;
+    std::shared_ptr<Sequence> sequence;
     std::int64_t first,
         count;  // of the prompt, then of the answer's tokens
     bool of_prompt() const { return first < sequence->prompt_length(); }
@@ -26,6 +26,11 @@ struct Engine::Batch {
   std::vector<Part> parts;
   std::int64_t rows = 0;
   bool has_prompt() const { return std::ranges::any_of(parts, &Part::of_prompt); }
+  List sequences() const {
+    List out;
+    for (const Part& part : parts) out.push_back(part.sequence);
+    return out;
+  }
 };
 
 /// The context is full: the older half of the answer goes, and what is left is computed anew in its
@@ -96,7 +101,7 @@ Engine::Batch Engine::gather() const {
   const std::vector<std::int64_t> shares = share_rows();
   for (std::size_t i = 0; i < running_.size(); i++) {
     if (shares[i] <= 0) continue;
-    batch.parts.push_back({running_[i].get(), running_[i]->prefilled, shares[i]});
+    batch.parts.push_back({running_[i], running_[i]->prefilled, shares[i]});
     batch.rows += shares[i];
   }
   return batch;
@@ -152,19 +157,12 @@ AdaptedRows Engine::adapted_rows(const Batch& batch) {
   return out;
 }
 
-/// What the decoder is told of the batch; `rows` holds what the parts look into.
-std::vector<language::BatchPart> Engine::decoder_parts(const Batch& batch,
-                                                       std::vector<PartRows>& rows) {
-  std::vector<language::BatchPart> parts;
-  rows.reserve(batch.parts.size());
-  for (const Batch::Part& part : batch.parts) {
-    Sequence& s = *part.sequence;
-    const PartRows& r =
-        rows.emplace_back(part_rows(s.prompt.arrangement, s.state->length(), part.count));
-    parts.push_back(
-        {&*s.state, part.count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long});
-  }
-  return parts;
+/// What the decoder is told of a sequence's next rows; `rows`, which must not move, holds what the
+/// part looks into.
+language::BatchPart Engine::decoder_part(Sequence& s, std::int64_t count,
+                                         std::vector<PartRows>& rows) {
+  const PartRows& r = rows.emplace_back(part_rows(s.prompt.arrangement, s.state->length(), count));
+  return {&*s.state, count, r.positions, r.last_key, r.span_begin, s.cross.get(), s.is_long};
 }
 
 /// The batch's rows through the decoder, and what follows from their logits.
@@ -175,7 +173,11 @@ void Engine::forward(const Batch& batch) {
   Tensor deep;
   const language::DeepRows extra = fill_rows(batch, x, deep);
   std::vector<PartRows> rows;
-  const auto parts = decoder_parts(batch, rows);
+  rows.reserve(batch.parts.size());
+  std::vector<language::BatchPart> parts;
+  for (const Batch::Part& part : batch.parts) {
+    parts.push_back(decoder_part(*part.sequence, part.count, rows));
+  }
   const AdaptedRows adapted = adapted_rows(batch);
   Context ctx = ctx_;
   if (!adapted.runs.empty()) ctx.adapted = &adapted;
@@ -183,58 +185,22 @@ void Engine::forward(const Batch& batch) {
   use_logits(batch, x);
 }
 
-/// Whether a device can choose the next token of every sequence by itself: each has one new token,
-/// and nothing has a say in the next one's logits or wants to see them.
-bool Engine::chooses_on_device(const Batch& batch) const {
-  if (ctx_.device == nullptr || ctx_.tap != nullptr || !options_.suppressed.empty()) return false;
-  return std::ranges::all_of(batch.parts, [](const Batch::Part& part) {
-    const Sequence& s = *part.sequence;
-    const GenerateOptions& o = s.options;
-    const bool plain = o.repetition_penalty == 1 && o.presence_penalty == 0 &&
-                       o.frequency_penalty == 0 && o.logit_bias.empty() && o.logprobs == 0 &&
-                       kernels::draws_plainly(s.sampling());
-    return s.decoding() && part.count == 1 && !s.tokens.empty() && s.guesses.empty() && plain &&
-           !s.adjust && !s.mask && !s.beams && !s.adapter;
-  });
-}
-
-/// A step of which the tokens alone come back.
-void Engine::decode_on_device(const Batch& batch) {
-  std::vector<std::int32_t> ids;
-  std::vector<kernels::Draw> draws;
-  for (const Batch::Part& part : batch.parts) {
-    const Sequence& s = *part.sequence;
-    ids.push_back(s.id_of(part.first));
-    draws.push_back(kernels::plain_draw(s.sampling(), s.tokens.size()));
-  }
-  std::vector<PartRows> rows;
-  const auto parts = decoder_parts(batch, rows);
-  const std::vector<std::int32_t> tokens =
-      family_.decoder().decode(ctx_, pages_, parts, ids, draws);
-  for (std::size_t i = 0; i < tokens.size(); i++) {
-    Sequence& s = *batch.parts[i].sequence;
-    try {
-      if (tokens[i] < 0)
-        fail<RequestError>("none of the logits is a finite number; no token can be drawn");
-      accept(s, tokens[i]);
-    } catch (...) {
-      abandon(s, std::current_exception());
-    }
-  }
-}
-
 /// False where no sequence had a row for it.
 bool Engine::run_batch() {
+  if (ahead_) {
+    follow_device();
+    return true;
+  }
   const Batch batch = gather();
   if (batch.rows == 0) return false;
+  if (const List all = batch.sequences(); chooses_on_device(all)) {
+    decode_on_device(all);
+    return true;
+  }
   const double start = seconds_now();
   const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
   try {
-    if (chooses_on_device(batch)) {
-      decode_on_device(batch);
-    } else {
-      forward(batch);
-    }
+    forward(batch);
   } catch (...) {
     for (const Batch::Part& part : batch.parts) abandon(*part.sequence, std::current_exception());
     return true;
@@ -274,7 +240,7 @@ void Engine::use_logits(const Batch& batch, TensorView<const float> features) {
         const std::span<const float> values(features.row(begin + i), std::size_t(features.cols()));
         part.sequence->on_rows(part.first + i, values);
       } else {
-        rows.push_back({part.sequence, part.first + i, begin + i});
+        rows.push_back({part.sequence.get(), part.first + i, begin + i});
       }
     }
     begin += part.count;

@@ -33,11 +33,11 @@ bool answers(Device& device) {
 }
 
 void add(EngineStats& sum, const EngineStats& s) {
-  for (const auto member :
-       {&EngineStats::waiting, &EngineStats::running, &EngineStats::pages,
-        &EngineStats::pages_in_use, &EngineStats::encoder_hits, &EngineStats::encoder_misses,
-        &EngineStats::encoder_bytes, &EngineStats::encoder_disk_hits,
-        &EngineStats::encoder_disk_writes, &EngineStats::encoder_disk_failures}) {
+  for (const auto member : {&EngineStats::waiting, &EngineStats::running, &EngineStats::pages,
+                            &EngineStats::pages_in_use, &EngineStats::encoder_hits,
+                            &EngineStats::encoder_misses, &EngineStats::encoder_bytes,
+                            &EngineStats::encoder_disk_hits, &EngineStats::encoder_disk_writes,
+                            &EngineStats::encoder_disk_failures, &EngineStats::steps_ahead}) {
     sum.*member += s.*member;
   }
 }

@@ -197,6 +197,8 @@ struct EngineStats {
   /// Of the folder that features are kept in: media whose features were found there, such as were
   /// written, and such as could not be.
   std::int64_t encoder_disk_hits = 0, encoder_disk_writes = 0, encoder_disk_failures = 0;
+  /// Steps that a device was asked for before the tokens of the step before were read.
+  std::int64_t steps_ahead = 0;
 };
 
 /// Receives each piece of text as it is ready; returning false cancels the request.

@@ -18,8 +18,8 @@ template <Format format>
 __global__ void embed_rows(EmbedCall c) {
   const std::int64_t row = blockIdx.x, i = column() * 8;
   if (i >= c.table.in) return;
-  float w[8];
-  read8<format>(c.table, c.ids[row], i, w);
+  float w[8] = {};
+  if (c.ids[row] >= 0) read8<format>(c.table, c.ids[row], i, w);
   for (std::int64_t j = 0; j < 8 && i + j < c.table.in; j++) {
     const std::int64_t to = c.table.order != nullptr ? c.table.order[i + j] : i + j;
     c.y[row * c.y_stride + to] = w[j];

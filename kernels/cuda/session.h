@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/device_table.h"
+#include "kernels/cuda/downloads.h"
 #include "kernels/cuda/staging.h"
 
 namespace chiasm::device {
@@ -87,6 +88,7 @@ struct Session {
   std::vector<void*> scratch_blocks;  // the last is in use, older ones by recorded graphs
   std::uint64_t scratch_bytes = 0;    // of the last
   Staging staging;
+  Downloads downloads;
 
   /// kCounters numbers that are zero between launches.
   unsigned* counters() {

@@ -2,6 +2,7 @@
 # by nvcc for the plug-in and by the host's compiler for its emulation.
 set(cuda_shared_sources
   attention.cpp
+  downloads.cpp
   staging.cpp
   table.cpp
 )

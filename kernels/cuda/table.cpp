@@ -47,6 +47,7 @@ void close(Session* session) {
     backend::synchronize(*session);
     close_library_attention(*session);
     session->staging.release();
+    session->downloads.release();
   });
   backend::close(session);
 }
@@ -67,6 +68,14 @@ Status upload(Session* session, void* to, const void* from, std::uint64_t bytes)
 
 Status download(Session* session, void* to, const void* from, std::uint64_t bytes) {
   return guarded(session, [&] { backend::download(*session, to, from, bytes); });
+}
+
+Status begin_download(Session* session, const void* from, std::uint64_t bytes, Download** out) {
+  return guarded(session, [&] { *out = session->downloads.begin(*session, from, bytes); });
+}
+
+Status end_download(Session* session, Download* download, void* to) {
+  return guarded(session, [&] { session->downloads.end(*download, to); });
 }
 
 Status copy(Session* session, void* to, const void* from, std::uint64_t bytes) {
@@ -113,6 +122,8 @@ Table make_table() {
   t.release = release;
   t.upload = upload;
   t.download = download;
+  t.begin_download = begin_download;
+  t.end_download = end_download;
   t.copy = copy;
   t.synchronize = synchronize;
   t.begin_capture = begin_capture;

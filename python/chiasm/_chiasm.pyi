@@ -224,6 +224,9 @@ class EngineStats:
     def running(self) -> int:
         ...
     @property
+    def steps_ahead(self) -> int:
+        ...
+    @property
     def waiting(self) -> int:
         ...
 class DeviceState:

@@ -70,6 +70,34 @@ void check_order(Harness& h) {
       });
 }
 
+/// Copies that are taken once more work was asked for, which writes over what they came from.
+void check_later(Harness& h) {
+  constexpr std::int64_t kCols = 100, kTurns = 7;
+  const auto values = std::make_shared<Floats>(random_floats(kTurns * kCols, 85));
+  h.check(
+      "copies that are taken later", kCols, 0,
+      [=](Bench& bench) {
+        constexpr std::size_t kBytes = kCols * sizeof(float);
+        const auto row = bench.rows(1, kCols);
+        auto* const memory = reinterpret_cast<std::byte*>(row.data());
+        Floats out(values->size());
+        const auto all = std::as_writable_bytes(std::span(out));
+        std::vector<DeviceDownload> waiting;
+        for (std::size_t i = 0; i < kTurns; i++) {
+          bench.device.upload(memory, bytes_of(*values).subspan(i * kBytes, kBytes));
+          waiting.push_back(bench.device.begin_download(memory, kBytes));
+          const DeviceDownload given_up = bench.device.begin_download(memory, kBytes / 2);
+          if (i % 3 != 2) continue;  // some at once, later ones first
+          for (std::size_t j = i + 1; j-- > i - 2;) {
+            waiting[j].take(all.subspan(j * kBytes, kBytes));
+          }
+        }
+        waiting.back().take(all.last(kBytes));
+        return out;
+      },
+      [=](Bench&) { return *values; });
+}
+
 }  // namespace
 
 void check_copies(Harness& h) {
@@ -80,6 +108,7 @@ void check_copies(Harness& h) {
   check_pieces(h, 5000, 500);
   check_pieces(h, 3 * kMiB + 5, 6);
   check_order(h);
+  check_later(h);
 }
 
 }  // namespace chiasm::cuda_check

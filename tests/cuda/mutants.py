@@ -29,6 +29,7 @@ LIBRARY = "attention_library.cu"
 SOME, SOME_CASE = "some_rows.cu", "linear q4_k 12 x"
 MEL = "log_mel.cu"
 STAGING = "staging.cpp"
+DOWNLOADS = "downloads.cpp"
 
 MUTANTS = [
     # Attention on tensor cores.
@@ -262,7 +263,28 @@ MUTANTS = [
         STAGING, "asked - taken < kDown * kBufferBytes", "asked - taken <= kDown * kBufferBytes",
         "copies of 2359299 numbers",
     ),
+    Mutant(
+        "downloads: bytes are taken before they are there",
+        DOWNLOADS, "  backend::wait(*download.done);\n", "", "copies that are taken later",
+    ),
+    Mutant(
+        "downloads: one that waits to be taken is written over",
+        DOWNLOADS, "  idle_.erase(at);\n", "", "copies that are taken later",
+    ),
+    Mutant(
+        "downloads: the mark stands before the copy",
+        DOWNLOADS,
+        "  backend::download_pinned(session, download->memory, from, bytes);\n"
+        "  backend::record(session, *download->done);\n",
+        "  backend::record(session, *download->done);\n"
+        "  backend::download_pinned(session, download->memory, from, bytes);\n",
+        "copies that are taken later",
+    ),
     # Tokens.
+    Mutant(
+        "embed: a token that could not be drawn is looked up",
+        "gather.cu", "if (c.ids[row] >= 0) read8", "read8", "steps of drawn tokens", "address",
+    ),
     Mutant(
         "sample: the last of equals is taken",
         "sample.cu", "b.index < a.index", "b.index > a.index", "sample of 411",

@@ -10,13 +10,13 @@ using kernels::Activation;
 using kernels::Matrix;
 using kernels::WeightFormat;
 
-namespace {
-
 Matrix random_matrix(const Context& ctx, std::int64_t out, std::int64_t in, WeightFormat format) {
   const Floats w = random_floats(out * in, 21, 0.1f);
   const kernels::WeightRows part{reinterpret_cast<const std::byte*>(w.data()), DType::f32, out};
   return Matrix::pack(ctx, {&part, 1}, in, format);
 }
+
+namespace {
 
 /// The weights as they are kept, in double arithmetic whatever the format.
 Floats expected(const Matrix& w, const Floats& x, const Floats& bias, Activation act,

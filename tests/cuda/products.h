@@ -15,6 +15,9 @@ struct ProductCase {
   bool accumulate = false;
 };
 
+/// Random weights, packed.
+kernels::Matrix random_matrix(const Context& ctx, std::int64_t out, std::int64_t in,
+                              kernels::WeightFormat format);
 /// A product with `w` beside that with its weights as they are kept, in double arithmetic.
 void check_product(Harness& h, const std::string& name,
                    const std::shared_ptr<const kernels::Matrix>& w, const ProductCase& c);

@@ -2,8 +2,9 @@
 #include <cmath>
 
 #include "kernels/attention.h"
+#include "kernels/drawn_tokens.h"
 #include "kernels/rope.h"
-#include "tests/cuda/harness.h"
+#include "tests/cuda/products.h"
 
 namespace chiasm::cuda_check {
 
@@ -74,6 +75,51 @@ void check_tokens(Harness& h, std::int64_t vocab) {
                               double(uniform[std::size_t(r)])));
         }
         return out;
+      });
+}
+
+/// Tokens that are drawn and looked up without the host, then their words, copied twice: the next
+/// step's tokens take the place of those that are on their way.
+void check_steps(Harness& h) {
+  constexpr std::int64_t kRows = 5, kVocab = 300, kWidth = 24, kSteps = 3;
+  const auto logits = std::make_shared<Floats>(random_floats(kSteps * kRows * kVocab, 35, 0, 2));
+  std::fill_n(logits->data() + (kRows + 2) * kVocab, kVocab, NAN);  // no token: a row of zeros
+  const auto table = std::make_shared<kernels::Matrix>(
+      random_matrix(context(best_isa()), kVocab, kWidth, kernels::WeightFormat::f32));
+  const std::vector<kernels::Draw> draws(kRows);
+  h.check(
+      "steps of drawn tokens", kWidth, 0,
+      [=](Bench& bench) {
+        kernels::DrawnTokens tokens(bench.device);
+        tokens.set(std::vector<std::int32_t>(kRows, 1));
+        std::vector<kernels::FetchedTokens> fetched;
+        Floats words;
+        for (std::int64_t i = 0; i < kSteps; i++) {
+          const Floats step(logits->begin() + i * kRows * kVocab,
+                            logits->begin() + (i + 1) * kRows * kVocab);
+          const auto x = bench.rows(step, kVocab), y = bench.rows(kRows, kWidth);
+          kernels::draw(bench.on_device, x, draws, tokens);
+          fetched.push_back(tokens.fetch());
+          kernels::embed(bench.on_device, *table, tokens, y);
+          if (i == 1) words = bench.read(y);
+        }
+        for (kernels::FetchedTokens& f : fetched) {
+          for (const std::int32_t token : f.take())
+            words.resize(words.size() + kWidth, float(token));
+        }
+        return words;
+      },
+      [=](Bench&) {
+        Floats words(kRows * kWidth, 0.0f), tokens;
+        for (std::int64_t r = 0; r < kSteps * kRows; r++) {
+          tokens.push_back(drawn(logits->data() + r * kVocab, kVocab, 0, 0));
+        }
+        for (std::int64_t r = 0; r < kRows; r++) {
+          const auto id = std::int32_t(tokens[std::size_t(kRows + r)]);
+          if (id >= 0) table->row(id, words.data() + r * kWidth);
+        }
+        for (const float token : tokens) words.resize(words.size() + kWidth, token);
+        return words;
       });
 }
 
@@ -165,6 +211,7 @@ void check_turn(Harness& h) {
 
 void check_sampling(Harness& h) {
   for (const std::int64_t vocab : {7, 411, 5000}) check_tokens(h, vocab);
+  check_steps(h);
   check_pages(h, DType::f32);
   check_pages(h, DType::bf16);
   check_turn(h);

@@ -103,7 +103,6 @@ void download(Session& session, void* to, const void* from, std::uint64_t bytes)
   refuse_recording(session, "a download");
   if (bytes == 0) return;
   Memory::current().expect_foreign(to, "download: the target");
-  Memory::current().expect_own(from, bytes, "download: the source");
   session.staging.download(session, to, from, bytes);
 }
 
@@ -135,6 +134,7 @@ void upload_pinned(Session& session, void* to, const void* from, std::uint64_t b
 /// Until the copy lands, its target is NaN.
 void download_pinned(Session& session, void* to, const void* from, std::uint64_t bytes) {
   refuse_recording(session, "a download");
+  Memory::current().expect_own(from, bytes, "download: the source");
   std::memset(to, 0xFF, bytes);
   emulation::submit(session, [=] { std::memcpy(to, from, bytes); });
 }

@@ -105,6 +105,10 @@ def engine_gauges(role: str, stats: _chiasm.EngineStats) -> dict[str, Gauge]:
         "encoder_disk_hits": ("Media whose features the folder had.", stats.encoder_disk_hits),
         "encoder_disk_writes": ("Features written to it.", stats.encoder_disk_writes),
         "encoder_disk_failures": ("Those that could not be.", stats.encoder_disk_failures),
+        "steps_ahead": (
+            "Steps that a device was asked for before the last one's tokens were read.",
+            stats.steps_ahead,
+        ),
     }
     return {f"chiasm_{role}_{name}": (help, float(v)) for name, (help, v) in told.items()}
 
