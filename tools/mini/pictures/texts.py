@@ -32,6 +32,8 @@ def draw_sign(rng: np.random.Generator, held_out: bool = False) -> Sample:
             (character, *_turn(x, y, side / 2, height / 2, angle)) for character, x, y in placed
         ]
     sheet = _sheet(rng, side, height, paper)
+    if not held_out and rng.random() < 0.3:  # else the exam's signs were not those of earlier sittings
+        _frame(rng, sheet, ink, layer.getbbox())
     sheet.paste(ink, mask=layer)
     picture = _weather(rng, sheet)
     labels = _nothing_drawn()
@@ -170,6 +172,20 @@ def _sheet(rng: np.random.Generator, width: int, height: int, paper) -> Image.Im
             width=max(width // 50, 1),
         )
     return sheet
+
+
+def _frame(rng: np.random.Generator, sheet: Image.Image, ink, text) -> None:
+    """A line in the colour of the letters, all around them and clear of `text` (left, top, right, bottom)."""
+    left, top, right, bottom = text
+    width = max(round(sheet.width * rng.uniform(0.008, 0.025)), 1)
+    gap = 0.02 * sheet.width
+    room = min(left, top, sheet.width - right, sheet.height - bottom) - width - gap
+    if room < 0:
+        return
+    at = int(rng.uniform(0, min(room, 0.12 * sheet.width)))
+    ImageDraw.Draw(sheet).rectangle(
+        (at, at, sheet.width - 1 - at, sheet.height - 1 - at), outline=ink, width=width
+    )
 
 
 def _weather(rng: np.random.Generator, sheet: Image.Image) -> np.ndarray:

@@ -53,8 +53,19 @@ def describe(things: list[Thing]) -> str:
     )
 
 
+_SHAPES_REQUESTS = (
+    "What shapes are in the picture?",
+    "What shapes are there?",
+    "What shapes do you see?",
+    "Which shapes can you see?",
+    "What objects are in the picture?",
+    "Which objects do you see?",
+)
+
+
 def _caption(rng, things, background):
-    return Turn("scene caption", pick(rng, CAPTION_REQUESTS), sentence(describe(things)))
+    request = pick(rng, CAPTION_REQUESTS + _SHAPES_REQUESTS)
+    return Turn("scene caption", request, sentence(describe(things)))
 
 
 def _what_shape(rng, things, background):

@@ -12,15 +12,15 @@ WEIGHTS = {
     "shape": 1.0,
     "colour": 0.5,
     "centre": 0.5,
-    "characters": 1.5,
+    "characters": 4.0,
     "order": 1.0,
     "rank": 0.5,
-    "alike": 1.0,
+    "alike": 0.5,
     "beside": 1.0,
     "extreme": 0.5,
     "part": 0.3,
     "size": 0.3,
-    PHOTO: 1.0,
+    PHOTO: 0.5,
 }
 
 
