@@ -121,7 +121,6 @@ class Engine {
     List sequences;
     kernels::FetchedTokens tokens;
     double since;
-    void read(Engine& engine);
   };
   void slide(Sequence& sequence) const;
   static std::int64_t rows_now(const Sequence& sequence, std::int64_t budget);
@@ -142,6 +141,7 @@ class Engine {
   void decode_on_device(const List& sequences);
   void ask_for_tokens(const List& sequences);
   void follow_device();
+  void read_tokens(Ahead& step);
   bool goes_on(const List& sequences) const;
   void use_logits(const Batch& batch, TensorView<const float> features);
   void choose_or_abandon(Sequence& sequence, std::span<float> logits);

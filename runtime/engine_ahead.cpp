@@ -12,7 +12,7 @@ namespace chiasm {
 /// Whether a device can choose the next token of every sequence by itself: each has one new token,
 /// and nothing has a say in the next one's logits or wants to see them.
 bool Engine::chooses_on_device(const List& sequences) const {
-  if (ctx_.device == nullptr || ctx_.tap != nullptr || !options_.suppressed.empty()) return false;
+  if (ctx_.tap != nullptr || !options_.suppressed.empty()) return false;
   return std::ranges::all_of(sequences, [](const auto& s) {
     const GenerateOptions& o = s->options;
     const bool plain = o.repetition_penalty == 1 && o.presence_penalty == 0 &&
@@ -83,7 +83,7 @@ void Engine::follow_device() {
       ask_for_tokens(last->sequences);
       steps_ahead_++;
     }
-    last->read(*this);
+    read_tokens(*last);
   } catch (...) {
     ahead_.reset();
     for (const auto& s : last->sequences) {
@@ -95,12 +95,12 @@ void Engine::follow_device() {
 }
 
 /// Waits for the tokens and tells the sequences that are still there.
-void Engine::Ahead::read(Engine& engine) {
-  const std::vector<std::int32_t> drawn = tokens.take();
-  const double now = seconds_now(), seconds = now - std::max(since, engine.last_read_);
-  engine.last_read_ = now;
+void Engine::read_tokens(Ahead& step) {
+  const std::vector<std::int32_t> drawn = step.tokens.take();
+  const double now = seconds_now(), seconds = now - std::max(step.since, last_read_);
+  last_read_ = now;
   for (std::size_t i = 0; i < drawn.size(); i++) {
-    Sequence& s = *sequences[i];
+    Sequence& s = *step.sequences[i];
     if (s.done) continue;
     s.result.timings.decode += seconds;
     s.prefilled++;
@@ -108,12 +108,12 @@ void Engine::Ahead::read(Engine& engine) {
       if (drawn[i] < 0) {
         fail<RequestError>("none of the logits is a finite number; no token can be drawn");
       }
-      engine.accept(s, drawn[i]);
+      accept(s, drawn[i]);
     } catch (...) {
-      engine.abandon(s, std::current_exception());
+      abandon(s, std::current_exception());
       continue;
     }
-    if (!s.result.finish_reason.empty()) engine.finish(s, s.result.finish_reason);
+    if (!s.result.finish_reason.empty()) finish(s, s.result.finish_reason);
   }
 }
 

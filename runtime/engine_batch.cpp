@@ -193,9 +193,12 @@ bool Engine::run_batch() {
   }
   const Batch batch = gather();
   if (batch.rows == 0) return false;
-  if (const List all = batch.sequences(); chooses_on_device(all)) {
-    decode_on_device(all);
-    return true;
+  if (ctx_.device != nullptr) {
+    const List all = batch.sequences();
+    if (chooses_on_device(all)) {
+      decode_on_device(all);
+      return true;
+    }
   }
   const double start = seconds_now();
   const Timed timed = enter(batch.has_prompt() ? "prefill" : "decode");
