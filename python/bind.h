@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "core/tensor.h"
+#include "python/gil.h"
 #include "runtime/model.h"
 
 namespace chiasm::python {
@@ -48,7 +49,7 @@ template <class Work>
 auto unlocked(const Work& work, const CancelFlag* flag = nullptr) {
   Watch watch(flag);
   try {
-    py::gil_scoped_release unlock;
+    Unlocked unlock;
     return work(watch.poll());
   } catch (const Interrupted&) {
     watch.rethrow();

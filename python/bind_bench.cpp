@@ -38,7 +38,7 @@ std::map<std::string, double> machine_limits(int threads) {
 Limits machine_limits_dict(int threads) {
   std::map<std::string, double> limits;
   {
-    py::gil_scoped_release unlock;
+    Unlocked unlock;
     limits = machine_limits(threads);
   }
   Limits out;

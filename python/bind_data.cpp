@@ -43,7 +43,7 @@ py::array array(Tensor tensor) {
 Tap tap_of(const PythonTap& hear) {
   if (!hear) return {};
   return [hear = *hear](std::string_view stage, TensorView<const float> values) {
-    const py::gil_scoped_acquire lock;
+    const Locked lock;
     py::array_t<float> rows({values.rows(), values.cols()});
     for (std::int64_t i = 0; i < values.rows(); i++) {
       std::copy_n(values.row(i), values.cols(), rows.mutable_data(i, 0));

@@ -24,7 +24,7 @@ std::unique_ptr<Embedder> load(const std::string& folder, const std::string& dev
   o.max_image_pixels = max_image_pixels;
   o.lora = lora;
   o.progress = heard(progress);
-  py::gil_scoped_release unlock;
+  Unlocked unlock;
   return std::make_unique<Embedder>(Embedder::load(folder, o));
 }
 
@@ -86,7 +86,7 @@ void bind_embedder(py::module_& m) {
           [](const Embedder& self, const std::vector<std::string>& texts,
              const std::optional<std::string>& prompt, bool truncate) {
             const TextOptions options{prompt, truncate};
-            py::gil_scoped_release unlock;
+            Unlocked unlock;
             return self.count_tokens(texts, options);
           },
           py::arg("texts"), py::kw_only(), py::arg("prompt") = py::none(),

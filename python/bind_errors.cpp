@@ -48,7 +48,7 @@ bool Watch::operator()() {
   const auto now = std::chrono::steady_clock::now();
   if (now < next_) return false;
   next_ = now + std::chrono::milliseconds(50);
-  py::gil_scoped_acquire lock;
+  Locked lock;
   if (PyErr_CheckSignals() == 0) return false;
   raised_.emplace();  // takes the exception that the handler left
   return true;

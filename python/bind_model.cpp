@@ -43,7 +43,7 @@ std::unique_ptr<Model> load(const std::string& folder, const std::string& device
   o.max_image_pixels = max_image_pixels;
   o.max_audio_seconds = max_audio_seconds;
   o.progress = heard(progress);
-  py::gil_scoped_release unlock;
+  Unlocked unlock;
   return std::make_unique<Model>(Model::load(folder, o));
 }
 
@@ -52,7 +52,7 @@ Result generate(Model& model, const Request& request, const Receive& on_text,
   OnText receive;
   if (on_text) {
     receive = [&](std::string_view piece) {
-      py::gil_scoped_acquire lock;
+      Locked lock;
       return (*on_text)(text(piece));
     };
   }
@@ -65,7 +65,7 @@ std::vector<Result> choices(Model& model, const Request& request, std::int64_t c
   OnChoice receive;
   if (on_text) {
     receive = [&](std::size_t choice, std::string_view piece) {
-      py::gil_scoped_acquire lock;
+      Locked lock;
       return (*on_text)(choice, text(piece));
     };
   }
@@ -78,7 +78,7 @@ std::vector<Result> generate_all(Model& model, const std::vector<Request>& reque
   OnDone tell;
   if (on_done) {
     tell = [&](std::size_t done) {
-      py::gil_scoped_acquire lock;
+      Locked lock;
       (*on_done)(done);
     };
   }
@@ -97,7 +97,7 @@ Arrays preprocess_image(const Model& model, const ImageInput& image) {
 
 std::function<void(double)> heard(const Progress& progress) {
   return [&progress](double fraction) {
-    py::gil_scoped_acquire lock;
+    Locked lock;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (progress) (*progress)(fraction);
   };
@@ -150,13 +150,13 @@ void bind_model(py::module_& m) {
       .def("unload_adapter", &Model::unload_adapter, py::arg("name"),
            "Takes an adapter away for requests that come later.")
       .def("adapters", &Model::adapters, "The adapters that requests may name.")
-      .def("plan", &Model::plan, py::arg("request"), py::call_guard<py::gil_scoped_release>(),
+      .def("plan", &Model::plan, py::arg("request"), py::call_guard<Unlocked>(),
            "Lengths and bytes, before running.")
       .def("turn", &Model::turn, py::arg("words"), py::arg("images") = std::vector<ImageInput>(),
-           py::arg("videos") = std::vector<VideoInput>(), py::call_guard<py::gil_scoped_release>(),
+           py::arg("videos") = std::vector<VideoInput>(), py::call_guard<Unlocked>(),
            "A user turn in the family's own format.")
       .def("sound_turn", &Model::sound_turn, py::arg("words"), py::arg("sounds"),
-           py::call_guard<py::gil_scoped_release>(), "The same with sounds first.")
+           py::call_guard<Unlocked>(), "The same with sounds first.")
       .def(
           "picture_sizes",
           [](const Model& self, const ImageInput& image) {
@@ -193,15 +193,14 @@ void bind_model(py::module_& m) {
           py::arg("tap"),
           "Has `tap(stage, values)` hear intermediates of later requests, float32 [rows, columns] "
           "as they are computed; None: no longer.")
-      .def("profile", &Model::profile, py::arg("on"), py::call_guard<py::gil_scoped_release>(),
+      .def("profile", &Model::profile, py::arg("on"), py::call_guard<Unlocked>(),
            "Collects the times of operators from now on, or stops.")
-      .def("operator_times", &Model::operator_times, py::call_guard<py::gil_scoped_release>(),
+      .def("operator_times", &Model::operator_times, py::call_guard<Unlocked>(),
            "What was collected.")
-      .def("prompt_ids", &Model::prompt_ids, py::arg("request"),
-           py::call_guard<py::gil_scoped_release>(),
+      .def("prompt_ids", &Model::prompt_ids, py::arg("request"), py::call_guard<Unlocked>(),
            "Token ids of a request's prompt, placeholders expanded.")
       .def("tokenize", &Model::tokenize, py::arg("text"), py::arg("add_special_tokens") = true,
-           py::call_guard<py::gil_scoped_release>())
+           py::call_guard<Unlocked>())
       .def(
           "detokenize",
           [](const Model& self, const std::vector<std::int32_t>& ids, bool skip_special_tokens) {

@@ -33,7 +33,7 @@ ImageInput from_pixels(const py::array& pixels, std::string name) {
 
 ImageInput decoded(const py::bytes& encoded, std::string name, std::int64_t max_pixels) {
   const std::string_view bytes = encoded;
-  const py::gil_scoped_release unlock;
+  const Unlocked unlock;
   vision::MediaLimits limits;
   limits.max_pixels = max_pixels;
   vision::Image image = vision::decode(std::as_bytes(std::span(bytes)), limits);
@@ -54,7 +54,7 @@ py::array_t<std::uint8_t> thumbnail(const ImageInput& input, std::int64_t side) 
   };
   vision::Image small;
   {
-    const py::gil_scoped_release unlock;
+    const Unlocked unlock;
     ThreadPool alone(1);  // callers have threads of their own, one for each picture
     Context ctx;
     ctx.pool = &alone;
@@ -74,7 +74,7 @@ void bind_picture_input(py::module_& m) {
       .def_static(
           "from_file",
           [](const std::string& path) {
-            py::gil_scoped_release unlock;
+            Unlocked unlock;
             return ImageInput::from_file(path);
           },
           py::arg("path"), "Reads a file's bytes; MediaError when it cannot be read.")

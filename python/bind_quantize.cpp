@@ -19,11 +19,11 @@ void write(const std::string& model, const std::string& out, const std::string& 
   o.threads = threads;
   o.force = force;
   o.progress = [&](double fraction) {
-    py::gil_scoped_acquire lock;
+    Locked lock;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     if (progress) (*progress)(fraction);
   };
-  py::gil_scoped_release unlock;
+  Unlocked unlock;
   quantize(model, out, o);
 }
 

@@ -21,7 +21,7 @@ std::unique_ptr<Retriever> load(const std::string& folder, const std::string& de
   o.quantize = quantize;
   o.threads = threads;
   o.progress = heard(progress);
-  py::gil_scoped_release unlock;
+  Unlocked unlock;
   return std::make_unique<Retriever>(Retriever::load(folder, o));
 }
 

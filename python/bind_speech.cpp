@@ -54,7 +54,7 @@ Transcript transcribe(Model& model, const AudioInput& sound, const TranscribeOpt
   OnSegment tell;
   if (on_segment) {
     tell = [&](const TranscriptSegment& segment, double done) {
-      py::gil_scoped_acquire lock;
+      Locked lock;
       (*on_segment)(segment, done);
     };
   }
@@ -77,7 +77,7 @@ void bind_audio_input(py::module_& m) {
       .def_static(
           "from_file",
           [](const std::string& path) {
-            py::gil_scoped_release unlock;
+            Unlocked unlock;
             return AudioInput::from_file(path);
           },
           py::arg("path"), "Reads a file's bytes; MediaError when it cannot be read.")

@@ -24,7 +24,7 @@ void bind_video_file(py::module_& m) {
       .def(py::init([](const std::string& path) {
              return vision::VideoFile(std::filesystem::path(path), vision::VideoLimits());
            }),
-           py::arg("path"), py::call_guard<py::gil_scoped_release>(),
+           py::arg("path"), py::call_guard<Unlocked>(),
            "Counts the frames. MediaError for what is no video, DeviceError without FFmpeg.")
       .def_property_readonly("frames", [](const vision::VideoFile& v) { return v.info().frames; })
       .def_property_readonly("fps", [](const vision::VideoFile& v) { return v.info().fps; })
@@ -66,8 +66,7 @@ void bind_video_input(py::module_& m) {
       .def_static("from_frames", &VideoInput::from_frames, py::arg("frames"), py::arg("fps"),
                   py::arg("name"), "Pictures of one size; `fps` of 0 where it is unknown.")
       .def_static("from_folder", &VideoInput::from_folder, py::arg("path"), py::arg("fps"),
-                  py::call_guard<py::gil_scoped_release>(),
-                  "The pictures of a folder, ordered by name.")
+                  py::call_guard<Unlocked>(), "The pictures of a folder, ordered by name.")
       .def(
           "choose",
           [](VideoInput& self, std::int64_t frames, double fps, bool all) {

