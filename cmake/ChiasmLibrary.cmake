@@ -9,15 +9,18 @@ function(chiasm_library name)
   list(TRANSFORM ARG_LINK PREPEND chiasm_)
   target_link_libraries(chiasm_${name} PUBLIC ${ARG_LINK})
   chiasm_compile_options(chiasm_${name})
+  if(CHIASM_FUZZ AND NOT name STREQUAL "kernels")  # which read no outside bytes and would only slow down
+    target_compile_options(chiasm_${name} PRIVATE -fsanitize=fuzzer-no-link)
+  endif()
   set_property(GLOBAL APPEND PROPERTY CHIASM_LIBRARIES chiasm_${name})
 endfunction()
 
-# Warnings are errors where Chiasm is developed; a user's compiler may be newer than any seen here and
-# find more of them. No implicit contraction into FMA: bodies, tails and instruction sets would
+# Warnings are errors where Chiasm is developed (CHIASM_WERROR); a user's compiler may be newer than any
+# seen here and find more of them. No implicit contraction into FMA: bodies, tails and instruction sets would
 # round differently, which breaks batch invariance.
 function(chiasm_compile_options target)
-  set(strict $<$<OR:$<BOOL:${CHIASM_DEVELOPER}>,$<BOOL:${CHIASM_FUZZ}>>:-Werror>)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow ${strict} -ffp-contract=off)
+  target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow $<$<BOOL:${CHIASM_WERROR}>:-Werror>
+    -ffp-contract=off)
   if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
     target_compile_options(${target} PRIVATE -Wno-restrict)  # GCC bug 105651: false on string + string
   endif()
@@ -36,8 +39,5 @@ function(chiasm_compile_options target)
       # False of std::optional inside std::variant in code that looks after every access.
       target_compile_options(${target} PRIVATE -Wno-maybe-uninitialized)
     endif()
-  endif()
-  if(CHIASM_FUZZ)
-    target_compile_options(${target} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
 endfunction()
