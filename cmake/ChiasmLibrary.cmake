@@ -9,15 +9,15 @@ function(chiasm_library name)
   list(TRANSFORM ARG_LINK PREPEND chiasm_)
   target_link_libraries(chiasm_${name} PUBLIC ${ARG_LINK})
   chiasm_compile_options(chiasm_${name})
-  if(CHIASM_FUZZ AND NOT name STREQUAL "kernels")  # which read no outside bytes and would only slow down
+  if(CHIASM_FUZZ AND NOT name STREQUAL "kernels")  # kernels read no outside bytes: only slower
     target_compile_options(chiasm_${name} PRIVATE -fsanitize=fuzzer-no-link)
   endif()
   set_property(GLOBAL APPEND PROPERTY CHIASM_LIBRARIES chiasm_${name})
 endfunction()
 
-# Warnings are errors where Chiasm is developed (CHIASM_WERROR); a user's compiler may be newer than any
-# seen here and find more of them. No implicit contraction into FMA: bodies, tails and instruction sets would
-# round differently, which breaks batch invariance.
+# Warnings are errors where Chiasm is developed (CHIASM_WERROR); a user's compiler may be newer than
+# any seen here and find more of them. No implicit contraction into FMA: bodies, tails and
+# instruction sets would round differently, which breaks batch invariance.
 function(chiasm_compile_options target)
   target_compile_options(${target} PRIVATE -Wall -Wextra -Wshadow $<$<BOOL:${CHIASM_WERROR}>:-Werror>
     -ffp-contract=off)

@@ -18,11 +18,7 @@ void write(const std::string& model, const std::string& out, const std::string& 
   o.dtype = dtype;
   o.threads = threads;
   o.force = force;
-  o.progress = [&](double fraction) {
-    Locked lock;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-    if (progress) (*progress)(fraction);
-  };
+  o.progress = heard(progress);
   Unlocked unlock;
   quantize(model, out, o);
 }

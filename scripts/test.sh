@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands. On 2 cores some 70 minutes on an empty machine (half of
-# it compiling, and 435 s clang-tidy), 40 once ccache is warm.
+# Everything that must hold before a change lands. On 2 cores some 70 minutes on an empty machine (by the
+# times of its parts; half of it compiling), 40 once ccache is warm.
 #   scripts/test.sh               all steps
 #   scripts/test.sh --fast        Release build and unit tests only
 #   scripts/test.sh --only STEP   one step and what it is built from

@@ -89,16 +89,16 @@ TEST_P(EmbedderFamilies, PicturesAsTheReference) {
 }
 
 TEST_P(EmbedderFamilies, AloneInCompanyAndWithAnyThreads) {
-  for (const auto& format :
+  for (const auto& [dtype, quantize] :
        {std::pair("float32", ""), std::pair("bfloat16", ""), std::pair("bfloat16", "int8")}) {
-    const auto [dtype, quantize] = format;
     const Embedder two = load(GetParam(), dtype, quantize),
                    one = load(GetParam(), dtype, quantize, 1);
-    const auto expect_same = [&](const Tensor& all, const Tensor& alone, std::size_t i) {
+    const auto expect_same = [&, format = std::string(dtype) + quantize](
+                                 const Tensor& all, const Tensor& alone, std::size_t i) {
       const auto size = std::size_t(two.info().size) * sizeof(float);
       EXPECT_EQ(
           std::memcmp(all.view<float>().row(std::int64_t(i)), alone.view<float>().row(0), size), 0)
-          << format.first << format.second << " row " << i;
+          << format << " row " << i;
     };
     std::vector<std::string> texts;
     std::vector<ImageInput> pictures;

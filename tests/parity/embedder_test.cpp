@@ -63,16 +63,20 @@ std::vector<std::string> many_texts() {
 
 class EmbedderInvariance : public ::testing::TestWithParam<std::pair<std::string, std::string>> {};
 
-TEST_P(EmbedderInvariance, AloneOnOneThreadAndInCompanyOnThree) {
+TEST_P(EmbedderInvariance, AloneInCompanyAndOnAnyNumberOfThreads) {
   const auto [dtype, quantize] = GetParam();
   const Embedder one = load(dtype, quantize, 1), three = load(dtype, quantize, 3);
   const auto texts = many_texts();
-  const Tensor all = three.embed_texts(texts);
+  const Tensor all = three.embed_texts(texts), all_on_one = one.embed_texts(texts);
   for (std::size_t i = 0; i < texts.size(); i++) {
+    EXPECT_TRUE(same_row(all_on_one, std::int64_t(i), all, std::int64_t(i)));
     EXPECT_TRUE(same_row(one.embed_texts({texts[i]}), 0, all, std::int64_t(i)));
   }
   const auto pictures = many_pictures();
-  const Tensor seen = three.embed_images(pictures);
+  const Tensor seen = three.embed_images(pictures), seen_on_one = one.embed_images(pictures);
+  for (std::size_t i = 0; i < pictures.size(); i++) {
+    EXPECT_TRUE(same_row(seen_on_one, std::int64_t(i), seen, std::int64_t(i)));
+  }
   for (std::size_t i = 0; i < kFiles.size(); i++) {
     const Tensor alone = one.embed_images({pictures[i]});
     for (std::size_t j = i; j < pictures.size(); j += kFiles.size()) {
